@@ -1,0 +1,18 @@
+//! stackherd: a sharded agent that herds a fleet of stacks in Kubernetes.
+//!
+//! `docs/architecture.md` follows one order through these modules.
+
+pub mod agent;
+pub mod backoff;
+pub mod cluster;
+pub mod config;
+pub mod demo;
+pub mod embedded;
+pub mod membership;
+pub mod net;
+pub mod order;
+pub mod replay;
+pub mod shutdown;
+pub mod stack;
+pub mod telemetry;
+pub mod time;

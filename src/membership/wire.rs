@@ -1,0 +1,8 @@
+//! The wire's messages, generated from `proto/membership.proto`.
+
+/// Package `server`: messages, client and server, and their proto3 JSON mapping.
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
+pub mod server {
+    include!(concat!(env!("OUT_DIR"), "/server.rs"));
+    include!(concat!(env!("OUT_DIR"), "/server.serde.rs"));
+}

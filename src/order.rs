@@ -1,0 +1,183 @@
+//! Orders as the agent thinks of them: past this door an order is valid.
+//!
+//! The wire's messages are turned into these in [`crate::membership::wire`]. What in an order
+//! cannot be used without spoiling the rest of it (one bad label, one bad client id) is left
+//! out there and kept as a [`Fault`], to be told with the stack's name.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+/// The name of a stack: a DNS-1123 subdomain of at most 63 bytes, since it is an object's
+/// name as well as a label's value. Cheap to clone; crosses cores.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StackName(Arc<str>);
+
+/// Why a text is no stack name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StackNameError {
+    /// No name at all.
+    #[error("clusterName is empty")]
+    Empty,
+    /// Longer than a label value may be.
+    #[error("clusterName {name:?} has {len} bytes, more than the 63 that a label value may have")]
+    TooLong {
+        /// The beginning of the name.
+        name: String,
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// Something else than lower-case letters, digits, `-` and `.`, or one of the last two at an edge.
+    #[error(
+        "clusterName {name:?} is no DNS-1123 subdomain (a-z, 0-9, '-' and '.', each part beginning and ending with a letter or digit)"
+    )]
+    NotDns {
+        /// The beginning of the name.
+        name: String,
+    },
+}
+
+impl StackName {
+    /// Longest name in bytes: that of a label's value.
+    pub const MAX_LEN: usize = 63;
+
+    /// Checks a name.
+    pub fn new(name: &str) -> Result<Self, StackNameError> {
+        let shown = || name.chars().take(80).collect::<String>();
+        if name.is_empty() {
+            return Err(StackNameError::Empty);
+        }
+        if name.len() > Self::MAX_LEN {
+            return Err(StackNameError::TooLong { name: shown(), len: name.len() });
+        }
+        if !is_dns1123_subdomain(name) {
+            return Err(StackNameError::NotDns { name: shown() });
+        }
+        Ok(Self(name.into()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StackName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for StackName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+/// Whether `name` may name a Kubernetes object (RFC 1123 subdomain, at most 253 bytes).
+pub fn is_dns1123_subdomain(name: &str) -> bool {
+    let part = |p: &str| {
+        let b = p.as_bytes();
+        let alnum = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+        !b.is_empty() && alnum(b[0]) && alnum(b[b.len() - 1]) && b.iter().all(|&c| alnum(c) || c == b'-')
+    };
+    name.len() <= 253 && name.split('.').all(part)
+}
+
+/// What membership wants of one stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Whose order it is.
+    pub stack: StackName,
+    /// What is to be done.
+    pub change: Change,
+}
+
+/// The four things that membership orders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// ExistingStack: a full snapshot of what the stack shall be.
+    Existing(Box<Snapshot>),
+    /// DeletedStack: the stack shall not be.
+    Deleted,
+    /// EnabledStack / DisabledStack: only `spec.disabled` of the Stack changes, to this value.
+    Disabled(bool),
+}
+
+/// The whole desired state of a stack, valid field by field.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Snapshot {
+    /// `spec.versionsFromFile`; `default` where membership named none.
+    pub versions: String,
+    /// `spec.disabled`.
+    pub disabled: bool,
+    /// Additional labels, keys complete with `formance.com/`, without the agent's own two.
+    pub labels: BTreeMap<String, String>,
+    /// Additional annotations, keys complete with `formance.com/`.
+    pub annotations: BTreeMap<String, String>,
+    /// Singular names of the wanted modules, lower case.
+    pub modules: BTreeSet<String>,
+    /// The delegated OpenID server.
+    pub auth: Option<AuthConfig>,
+    /// Present where Stargate is enabled.
+    pub stargate: Option<Stargate>,
+    /// Wanted clients by id; the value says whether the client is public.
+    pub clients: BTreeMap<String, bool>,
+    /// What was left out of the order and why.
+    pub faults: Vec<Fault>,
+}
+
+/// An OpenID server and the client to use with it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AuthConfig {
+    /// Issuer URL.
+    pub issuer: String,
+    /// Client id.
+    pub client_id: String,
+    /// Client secret.
+    pub client_secret: String,
+}
+
+impl fmt::Debug for AuthConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthConfig")
+            .field("issuer", &self.issuer)
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The Stargate of a stack; its credentials are the snapshot's `auth`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stargate {
+    /// `spec.serverURL`.
+    pub url: String,
+    /// `spec.tls.disable`.
+    pub disable_tls: bool,
+    /// The stack name before its first `-`.
+    pub organization_id: String,
+    /// The stack name after its first `-`.
+    pub stack_id: String,
+}
+
+/// A part of an order that could not be used; the rest of the order stands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {reason}")]
+pub struct Fault {
+    /// The field of the order, as it is called on the wire.
+    pub field: String,
+    /// What is wrong and what would be right.
+    pub reason: String,
+}
+
+impl shards::Order for Order {
+    fn class(&self) -> shards::Class {
+        match self.change {
+            Change::Existing(_) => shards::Class::Snapshot,
+            Change::Deleted => shards::Class::Removal,
+            Change::Disabled(_) => shards::Class::Toggle,
+        }
+    }
+}
