@@ -1,1 +1,58 @@
-//! To be written.
+//! Exponential backoff with full jitter, as a pure value.
+
+use std::time::Duration;
+
+/// Delays that double from `base` to `max`. Each is drawn from the upper half of its step, so
+/// that many who fail together do not come back together.
+#[derive(Debug, Clone)]
+pub struct Backoff {
+    base: Duration,
+    max: Duration,
+    failures: u32,
+}
+
+impl Backoff {
+    /// A backoff whose first delay is at most `base` and whose longest is `max`.
+    pub fn new(base: Duration, max: Duration) -> Self {
+        Self { base, max, failures: 0 }
+    }
+
+    /// Counts a failure and says how long to wait. `random` lies in `0.0..1.0`.
+    pub fn fail(&mut self, random: f64) -> Duration {
+        let step = self.base.saturating_mul(1 << self.failures.min(20)).min(self.max);
+        self.failures = self.failures.saturating_add(1);
+        step.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
+    }
+
+    /// Failures since the last success.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// A success: the next failure starts from `base` again.
+    pub fn succeed(&mut self) {
+        self.failures = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubles_up_to_the_maximum_and_starts_over_after_a_success() {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
+        let delays: Vec<u128> = (0..6).map(|_| backoff.fail(1.0).as_millis()).collect();
+        assert_eq!(delays, [100, 200, 400, 800, 1000, 1000]);
+        backoff.succeed();
+        assert_eq!(backoff.fail(0.0), Duration::from_millis(50));
+    }
+
+    #[test]
+    fn never_overflows() {
+        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
+        for _ in 0..1000 {
+            assert!(backoff.fail(0.999) <= Duration::from_secs(30));
+        }
+    }
+}
