@@ -1,0 +1,48 @@
+//! Settings of the Kubernetes side.
+
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+
+use super::{duration, flags, settings::Settings, value};
+
+/// Which API server, and how much of it to ask for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cluster {
+    /// The kubeconfig; in a pod the service account wins. None where the default was left and
+    /// there is no home folder.
+    pub kube_config: Option<PathBuf>,
+    /// Requests per second, for the whole process; 0 for no limit.
+    pub qps: f64,
+    /// Requests that may go out at once, for the whole process; 0 for no limit.
+    pub burst: u32,
+    /// Requests that may await their answer, for the whole process.
+    pub max_in_flight: NonZeroUsize,
+    /// How long to wait for an answer.
+    pub request_timeout: Duration,
+}
+
+impl Cluster {
+    pub(super) fn read(settings: &mut Settings<'_>) -> Option<Self> {
+        let home = settings.variable("HOME");
+        let kube_config = settings.read(&flags::KUBE_CONFIG, |text| Ok(below_home(text, home.as_deref())));
+        let qps = settings.read(&flags::KUBE_QPS, value::rate);
+        let burst = settings.read(&flags::KUBE_BURST, |text| value::whole(text, 0, 1_000_000));
+        let max_in_flight = settings.read(&flags::KUBE_MAX_IN_FLIGHT, |text| value::count(text, 100_000));
+        let request_timeout = settings.read(&flags::KUBE_REQUEST_TIMEOUT, duration::positive);
+        Some(Self {
+            kube_config: kube_config?,
+            qps: qps?,
+            burst: burst?,
+            max_in_flight: max_in_flight?,
+            request_timeout: request_timeout?,
+        })
+    }
+}
+
+/// A path; one that begins with `~/` lies below the home folder.
+fn below_home(text: &str, home: Option<&str>) -> Option<PathBuf> {
+    match (text.strip_prefix("~/"), home) {
+        (None, _) => Some(text.into()),
+        (Some(rest), Some(home)) => Some(PathBuf::from(home).join(rest)),
+        (Some(_), None) => None,
+    }
+}

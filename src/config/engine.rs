@@ -1,0 +1,45 @@
+//! Settings of the process itself.
+
+use std::{num::NonZeroUsize, thread, time::Duration};
+
+use super::{duration, flags, settings::Settings, value};
+
+/// How the work is divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Engine {
+    /// Threads that share the stacks.
+    pub shards: NonZeroUsize,
+    /// Stacks worked on at the same time, for the whole process.
+    pub max_in_flight_stacks: NonZeroUsize,
+}
+
+/// More shards than any machine has cores; beyond it somebody mistyped.
+const MOST_SHARDS: usize = 1024;
+const MOST_STACKS: usize = 1_000_000;
+
+impl Engine {
+    pub(super) fn read(settings: &mut Settings<'_>) -> Option<Self> {
+        let given = settings.read(&flags::SHARDS, |text| value::count(text, MOST_SHARDS));
+        // The affinity mask and the cgroup's quota count, not the machine's cores.
+        let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let stacks = settings.read(&flags::MAX_IN_FLIGHT_STACKS, |text| value::count(text, MOST_STACKS));
+        Some(Self { shards: given.unwrap_or(cores), max_in_flight_stacks: stacks? })
+    }
+}
+
+/// What the agent does over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifecycle {
+    /// How often reports are said again; never where absent.
+    pub resync_period: Option<Duration>,
+    /// How long writes in flight may take to end once a stop was asked for.
+    pub grace_period: Duration,
+}
+
+impl Lifecycle {
+    pub(super) fn read(settings: &mut Settings<'_>) -> Option<Self> {
+        let resync = settings.read(&flags::RESYNC_PERIOD, duration::duration);
+        let grace_period = settings.read(&flags::GRACE_PERIOD, duration::duration);
+        Some(Self { resync_period: resync.filter(|period| !period.is_zero()), grace_period: grace_period? })
+    }
+}

@@ -1,0 +1,101 @@
+//! How single values are written. Every parser says what it wants when it is not content.
+
+use std::{fmt::Display, num::NonZeroUsize, str::FromStr};
+
+/// What Go's `strconv.ParseBool` takes.
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+        _ => Err("neither true nor false: give one of 1, t, true, 0, f, false".into()),
+    }
+}
+
+/// One of a few words.
+pub(super) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
+    match choices.iter().find(|(word, _)| *word == text) {
+        Some((_, value)) => Ok(*value),
+        None => {
+            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+            Err(format!("unknown: give one of {}", words.join(", ")))
+        }
+    }
+}
+
+/// A whole number within bounds.
+pub(super) fn whole<T>(text: &str, least: T, most: T) -> Result<T, String>
+where
+    T: FromStr + PartialOrd + Display + Copy,
+{
+    match text.parse() {
+        Ok(number) if number >= least && number <= most => Ok(number),
+        _ => Err(format!("give a whole number from {least} to {most}")),
+    }
+}
+
+/// How many of something, at least one.
+pub(super) fn count(text: &str, most: usize) -> Result<NonZeroUsize, String> {
+    let number = whole(text, 1, most)?;
+    NonZeroUsize::new(number).ok_or_else(|| format!("give a whole number from 1 to {most}"))
+}
+
+/// A rate per second; 0 means no limit.
+pub(super) fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate >= 0.0 => Ok(rate),
+        _ => Err("give requests per second as a number, 0 for no limit".into()),
+    }
+}
+
+/// Text that can travel as gRPC request metadata: printable ASCII without blanks around it,
+/// which HTTP/2 peers may strip. A secret read from a file often brings a line break.
+pub(super) fn metadata(text: &str) -> Result<String, String> {
+    if text.trim() != text {
+        return Err("begins or ends with a blank or a line break: take it away".into());
+    }
+    if text.chars().any(|c| c != ' ' && !c.is_ascii_graphic()) {
+        return Err("has characters that gRPC metadata cannot carry: give printable ASCII".into());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn booleans_are_those_of_go() {
+        for yes in ["1", "t", "T", "TRUE", "true", "True"] {
+            assert_eq!(boolean(yes), Ok(true), "{yes}");
+        }
+        for no in ["0", "f", "F", "FALSE", "false", "False"] {
+            assert_eq!(boolean(no), Ok(false), "{no}");
+        }
+        for other in ["yes", "on", "tRUE", " true", "2"] {
+            assert!(boolean(other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_word_lists_the_known_ones() {
+        let fault = choice("jaeger", &[("otlp", 1), ("stdout", 2)]).unwrap_err();
+        assert!(fault.ends_with("otlp, stdout"), "{fault}");
+    }
+
+    #[test]
+    fn rates_are_finite_and_not_negative() {
+        assert_eq!(rate("0"), Ok(0.0));
+        assert_eq!(rate("12.5"), Ok(12.5));
+        for wrong in ["-1", "NaN", "inf", "many"] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn metadata_carries_no_line_break() {
+        assert_eq!(metadata("a b"), Ok("a b".into()));
+        for wrong in ["token\n", " token", "to\tken", "jeton\u{e9}"] {
+            assert!(metadata(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}
