@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::stack::desired;
+
 /// A region's URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl {
@@ -35,6 +37,13 @@ impl BaseUrl {
         }
         host_and_port(host_port)?;
         Ok(Self { text: text.into(), scheme, host_port: host_port.into() })
+    }
+}
+
+/// What decisions need of it.
+impl From<&BaseUrl> for desired::BaseUrl {
+    fn from(url: &BaseUrl) -> Self {
+        Self { scheme: url.scheme.clone(), host: url.host_port.clone() }
     }
 }
 
