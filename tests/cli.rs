@@ -1,5 +1,7 @@
 //! The binary as a shell sees it: help, faults, exit codes.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail in its helpers, too")]
+
 use std::process::{Command, Output, Stdio};
 
 /// Runs the binary with these arguments and nothing but these variables.
@@ -108,6 +110,14 @@ fn replay_wants_a_file() {
     let output = stackherd(&["replay"], &[]);
     assert_eq!(output.status.code(), Some(64));
     assert!(text(&output.stderr).contains("<FILE>"));
+}
+
+#[test]
+fn the_sample_for_replay_holds_orders() {
+    use stackherd::membership::wire::server::Order;
+    let sample = include_str!("../examples/orders.jsonl");
+    let orders: Vec<Order> = sample.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(orders.len() > 4 && orders.iter().all(|order| order.message.is_some()));
 }
 
 #[test]

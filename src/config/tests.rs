@@ -218,3 +218,15 @@ fn demo_has_defaults_for_everything() {
 fn the_command_line_is_well_formed() {
     command().debug_assert();
 }
+
+#[test]
+fn the_readme_lists_every_flag_with_its_default() {
+    let readme = include_str!("../../README.md");
+    for flag in flags::AGENT.iter().flat_map(|group| group.flags) {
+        let row = readme.lines().find(|line| line.starts_with(&format!("| `--{}`", flag.name)));
+        let row = row.unwrap_or_else(|| panic!("README.md has no row for --{}", flag.name));
+        if let Some(default) = flag.default {
+            assert!(row.contains(&format!("`{default}`")), "not the default of --{}: {row}", flag.name);
+        }
+    }
+}
