@@ -1,11 +1,11 @@
 //! The command line: which of the four things to do, and with which settings.
 
-use std::{ffi::OsString, fmt, num::NonZeroUsize, path::PathBuf};
+use std::{ffi::OsString, fmt, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::{Arg, ArgMatches, error::ErrorKind};
 
 use super::{
-    Config, cluster::Cluster, engine::Engine, env::Environment, fault::Faults, flag::Group, flags,
+    Config, cluster::Cluster, duration, engine::Engine, env::Environment, fault::Faults, flag::Group, flags,
     settings::Settings, telemetry::Log, url::BaseUrl, value,
 };
 
@@ -33,6 +33,8 @@ pub struct ReplayConfig {
     pub cluster: Cluster,
     /// How the work is divided.
     pub engine: Engine,
+    /// How long writes in flight may take to end once a stop was asked for.
+    pub grace_period: Duration,
     /// How to log.
     pub log: Log,
     /// What to say once the log is up.
@@ -195,10 +197,19 @@ impl ReplayConfig {
         }
         let cluster = Cluster::read(&mut settings);
         let engine = Engine::read(&mut settings);
+        let grace_period = settings.read(&flags::GRACE_PERIOD, duration::duration);
         let log = Log::read(&mut settings);
         let config = || {
             let notes = Vec::new();
-            Some(Self { input, base_url: base_url?, cluster: cluster?, engine: engine?, log, notes })
+            Some(Self {
+                input,
+                base_url: base_url?,
+                cluster: cluster?,
+                engine: engine?,
+                grace_period: grace_period?,
+                log,
+                notes,
+            })
         };
         let (config, notes) = settings.finish(config())?;
         Ok(Self { notes, ..config })

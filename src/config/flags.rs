@@ -106,9 +106,12 @@ pub(super) const OTEL_TRACES_BATCH: Flag = Flag::switch("otel-traces-batch", "Se
 pub(super) const OTEL_TRACES_EXPORTER_OTLP_MODE: Flag =
     Flag::one("otel-traces-exporter-otlp-mode", "MODE", "Protocol of the `otlp` exporter: `grpc` or `http`")
         .or("grpc");
-pub(super) const OTEL_TRACES_EXPORTER_OTLP_ENDPOINT: Flag =
-    Flag::one("otel-traces-exporter-otlp-endpoint", "HOST:PORT", "Collector of the `otlp` exporter")
-        .or("localhost:4317");
+pub(super) const OTEL_TRACES_EXPORTER_OTLP_ENDPOINT: Flag = Flag::one(
+    "otel-traces-exporter-otlp-endpoint",
+    "HOST:PORT",
+    "Collector of the `otlp` exporter; without a port 4317 (grpc) or 4318 (http)",
+)
+.or("localhost");
 pub(super) const OTEL_TRACES_EXPORTER_OTLP_INSECURE: Flag =
     Flag::switch("otel-traces-exporter-otlp-insecure", "Speak to the collector without TLS");
 
@@ -199,8 +202,13 @@ pub const AGENT: [Group; 9] =
     [IDENTITY, MEMBERSHIP, AUTHENTICATION, KUBERNETES, ENGINE, LIFECYCLE, LOGS, TRACES, IGNORED];
 
 /// The groups of `replay`.
-pub const REPLAY: [Group; 4] =
-    [Group { heading: "Stacks", flags: &[&REPLAY_BASE_URL] }, KUBERNETES, ENGINE, LOGS];
+pub const REPLAY: [Group; 5] = [
+    Group { heading: "Stacks", flags: &[&REPLAY_BASE_URL] },
+    KUBERNETES,
+    ENGINE,
+    Group { heading: "Lifecycle", flags: &[&GRACE_PERIOD] },
+    LOGS,
+];
 
 /// The groups of `demo`.
 pub const DEMO: [Group; 3] = [Group { heading: "Fleet", flags: &[&STACKS, &SEED, &FORMAT] }, ENGINE, LOGS];

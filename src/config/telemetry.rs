@@ -82,24 +82,32 @@ enum Kind {
 }
 
 impl Traces {
-    /// Nothing where tracing is off. What is wrong is told either way.
+    /// Nothing where tracing is off. Charts render the exporter's other settings even then, out
+    /// of empty parts (`:` for an endpoint), so these are looked at only when they count.
     pub(super) fn read(settings: &mut Settings<'_>) -> Option<Self> {
         let kinds = [("otlp", Kind::Otlp), ("stdout", Kind::Stdout)];
         let kind = settings.read(&flags::OTEL_TRACES_EXPORTER, |text| value::choice(text, &kinds));
+        let attributes = settings.list(&flags::OTEL_RESOURCE_ATTRIBUTES, attribute);
+        let exporter = match kind? {
+            Kind::Stdout => Some(Exporter::Stdout),
+            Kind::Otlp => Exporter::otlp(settings),
+        };
         let batch = settings.switch(&flags::OTEL_TRACES_BATCH);
+        let service_name = settings.read(&flags::OTEL_SERVICE_NAME, |text| Ok(text.to_owned()));
+        settings.note("traces are not exported yet: the settings otel-* were read and have no effect");
+        Some(Self { exporter: exporter?, batch, service_name: service_name?, attributes })
+    }
+}
+
+impl Exporter {
+    fn otlp(settings: &mut Settings<'_>) -> Option<Self> {
         let modes = [("grpc", OtlpMode::Grpc), ("http", OtlpMode::Http)];
         let mode = settings.read(&flags::OTEL_TRACES_EXPORTER_OTLP_MODE, |text| value::choice(text, &modes));
         let port = if mode == Some(OtlpMode::Http) { 4318 } else { 4317 };
         let endpoint =
             settings.read(&flags::OTEL_TRACES_EXPORTER_OTLP_ENDPOINT, |text| HostPort::parse(text, port));
         let insecure = settings.switch(&flags::OTEL_TRACES_EXPORTER_OTLP_INSECURE);
-        let service_name = settings.read(&flags::OTEL_SERVICE_NAME, |text| Ok(text.to_owned()));
-        let attributes = settings.list(&flags::OTEL_RESOURCE_ATTRIBUTES, attribute);
-        let exporter = match kind? {
-            Kind::Stdout => Exporter::Stdout,
-            Kind::Otlp => Exporter::Otlp { mode: mode?, endpoint: endpoint?, insecure },
-        };
-        Some(Self { exporter, batch, service_name: service_name?, attributes })
+        Some(Self::Otlp { mode: mode?, endpoint: endpoint?, insecure })
     }
 }
 

@@ -170,8 +170,10 @@ fn secrets_show_neither_in_faults_nor_in_debug_output() {
 
 #[test]
 fn traces_are_on_exactly_when_an_exporter_is_set() {
-    let endpoint = ("OTEL_TRACES_EXPORTER_OTLP_ENDPOINT", "collector:4317");
-    assert_eq!(agent(&[], &enough(&[endpoint])).unwrap().traces, None);
+    let junk = [("OTEL_TRACES_EXPORTER_OTLP_ENDPOINT", ":"), ("OTEL_TRACES_EXPORTER_OTLP_MODE", "x")];
+    assert_eq!(agent(&[], &enough(&junk)).unwrap().traces, None);
+    assert_eq!(faults(&["--otel-traces-exporter=otlp"], &enough(&junk)).len(), 2);
+    let endpoint = ("OTEL_TRACES_EXPORTER_OTLP_ENDPOINT", "collector");
     let attributes = ("OTEL_RESOURCE_ATTRIBUTES", "a=b c=d=e");
     let traces =
         agent(&["--otel-traces-exporter=otlp"], &enough(&[endpoint, attributes])).unwrap().traces.unwrap();
