@@ -64,7 +64,7 @@ impl Flag {
     }
 
     /// The flag as clap knows it. Every value is text here, for clap stops at the first fault
-    /// it finds and [`super::settings::Settings`] collects them all.
+    /// it finds and `Settings` collects them all.
     pub fn arg(&self, heading: &'static str) -> Arg {
         let arg = Arg::new(self.name)
             .long(self.name)
