@@ -145,11 +145,17 @@ impl Machine {
     /// A newer order takes the place of this one. What is in flight is awaited first.
     pub fn supersede(&mut self, newer: Order) {
         let full = !matches!(self.order.change, Change::Disabled(_));
-        self.order = overlaid(newer, full.then_some(&self.order.change));
+        let newer = overlaid(newer, full.then_some(&self.order.change));
+        let told = match newer.change == self.order.change {
+            // A replay of the same order has nothing new to say.
+            true => std::mem::take(&mut self.progress.told),
+            false => Vec::new(),
+        };
+        self.progress = Progress { told, ..Progress::default() };
+        self.order = newer;
         self.generation += 1;
         self.parked.clear();
         self.read_refused = false;
-        self.progress = Progress::default();
         self.idle = false;
         self.finished = false;
         self.consider();
@@ -229,6 +235,13 @@ impl Machine {
         (self.order, memory)
     }
 
+    /// Whether a part of the order could not be used or an object is somebody else's, in this run
+    /// or in an earlier one of the same order.
+    pub fn is_faulty(&self) -> bool {
+        let faulty = |notice: &Notice| matches!(notice, Notice::Fault { .. } | Notice::Clash { .. });
+        self.progress.told.iter().any(faulty)
+    }
+
     /// The order as it now is.
     pub fn order(&self) -> &Order {
         &self.order
@@ -237,6 +250,11 @@ impl Machine {
     /// The first step decides between a look and a full run.
     fn start(&mut self, now: Instant) {
         if !std::mem::replace(&mut self.started, true) {
+            if self.progress.peek.as_ref().is_some_and(|peek| now < peek.at) {
+                // Sooner than was asked for: the same order has come once more, since membership
+                // may have missed the answer.
+                self.progress.told.retain(|notice| !matches!(notice, Notice::Report(_)));
+            }
             let due = |peek: &memory::Peek| peek.at <= now && peek.full_at.is_none_or(|at| now < at);
             self.progress.peek.take_if(|peek| !due(peek));
             let nothing_to_look_at = |p: &memory::Peek| p.waiting.is_empty() && p.watched.is_empty();

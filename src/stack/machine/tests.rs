@@ -369,6 +369,16 @@ fn a_refusal_of_the_older_order_does_not_park_the_newer() {
 }
 
 #[test]
+fn a_replay_of_an_order_on_its_way_says_nothing_twice() {
+    let mut rig = Rig::new();
+    let order = existing(Snapshot { auth: None, ..snapshot() });
+    let mut machine = rig.machine(order.clone());
+    machine.supersede(order);
+    assert_eq!(machine.notices().len(), 1);
+    assert!(machine.is_faulty());
+}
+
+#[test]
 fn faults_are_told_with_the_stacks_name() {
     let mut rig = Rig::new();
     rig.run(existing(Snapshot { auth: None, ..snapshot() }));

@@ -101,6 +101,17 @@ fn a_late_create_of_a_deleted_stack_is_deleted_again_within_seconds() {
 }
 
 #[test]
+fn a_delete_that_is_ordered_once_more_is_reported_once_more() {
+    let mut rig = Rig::new();
+    let mut held = None;
+    rig.run_with(versions("a"), &mut holding(&mut held));
+    for reported in 1..4 {
+        assert!(matches!(rig.run(deleted()), Step::Attend { .. }));
+        assert_eq!(reports(&rig), reported);
+    }
+}
+
+#[test]
 fn a_lost_create_is_forgotten_after_ten_minutes_of_absence() {
     let mut rig = Rig::new();
     let mut held = None;

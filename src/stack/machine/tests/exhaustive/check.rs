@@ -215,7 +215,7 @@ impl Check<'_> {
                     |object: &Object| !object.terminating && object.owners.iter().any(|o| o.uid == stack.uid);
                 stack.spec["versionsFromFile"] == *snapshot.versions
                     && (stack.spec["disabled"] == true) == disabled
-                    && ledger.is_some() == !snapshot.modules.is_empty()
+                    && ledger.is_none() == snapshot.modules.is_empty()
                     && ledger.as_ref().is_none_or(owned)
             }
             _ => false,
