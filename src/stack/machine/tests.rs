@@ -344,6 +344,23 @@ fn a_newer_order_takes_over_between_writes() {
 }
 
 #[test]
+fn a_stack_is_not_deleted_under_a_child_that_is_being_created() {
+    let mut rig = Rig::new();
+    rig.run(existing(Snapshot { modules: Default::default(), clients: Default::default(), ..snapshot() }));
+    let mut machine = rig.machine(existing(snapshot()));
+    let Step::Read(scope) = machine.next(rig.now) else { panic!("a read") };
+    let objects = rig.world.read(&scope, &rig.context.catalog.stack);
+    machine.observed(rig.now, &scope, Ok(objects));
+    let child = machine.write(rig.now).expect("a child");
+    machine.supersede(deleted());
+    assert_eq!((machine.next(rig.now), machine.write(rig.now)), (Step::Await, None));
+    let answer = rig.world.write(&child);
+    machine.answered(rig.now, &child, answer);
+    assert_eq!(rig.drive(&mut machine, &mut World::write), Step::Done);
+    assert_eq!(rig.world.keys(), [child.key().to_string()], "left to the garbage collector");
+}
+
+#[test]
 fn a_permit_in_hand_serves_the_newest_order() {
     let mut rig = Rig::new();
     let mut machine = rig.machine(existing(snapshot()));
