@@ -196,6 +196,18 @@ impl World {
         self.objects.retain(|_, stored| stored.json["metadata"]["deletionTimestamp"].is_null());
     }
 
+    /// Removes what is owned by objects that are gone, and by nothing else; whether there was any.
+    pub(crate) fn collect_garbage(&mut self) -> bool {
+        let uids: BTreeSet<String> = self.objects.keys().filter_map(|key| Some(self.get(key)?.uid)).collect();
+        let kept = |object: Object| {
+            object.owners.is_empty() || object.owners.iter().any(|owner| uids.contains(&owner.uid))
+        };
+        let garbage: Vec<ObjectKey> =
+            self.objects.keys().filter(|key| !self.get(key).is_some_and(kept)).cloned().collect();
+        garbage.iter().for_each(|key| drop(self.objects.remove(key)));
+        !garbage.is_empty()
+    }
+
     /// Another writer's status update.
     pub(crate) fn touch(&mut self, key: &ObjectKey) {
         self.version += 1;
