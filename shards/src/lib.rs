@@ -85,15 +85,30 @@
 //! # }
 //! ```
 
+pub mod error;
 pub mod hash;
+mod host;
 pub mod mailbox;
+pub mod mesh;
 pub mod order;
+pub mod pool;
+pub mod runner;
+mod shard;
 pub mod shard_id;
+mod signal;
+pub mod stop;
 pub mod table;
 mod time;
+pub mod turn;
 
+pub use error::{ShardError, StartError};
 pub use hash::shard_of;
 pub use mailbox::{Displaced, Mailbox};
+pub use mesh::{Inbox, Rejected, Router};
 pub use order::{Class, Order};
+pub use pool::{Context, Exit, Health, Pool, PoolConfig, start};
+pub use runner::{Handler, Runner, Slot, Verdict};
 pub use shard_id::ShardId;
+pub use stop::{Stop, StopReason, Stopper};
 pub use table::{Keep, Stats, Table};
+pub use turn::{Turn, yield_to_reactor};

@@ -230,10 +230,9 @@ impl<K: Hash + Eq + Clone, O: Order> Table<K, O> {
         self.deferred.keys().next().map(|(at, _)| *at)
     }
 
-    /// Whether [`take`](Self::take) would give a key.
-    pub fn can_take(&self, now: Instant) -> bool {
-        self.in_flight < self.max_in_flight
-            && (!self.ready.is_empty() || self.next_deferred().is_some_and(|at| at <= now))
+    /// How many ready keys [`take`](Self::take) would give one after the other.
+    pub fn takeable(&self) -> usize {
+        self.ready.len().min(self.max_in_flight - self.in_flight)
     }
 
     /// Whether keys are ready while no more may be in flight.
@@ -252,8 +251,8 @@ impl<K: Hash + Eq + Clone, O: Order> Table<K, O> {
         }
     }
 
-    /// Moves what has come due to the back of the ready queue.
-    fn promote(&mut self, now: Instant) {
+    /// Moves what has come due to the back of the ready queue. [`take`](Self::take) does so itself.
+    pub fn promote(&mut self, now: Instant) {
         while let Some(due) = self.deferred.first_entry()
             && due.key().0 <= now
         {

@@ -208,7 +208,8 @@ impl World {
             self.perform(Step::Finish(key));
         }
         self.now += Duration::from_secs(1);
-        while self.table.can_take(self.now) {
+        self.table.promote(self.now);
+        while self.table.takeable() > 0 {
             self.perform(Step::Take);
             for key in 0..KEYS {
                 self.perform(Step::Finish(key));
