@@ -33,7 +33,7 @@ pub enum StartError {
          run with a profile that allows io_uring_setup, io_uring_enter and io_uring_register"
     )]
     IoUringRefused {
-        /// What `io_uring_setup` said.
+        /// What the kernel said.
         source: io::Error,
     },
     /// io_uring cannot be had for another reason.
@@ -42,7 +42,7 @@ pub enum StartError {
          and memory"
     )]
     IoUring {
-        /// What `io_uring_setup` said.
+        /// What the kernel said.
         source: io::Error,
     },
     /// Too little memory may be locked.

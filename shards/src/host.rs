@@ -6,6 +6,7 @@
 use crate::StartError;
 use rustix::{
     io::Errno,
+    io_uring::{IoringEnterFlags, IoringRegisterOp},
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 
@@ -58,14 +59,24 @@ fn raise_memlock() -> Result<(), StartError> {
     Ok(())
 }
 
-/// Sets up the smallest ring there is and closes it again.
+/// Sets up the smallest ring there is, tries the two other calls on it, and closes it again. Each
+/// is asked, since a filter may allow one and not another.
 #[allow(unsafe_code)]
 fn probe_io_uring() -> Result<(), Errno> {
     let mut params = rustix::io_uring::io_uring_params::default();
     // SAFETY: `params` is all zero, so no flag asks the kernel to use a field that would have to
     // be valid (`wq_fd` with ATTACH_WQ), and the ring's descriptor is owned and closed here.
-    let ring = unsafe { rustix::io_uring::io_uring_setup(2, &mut params) };
-    ring.map(drop)
+    let ring = unsafe { rustix::io_uring::io_uring_setup(2, &mut params) }?;
+    // SAFETY: the descriptor is a ring's, and nothing is submitted or waited for.
+    unsafe { rustix::io_uring::io_uring_enter(&ring, 0, 0, IoringEnterFlags::empty()) }?;
+    // SAFETY: the operation reads no argument. It has nothing to undo and fails for that.
+    let undone = unsafe {
+        rustix::io_uring::io_uring_register(&ring, IoringRegisterOp::UnregisterFiles, std::ptr::null(), 0)
+    };
+    match undone {
+        Ok(_) | Err(Errno::NXIO) => Ok(()),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// What an error of the probe means, given the value of `kernel.io_uring_disabled`.

@@ -147,7 +147,7 @@ fn with_more_hot_keys_than_slots_others_get_turns() {
             sleep(Duration::from_micros(200)).await;
         }
         runner.idle().await;
-        let log = log.borrow();
+        let log = log.borrow().clone();
         let cold = log.iter().position(|(key, _)| *key == "cold").unwrap();
         let after = log[cold..].iter().filter(|(key, _)| *key == "hot-1").count();
         assert!(after > 3, "{after} turns of a hot key after the cold one's");
