@@ -11,8 +11,45 @@ pub enum Class {
     Toggle,
 }
 
-/// An order for one key.
+impl Class {
+    /// Whether an order of this class, once it is in flight, gives way to a waiting one of class
+    /// `newer`.
+    ///
+    /// A removal always runs to its end, and a toggle gives way to nothing but a removal: what it
+    /// changed so far has to be finished before a snapshot is put on top.
+    pub fn superseded_by(self, newer: Class) -> bool {
+        matches!(
+            (self, newer),
+            (Class::Snapshot, Class::Snapshot | Class::Removal) | (Class::Toggle, Class::Removal)
+        )
+    }
+}
+
+/// An order for one key. Keep it small (box what is big): a mailbox holds up to three in place.
 pub trait Order {
     /// Its class.
     fn class(&self) -> Class;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Class::{self, Removal, Snapshot, Toggle};
+
+    #[test]
+    fn the_supersession_matrix() {
+        let matrix = [
+            (Snapshot, Snapshot, true),
+            (Snapshot, Removal, true),
+            (Snapshot, Toggle, false),
+            (Removal, Snapshot, false),
+            (Removal, Removal, false),
+            (Removal, Toggle, false),
+            (Toggle, Snapshot, false),
+            (Toggle, Removal, true),
+            (Toggle, Toggle, false),
+        ];
+        for (in_flight, arriving, gives_way) in matrix {
+            assert_eq!(Class::superseded_by(in_flight, arriving), gives_way, "{in_flight:?} {arriving:?}");
+        }
+    }
 }

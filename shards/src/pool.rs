@@ -1,0 +1,223 @@
+//! The threads: N shards that start together, and end together.
+//!
+//! A shard that panics, or that ends before anybody asked, ends the pool: its keys have no owner,
+//! and the others are told by [`Stop`] ([`StopReason::ShardEnded`](crate::StopReason)).
+
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    Inbox, Router, ShardError, ShardId, StartError, Stop, Stopper, host, mesh,
+    shard::{self, Seat},
+    stop::StopFlag,
+    time::{Duration, Instant, now},
+};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread::JoinHandle,
+};
+
+/// The most shards that a pool has. A mesh has a channel for each pair.
+pub const MAX_SHARDS: usize = 256;
+
+/// How a pool is made up.
+#[derive(Debug, Clone)]
+pub struct PoolConfig {
+    /// What threads are called, with the shard's number behind it. Linux shows 15 bytes.
+    pub name: String,
+    /// The number of shards, 1 to [`MAX_SHARDS`].
+    pub shards: usize,
+    /// Messages in the channel from one shard to another; rounded up to a power of two.
+    pub mesh_capacity: usize,
+    /// Messages in the overflow in front of a channel.
+    pub overflow: usize,
+    /// How long a shard that ends, and a send once the pool stops, wait for a shard that does not
+    /// take its messages.
+    pub linger: Duration,
+    /// How often a shard shows that it lives and looks for a stop from another thread.
+    pub heartbeat: Duration,
+    /// Threads of each shard for blocking calls (`glommio::executor().spawn_blocking`).
+    pub blocking_threads: usize,
+}
+
+impl PoolConfig {
+    /// A pool with the usual sizes.
+    pub fn new(name: &str, shards: usize) -> Self {
+        Self {
+            name: name.to_owned(),
+            shards,
+            // There are shards squared of them.
+            mesh_capacity: (8192 / shards.max(1)).clamp(64, 1024),
+            overflow: 4096,
+            linger: Duration::from_secs(1),
+            heartbeat: Duration::from_millis(50),
+            blocking_threads: 1,
+        }
+    }
+}
+
+/// What a shard is given to begin with.
+///
+/// An `async move` block takes only the fields that it names: one that never names the inbox has
+/// dropped it, and with that closed the shard to messages.
+pub struct Context<M: Send + 'static> {
+    /// Which shard this is.
+    pub id: ShardId,
+    /// How many there are.
+    pub shards: usize,
+    /// Sends to the others, and to itself.
+    pub router: Router<M>,
+    /// Receives from the others, and from itself.
+    pub inbox: Inbox<M>,
+    /// Whether the pool ends.
+    pub stop: Stop,
+}
+
+/// A shard that has come to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// Which.
+    pub shard: ShardId,
+    /// How it failed, if it did.
+    pub error: Option<ShardError>,
+}
+
+/// A running pool.
+#[derive(Debug)]
+pub struct Pool<T> {
+    threads: Vec<JoinHandle<Result<T, ShardError>>>,
+    exits: mpsc::Receiver<Exit>,
+    stop: Arc<StopFlag>,
+    health: Health,
+}
+
+/// When each shard last showed that it lives; for any thread.
+#[derive(Debug, Clone)]
+pub struct Health {
+    began: Instant,
+    /// Milliseconds from `began`, by shard.
+    beats: Arc<[AtomicU64]>,
+}
+
+impl Health {
+    fn new(shards: usize) -> Self {
+        Self { began: now(), beats: (0..shards).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    pub(crate) fn beat(&self, shard: ShardId) {
+        let since = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.beats[shard.index()].store(since, Ordering::Relaxed);
+    }
+
+    /// The shards that have shown no life for `limit`; a healthy one does every
+    /// [`PoolConfig::heartbeat`]. Ended shards show none.
+    pub fn silent_for(&self, limit: Duration) -> Vec<ShardId> {
+        let age = self.began.elapsed();
+        let silent = |beat: &AtomicU64| {
+            age.saturating_sub(Duration::from_millis(beat.load(Ordering::Relaxed))) >= limit
+        };
+        let shards = (0..).map(ShardId::new);
+        shards.zip(self.beats.iter()).filter(|(_, beat)| silent(beat)).map(|(shard, _)| shard).collect()
+    }
+}
+
+/// Starts a pool: `f` is called once on each shard's thread, and the shard lives until the future
+/// it gives is done. The shards are pinned to a core each where the process may use enough.
+///
+/// Returns when all executors stand, or none.
+pub fn start<M, T, F, Fut>(config: PoolConfig, f: F) -> Result<Pool<T>, StartError>
+where
+    M: Send + 'static,
+    T: Send + 'static,
+    F: Fn(Context<M>) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = T> + 'static,
+{
+    if !(1..=MAX_SHARDS).contains(&config.shards) {
+        return Err(StartError::Shards { asked: config.shards });
+    }
+    host::prepare()?;
+    let cores = host::allowed_cores();
+    let pinned = cores.len() >= config.shards;
+    let (stop, health) = (Arc::new(StopFlag::default()), Health::new(config.shards));
+    let (exit, exits) = mpsc::channel();
+    let (made, all_made) = mpsc::channel();
+    let config = Arc::new(config);
+
+    let mut threads = Vec::with_capacity(config.shards);
+    let mut starts = Vec::with_capacity(config.shards);
+    for (index, endpoint) in mesh::endpoints(config.shards, config.mesh_capacity).into_iter().enumerate() {
+        let shard = ShardId::new(index);
+        let (start, may_start) = mpsc::channel();
+        let seat = Seat {
+            id: shard,
+            core: pinned.then(|| cores[index]),
+            config: Arc::clone(&config),
+            endpoint,
+            stop: Arc::clone(&stop),
+            health: health.clone(),
+            made: made.clone(),
+            may_start,
+            exit: exit.clone(),
+        };
+        let f = f.clone();
+        // Where this or a later one fails, dropping `starts` sends the ones before home.
+        let thread = std::thread::Builder::new()
+            .name(format!("{}-{index}", config.name))
+            .spawn(move || shard::run(seat, f))
+            .map_err(|source| StartError::Thread { shard, source })?;
+        threads.push(thread);
+        starts.push(start);
+    }
+    drop(made);
+    for _ in 0..config.shards {
+        match all_made.recv() {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(error),
+            // Every thread reports before it ends, so this is not to be expected.
+            Err(mpsc::RecvError) => break,
+        }
+    }
+    for start in starts {
+        let _ = start.send(());
+    }
+    Ok(Pool { threads, exits, stop, health })
+}
+
+impl<T> Pool<T> {
+    /// A handle that asks the pool to end.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(Arc::clone(&self.stop))
+    }
+
+    /// What shows whether shards hang.
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    /// Waits until the next shard comes to its end; `None` when all have been told of. The first
+    /// one that fails is the one to blame: the others end because of it.
+    pub fn next_exit(&self) -> Option<Exit> {
+        self.exits.recv().ok()
+    }
+
+    /// Like [`next_exit`](Self::next_exit), but gives up after `limit`.
+    pub fn next_exit_within(&self, limit: Duration) -> Option<Exit> {
+        self.exits.recv_timeout(limit).ok()
+    }
+
+    /// Waits until all shards have ended, and gives what became of each, by shard.
+    pub fn join(self) -> Vec<Result<T, ShardError>> {
+        let joined = |(index, thread): (usize, JoinHandle<Result<T, ShardError>>)| {
+            thread.join().unwrap_or_else(|payload| {
+                let message = crate::error::panic_message(&*payload);
+                Err(ShardError::Panicked { shard: ShardId::new(index), message })
+            })
+        };
+        self.threads.into_iter().enumerate().map(joined).collect()
+    }
+}

@@ -1,0 +1,117 @@
+use super::*;
+use crate::StopReason;
+
+#[test]
+fn every_shard_runs_once_on_its_own_thread() {
+    let pool = start(PoolConfig::new("each", 4), |context: Context<()>| async move {
+        context.stop.request();
+        (context.id.index(), context.shards, std::thread::current().name().map(str::to_owned))
+    });
+    let outcomes: Vec<_> = pool.unwrap().join().into_iter().map(Result::unwrap).collect();
+    let expected: Vec<_> = (0..4).map(|n| (n, 4, Some(format!("each-{n}")))).collect();
+    assert_eq!(outcomes, expected);
+}
+
+#[test]
+fn a_stop_from_another_thread_reaches_all_shards() {
+    let pool =
+        start(PoolConfig::new("stop", 2), |context: Context<()>| async move { context.stop.wait().await })
+            .unwrap();
+    pool.stopper().stop();
+    assert_eq!(pool.join(), [Ok(StopReason::Requested), Ok(StopReason::Requested)]);
+}
+
+/// Starts three shards of which the second panics as `how` says, and checks that this is seen.
+fn one_of_three_panics<Fut: Future<Output = ()> + 'static>(how: fn() -> Fut, message: &str) {
+    let pool = start(PoolConfig::new("panic", 3), move |context: Context<()>| async move {
+        if context.id.index() == 1 {
+            how().await;
+        }
+        context.stop.wait().await
+    })
+    .unwrap();
+    let blamed = ShardId::new(1);
+    let error = ShardError::Panicked { shard: blamed, message: message.to_owned() };
+    assert_eq!(pool.next_exit(), Some(Exit { shard: blamed, error: Some(error.clone()) }));
+    assert_eq!(pool.stopper().reason(), Some(StopReason::ShardEnded(blamed)));
+    let told = Ok(StopReason::ShardEnded(blamed));
+    assert_eq!(pool.join(), [told.clone(), Err(error), told]);
+}
+
+#[test]
+fn a_panic_is_reported_with_its_shard_and_ends_the_others() {
+    one_of_three_panics(|| async { panic!("no {}", "way") }, "no way");
+}
+
+#[test]
+fn a_panic_in_a_detached_task_is_reported_too() {
+    let how = || async {
+        glommio::spawn_local(async {
+            glommio::timer::sleep(Duration::from_millis(5)).await;
+            panic!("in the background")
+        })
+        .detach();
+    };
+    one_of_three_panics(how, "in the background");
+}
+
+#[test]
+fn messages_to_a_shard_that_panicked_come_back_and_inboxes_end() {
+    let pool = start(PoolConfig::new("gone", 2), |mut context: Context<u32>| async move {
+        if context.id.index() == 1 {
+            panic!("gone");
+        }
+        let reason = context.stop.wait().await;
+        glommio::timer::sleep(Duration::from_millis(20)).await;
+        let rejected = context.router.try_send(ShardId::new(1), 5);
+        context.router.close().await;
+        (reason, rejected.is_err(), context.inbox.recv().await)
+    })
+    .unwrap();
+    let outcomes = pool.join();
+    assert_eq!(outcomes[0], Ok((StopReason::ShardEnded(ShardId::new(1)), true, None)));
+}
+
+#[test]
+fn a_shard_that_ends_unasked_ends_the_pool() {
+    let pool = start(PoolConfig::new("early", 2), |context: Context<()>| async move {
+        if context.id.index() == 0 { None } else { Some(context.stop.wait().await) }
+    })
+    .unwrap();
+    assert_eq!(pool.join(), [Ok(None), Ok(Some(StopReason::ShardEnded(ShardId::new(0))))]);
+}
+
+#[test]
+fn a_shard_that_hangs_is_silent() {
+    let config = PoolConfig { heartbeat: Duration::from_millis(5), ..PoolConfig::new("hang", 2) };
+    let pool = start(config, |context: Context<()>| async move {
+        if context.id.index() == 1 {
+            std::thread::sleep(Duration::from_millis(700));
+        }
+        context.stop.wait().await;
+    })
+    .unwrap();
+    let health = pool.health();
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(health.silent_for(Duration::from_millis(300)), [ShardId::new(1)]);
+    pool.stopper().stop();
+    assert!(pool.join().iter().all(Result::is_ok));
+}
+
+#[test]
+fn a_pool_has_at_least_one_shard_and_not_too_many() {
+    for shards in [0, MAX_SHARDS + 1] {
+        let error = start(PoolConfig::new("none", shards), |_: Context<()>| async {}).unwrap_err();
+        assert_eq!(error.to_string(), format!("a pool has 1 to 256 shards, not {shards}"));
+    }
+}
+
+#[test]
+fn more_shards_than_cores_run_unpinned() {
+    let shards = host::allowed_cores().len() + 1;
+    let pool = start(PoolConfig::new("many", shards), |context: Context<()>| async move {
+        context.stop.request();
+        host::allowed_cores().len()
+    });
+    assert_eq!(pool.unwrap().join(), vec![Ok(shards - 1); shards]);
+}

@@ -1,0 +1,145 @@
+//! One shard's thread, from its executor to its end.
+
+use crate::{
+    Context, Exit, Health, PoolConfig, Router, ShardError, ShardId, StartError, Stop, StopReason,
+    error::panic_message,
+    mesh::{Endpoint, Receiving},
+    stop::StopFlag,
+    yield_to_reactor,
+};
+use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement};
+use std::{
+    cell::RefCell,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    sync::{Arc, mpsc},
+};
+
+/// The least that glommio registers for direct file IO, of which a shard does none.
+const IO_MEMORY: usize = 64 * 1024;
+
+/// All that a shard's thread starts with.
+pub(crate) struct Seat<M: Send + 'static> {
+    pub(crate) id: ShardId,
+    pub(crate) core: Option<usize>,
+    pub(crate) config: Arc<PoolConfig>,
+    pub(crate) endpoint: Endpoint<M>,
+    pub(crate) stop: Arc<StopFlag>,
+    pub(crate) health: Health,
+    pub(crate) made: mpsc::Sender<Result<(), StartError>>,
+    /// Says that all executors stand; closed instead where one does not.
+    pub(crate) may_start: mpsc::Receiver<()>,
+    pub(crate) exit: mpsc::Sender<Exit>,
+}
+
+/// The shard's ends of the mesh, kept aside to be closed when the shard ends however it does: what
+/// its tasks held may be leaked with them.
+type Ends<M> = Rc<RefCell<Option<(Router<M>, Receiving<M>)>>>;
+
+/// The thread's body.
+pub(crate) fn run<M, T, F, Fut>(seat: Seat<M>, f: F) -> Result<T, ShardError>
+where
+    M: Send + 'static,
+    F: Fn(Context<M>) -> Fut,
+    Fut: Future<Output = T> + 'static,
+    T: 'static,
+{
+    let Seat { id, core, config, endpoint, stop, health, made, may_start, exit } = seat;
+    let never_started = || ShardError::Panicked { shard: id, message: "the pool did not start".to_owned() };
+    let executor = match make_executor(id, core, &config) {
+        Ok(executor) => executor,
+        Err(error) => {
+            let _ = made.send(Err(error));
+            return Err(never_started());
+        }
+    };
+    let _ = made.send(Ok(()));
+    drop(made);
+    if may_start.recv().is_err() {
+        return Err(never_started());
+    }
+
+    let ends: Ends<M> = Rc::default();
+    let main = live(id, config, endpoint, Stop::new(Arc::clone(&stop)), health, Rc::clone(&ends), f);
+    // A panic in any task comes out here. What it left behind is not looked at again, but for the
+    // mesh, whose ends are closed so that nobody waits for this shard.
+    let outcome = catch_unwind(AssertUnwindSafe(|| executor.run(main)));
+    let outcome =
+        outcome.map_err(|payload| ShardError::Panicked { shard: id, message: panic_message(&*payload) });
+    stop.raise(StopReason::ShardEnded(id));
+    let torn_down = catch_unwind(AssertUnwindSafe(|| {
+        if let Some((router, receiving)) = ends.take() {
+            router.close_now();
+            receiving.close();
+        }
+        drop(executor);
+    }));
+    if let Err(payload) = torn_down {
+        tracing::warn!(shard = %id, message = panic_message(&*payload), "a panic while the shard was taken down");
+    }
+    let _ = exit.send(Exit { shard: id, error: outcome.as_ref().err().cloned() });
+    outcome
+}
+
+/// The shard's main task.
+async fn live<M, T, F, Fut>(
+    id: ShardId,
+    config: Arc<PoolConfig>,
+    endpoint: Endpoint<M>,
+    stop: Stop,
+    health: Health,
+    ends: Ends<M>,
+    f: F,
+) -> T
+where
+    M: Send + 'static,
+    F: Fn(Context<M>) -> Fut,
+    Fut: Future<Output = T>,
+{
+    // Besides what it is for, the heartbeat bounds the time that an executor may sleep while it
+    // has something to run, which glommio's can.
+    let heartbeat = glommio::spawn_local({
+        let (stop, every) = (stop.clone(), config.heartbeat);
+        async move {
+            loop {
+                health.beat(id);
+                stop.look();
+                glommio::timer::sleep(every).await;
+            }
+        }
+    });
+    let (router, inbox) = endpoint.connect(&config, stop.clone()).await;
+    ends.replace(Some((router.clone(), inbox.receiving())));
+    let outcome = f(Context { id, shards: config.shards, router: router.clone(), inbox, stop }).await;
+    router.close().await;
+    heartbeat.cancel().await;
+    // A cancelled task is dropped by the executor when its turn comes; give it the turn.
+    yield_to_reactor().await;
+    outcome
+}
+
+/// Makes the executor on this very thread, pinned if it can be.
+fn make_executor(id: ShardId, core: Option<usize>, config: &PoolConfig) -> Result<LocalExecutor, StartError> {
+    if let Some(core) = core {
+        match try_make(Placement::Fixed(core), config) {
+            Ok(executor) => return Ok(executor),
+            // Pinning wants to read the machine's topology, which some sandboxes hide.
+            Err(message) => tracing::warn!(shard = %id, core, message, "the shard could not be pinned"),
+        }
+    }
+    try_make(Placement::Unbound, config).map_err(|message| StartError::Executor { shard: id, message })
+}
+
+fn try_make(placement: Placement, config: &PoolConfig) -> Result<LocalExecutor, String> {
+    // No preemption timer of our own and no latency queues: with either, glommio 0.9 can go to
+    // sleep on runnable tasks.
+    let builder = LocalExecutorBuilder::new(placement)
+        .io_memory(IO_MEMORY)
+        .blocking_thread_pool_placement(PoolPlacement::Unbound(config.blocking_threads.max(1)));
+    match catch_unwind(AssertUnwindSafe(|| builder.make())) {
+        Ok(Ok(executor)) => Ok(executor),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(payload) => Err(panic_message(&*payload)),
+    }
+}

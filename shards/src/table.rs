@@ -1,0 +1,286 @@
+//! The keys of one shard: whose turn it is, who is in flight, who waits for later.
+//!
+//! Pure: no clock, no IO. [`Runner`](crate::Runner) performs what it says.
+//!
+//! A key is here only while it has something to do. It is in one of three places:
+//!
+//! ```text
+//!            take                    defer
+//!   ready ─────────▶ in flight ─────────────────▶ deferred
+//!     ▲                │ finish, more waits           │ due, woken, superseded
+//!     └────────────────┴──────────────────────────────┘
+//! ```
+//!
+//! Ready keys are taken first come, first served, and a key with more to do goes to the back: a
+//! hot key has one turn in each round like any other.
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
+use crate::{Class, Displaced, Mailbox, Order, time::Instant};
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    hash::Hash,
+};
+
+/// How an order that was put off relates to newer ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// It still has to be done: it goes only where one in flight would be superseded, and all
+    /// else queues behind it. For a transient failure, or a wait for something outside.
+    UntilSuperseded,
+    /// Any newer order drops it and runs at once. For one that can hardly succeed, or that is
+    /// done and only looks again.
+    UntilAnything,
+}
+
+/// Numbers of a table at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Keys with anything to do.
+    pub keys: usize,
+    /// Keys whose turn could come now.
+    pub ready: usize,
+    /// Keys with an order in flight.
+    pub in_flight: usize,
+    /// Keys that wait for a moment or a wake-up.
+    pub deferred: usize,
+    /// Orders that wait in mailboxes, not counting those in flight or put off.
+    pub waiting: usize,
+}
+
+/// The mailboxes of one shard. See the [module](self) for how keys move.
+#[derive(Debug)]
+pub struct Table<K, O> {
+    entries: HashMap<K, Entry<O>, ahash::RandomState>,
+    /// Exactly the keys in `Place::Ready`, each once.
+    ready: VecDeque<K>,
+    /// Exactly the keys in `Place::Deferred`, by time and then in the order of deferral. A map
+    /// and not a heap: a key that is woken leaves no stale entry behind.
+    deferred: BTreeMap<(Instant, u64), K>,
+    sequence: u64,
+    in_flight: usize,
+    max_in_flight: usize,
+    waiting: usize,
+}
+
+#[derive(Debug)]
+struct Entry<O> {
+    place: Place,
+    /// An order that was put off; it runs before those that wait.
+    held: Option<Held<O>>,
+    waiting: Mailbox<O>,
+}
+
+#[derive(Debug)]
+struct Held<O> {
+    order: O,
+    keep: Keep,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Ready,
+    /// `woken`: something happened meanwhile that the order may have missed, so that putting it
+    /// off would be to sleep through it.
+    InFlight {
+        class: Class,
+        woken: bool,
+    },
+    Deferred {
+        at: Instant,
+        sequence: u64,
+    },
+}
+
+impl<K: Hash + Eq + Clone, O: Order> Table<K, O> {
+    /// A table that lets at most `max_in_flight` keys be in flight at once (0 counts as 1).
+    pub fn new(max_in_flight: usize) -> Self {
+        Self {
+            entries: HashMap::default(),
+            ready: VecDeque::new(),
+            deferred: BTreeMap::new(),
+            sequence: 0,
+            in_flight: 0,
+            max_in_flight: max_in_flight.max(1),
+            waiting: 0,
+        }
+    }
+
+    /// Queues an order. What comes back will not run: the newer one made it pointless.
+    pub fn offer(&mut self, key: K, order: O) -> Displaced<O> {
+        let Some(entry) = self.entries.get_mut(&key) else {
+            self.ready.push_back(key.clone());
+            let mut waiting = Mailbox::default();
+            let none = waiting.push(order);
+            self.waiting += 1;
+            self.entries.insert(key, Entry { place: Place::Ready, held: None, waiting });
+            return none;
+        };
+        let mut displaced = entry.waiting.push(order);
+        self.waiting = self.waiting + 1 - displaced.len();
+        displaced.add(entry.drop_held());
+        if entry.held.is_none()
+            && let Place::Deferred { at, sequence } = entry.place
+        {
+            entry.place = Place::Ready;
+            self.deferred.remove(&(at, sequence));
+            self.ready.push_back(key);
+        }
+        displaced
+    }
+
+    /// The next key and its order, unless as many as may be are in flight. The key's order is then
+    /// in flight until [`finish`](Self::finish) or [`defer`](Self::defer).
+    pub fn take(&mut self, now: Instant) -> Option<(K, O)> {
+        if self.in_flight == self.max_in_flight {
+            return None;
+        }
+        self.promote(now);
+        let key = self.ready.pop_front()?;
+        // A ready key always has an order; were it not so, forgetting the key would be the repair.
+        let entry = self.entries.get_mut(&key)?;
+        let order = match entry.held.take() {
+            Some(held) => held.order,
+            None => {
+                self.waiting -= 1;
+                entry.waiting.pop()?
+            }
+        };
+        entry.place = Place::InFlight { class: order.class(), woken: false };
+        self.in_flight += 1;
+        Some((key, order))
+    }
+
+    /// Whether an order waits that supersedes the one in flight.
+    pub fn superseded(&self, key: &K) -> bool {
+        self.entries.get(key).is_some_and(|entry| match entry.place {
+            Place::InFlight { class, .. } => entry.waiting.supersedes(class),
+            _ => false,
+        })
+    }
+
+    /// The waiting order that supersedes the one in flight. It is in flight from now on, in the
+    /// same slot; the older one is the caller's to count.
+    pub fn successor(&mut self, key: &K) -> Option<O> {
+        let entry = self.entries.get_mut(key)?;
+        let Place::InFlight { class, .. } = &mut entry.place else { return None };
+        if !entry.waiting.supersedes(*class) {
+            return None;
+        }
+        let order = entry.waiting.pop()?;
+        self.waiting -= 1;
+        *class = order.class();
+        Some(order)
+    }
+
+    /// The order in flight is done. Its key goes to the back of the queue if more waits.
+    pub fn finish(&mut self, key: &K) {
+        let Some(entry) = self.landed(key) else { return };
+        if entry.waiting.is_empty() {
+            self.entries.remove(key);
+        } else {
+            entry.place = Place::Ready;
+            self.ready.push_back(key.clone());
+        }
+    }
+
+    /// The order in flight is put off until `at`, a [`wake`](Self::wake) or a newer order as
+    /// `keep` says, and holds no slot until then. What comes back was superseded already.
+    pub fn defer(&mut self, key: &K, order: O, at: Instant, keep: Keep) -> Displaced<O> {
+        let mut displaced = Displaced::default();
+        self.sequence += 1;
+        let sequence = self.sequence;
+        let Some(entry) = self.landed(key) else {
+            debug_assert!(false, "only an order in flight can be put off");
+            return displaced;
+        };
+        let woken = matches!(entry.place, Place::InFlight { woken: true, .. });
+        entry.held = Some(Held { order, keep });
+        displaced.add(entry.drop_held());
+        if woken || entry.held.is_none() {
+            entry.place = Place::Ready;
+            self.ready.push_back(key.clone());
+        } else {
+            entry.place = Place::Deferred { at, sequence };
+            self.deferred.insert((at, sequence), key.clone());
+        }
+        displaced
+    }
+
+    /// Something happened that concerns the key: an order that was put off becomes ready, and one
+    /// in flight, should it be put off, becomes ready at once. No effect on an unknown key.
+    pub fn wake(&mut self, key: &K) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        match &mut entry.place {
+            Place::Ready => {}
+            Place::InFlight { woken, .. } => *woken = true,
+            Place::Deferred { at, sequence } => {
+                self.deferred.remove(&(*at, *sequence));
+                entry.place = Place::Ready;
+                self.ready.push_back(key.clone());
+            }
+        }
+    }
+
+    /// When the next order that was put off comes due.
+    pub fn next_deferred(&self) -> Option<Instant> {
+        self.deferred.keys().next().map(|(at, _)| *at)
+    }
+
+    /// How many ready keys [`take`](Self::take) would give one after the other.
+    pub fn takeable(&self) -> usize {
+        self.ready.len().min(self.max_in_flight - self.in_flight)
+    }
+
+    /// Whether keys are ready while no more may be in flight.
+    pub fn crowded(&self) -> bool {
+        self.in_flight == self.max_in_flight && !self.ready.is_empty()
+    }
+
+    /// The numbers at this moment.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            keys: self.entries.len(),
+            ready: self.ready.len(),
+            in_flight: self.in_flight,
+            deferred: self.deferred.len(),
+            waiting: self.waiting,
+        }
+    }
+
+    /// Moves what has come due to the back of the ready queue. [`take`](Self::take) does so itself.
+    pub fn promote(&mut self, now: Instant) {
+        while let Some(due) = self.deferred.first_entry()
+            && due.key().0 <= now
+        {
+            let key = due.remove();
+            if let Some(entry) = self.entries.get_mut(&key) {
+                entry.place = Place::Ready;
+                self.ready.push_back(key);
+            }
+        }
+    }
+
+    /// The entry of a key in flight, whose slot is free from now on.
+    fn landed(&mut self, key: &K) -> Option<&mut Entry<O>> {
+        let entry = self.entries.get_mut(key)?;
+        let Place::InFlight { .. } = entry.place else { return None };
+        self.in_flight -= 1;
+        Some(entry)
+    }
+}
+
+impl<O: Order> Entry<O> {
+    /// Takes the order that was put off, where one that waits makes it pointless.
+    fn drop_held(&mut self) -> Option<O> {
+        let held = self.held.as_ref()?;
+        let drop = match held.keep {
+            Keep::UntilSuperseded => self.waiting.supersedes(held.order.class()),
+            Keep::UntilAnything => !self.waiting.is_empty(),
+        };
+        if drop { self.held.take().map(|held| held.order) } else { None }
+    }
+}
