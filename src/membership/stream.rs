@@ -31,10 +31,18 @@ use crate::{
     time,
 };
 
-/// Flow control windows. With hyper's own, a server that sends many small orders in a frame
-/// each is cut off by h2's guard against floods of tiny frames.
+/// Flow control windows. The stream's bounds what may lie here unread.
 const STREAM_WINDOW: u32 = 512 << 10;
-const CONNECTION_WINDOW: u32 = 16 << 20;
+/// No memory (there is one stream), but leave: h2 closes a connection when the unread frames'
+/// shortfall from 256 bytes each exceeds half of this window, as a guard against floods of tiny
+/// frames. A gRPC server may well send each order in a frame of its own.
+const CONNECTION_WINDOW: u32 = 64 << 20;
+/// The smallest gRPC message there is: its header.
+const SMALLEST: u32 = 5;
+const _: () = assert!(
+    STREAM_WINDOW / SMALLEST * (256 - SMALLEST) < CONNECTION_WINDOW / 2,
+    "a stream window full of the smallest orders must not look like an attack to h2"
+);
 
 /// gRPC servers refuse HTTP/2 pings that come more often than every five minutes. These find a
 /// peer that acknowledges bytes and does nothing else; one that is gone shows sooner, by

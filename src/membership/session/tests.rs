@@ -12,6 +12,9 @@ use crate::{
 
 const SOON: Duration = Duration::from_secs(10);
 
+/// How long an EnabledStack is not taken: as where a queue behind the session is full.
+const STALL: Duration = Duration::from_secs(4);
+
 /// What a test tells its agent.
 enum Do {
     Report(&'static str),
@@ -55,7 +58,13 @@ impl Agent {
                     }
                 }
             });
-            session.run(async move |order| drop(to_test.send(order)), leave).await
+            let orders = async move |order: server::Order| {
+                if matches!(order.message, Some(Message::EnabledStack(_))) {
+                    sleep(STALL).await;
+                }
+                let _ = to_test.send(order);
+            };
+            session.run(orders, leave).await
         });
         Self { orders, tell, thread: thread.unwrap() }
     }
@@ -245,6 +254,23 @@ fn two_hundred_thousand_orders_in_a_frame_each_do_not_break_the_stream() {
         assert_eq!(order, deleted(&format!("stack-{number}")));
     }
     assert!(pong(&membership).unwrap() < Duration::from_secs(1));
+    agent.leave();
+}
+
+#[test]
+fn the_smallest_orders_may_pile_up_unread() {
+    let (membership, agent) = Agent::joined();
+    let stall = server::EnabledStack { cluster_name: "stall".into() };
+    membership.send(server::Order { message: Some(Message::EnabledStack(stall)), ..Default::default() });
+    let smallest = server::Order {
+        message: Some(Message::DisabledStack(server::DisabledStack::default())),
+        ..Default::default()
+    };
+    for _ in 0..100_000 {
+        membership.send(smallest.clone());
+    }
+    let taken = (0..100_001).map_while(|_| agent.orders.recv_timeout(SOON).ok()).count();
+    assert_eq!(taken, 100_001);
     agent.leave();
 }
 
