@@ -121,8 +121,8 @@ pub struct Snapshot {
     pub modules: BTreeSet<String>,
     /// The delegated OpenID server.
     pub auth: Option<AuthConfig>,
-    /// Present where Stargate is enabled.
-    pub stargate: Option<Stargate>,
+    /// Whether there shall be a Stargate.
+    pub stargate: StargateWish,
     /// Wanted clients by id; the value says whether the client is public.
     pub clients: BTreeMap<String, bool>,
     /// What was left out of the order and why.
@@ -147,6 +147,20 @@ impl fmt::Debug for AuthConfig {
             .field("client_id", &self.client_id)
             .finish_non_exhaustive()
     }
+}
+
+/// What an order says about Stargate. One that is asked for and cannot be had is not the same
+/// as one that is not wanted: an existing Stargate is deleted for the latter alone.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum StargateWish {
+    /// Not wanted.
+    #[default]
+    Off,
+    /// Wanted.
+    On(Stargate),
+    /// Wanted, but the order cannot be used (no `-` in the stack's name, say): a fault of the
+    /// snapshot says why, and what stands in the cluster is left as it is.
+    Unusable,
 }
 
 /// The Stargate of a stack; its credentials are the snapshot's `auth`.

@@ -12,4 +12,7 @@ pub mod object;
 pub mod ownership;
 pub mod plan;
 pub mod report;
+#[cfg(test)]
+mod testing;
+pub mod view;
 pub mod write;

@@ -1,1 +1,331 @@
-//! To be written.
+//! From an order to the objects that shall be.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::{Value, json};
+
+use super::{
+    labels,
+    object::{Catalog, ObjectKey, Resource},
+};
+use crate::order::{AuthConfig, Fault, Snapshot, StackName, Stargate, StargateWish, is_dns1123_subdomain};
+
+/// Singular names of the module kinds that carry more than `spec.stack`.
+const AUTH: &str = "auth";
+const GATEWAY: &str = "gateway";
+const STARGATE: &str = "stargate";
+
+/// Where the stacks of this region are served; both parts stay as they were configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseUrl {
+    /// `https`
+    pub scheme: String,
+    /// Host, with the port where one was given.
+    pub host: String,
+}
+
+/// One object that shall be. Labels, annotations and the owner are the same for all objects of
+/// a stack and stand in [`Desired`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    /// Which one.
+    pub key: ObjectKey,
+    /// The fields of `spec` that the agent sets; what it does not name is somebody else's.
+    pub spec: Value,
+}
+
+/// Everything that an ExistingStack asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    /// Labels of every object: the agent's two and the order's.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of every object.
+    pub annotations: BTreeMap<String, String>,
+    /// The Stack, which owns the others.
+    pub stack: Wanted,
+    /// Modules and clients.
+    pub children: Vec<Wanted>,
+    /// Module kinds of which nothing is wanted, so that what the agent made of them goes.
+    pub unwanted: Vec<Arc<Resource>>,
+    /// What of the order could not be used, the door's findings first.
+    pub faults: Vec<Fault>,
+}
+
+impl Desired {
+    /// The wanted child with this key.
+    pub fn child(&self, key: &ObjectKey) -> Option<&Wanted> {
+        self.children.iter().find(|wanted| wanted.key == *key)
+    }
+}
+
+/// The objects of a stack, and what of the order could not be used.
+pub fn desired(stack: &StackName, snapshot: &Snapshot, catalog: &Catalog, base: &BaseUrl) -> Desired {
+    let mut labels = snapshot.labels.clone();
+    labels.insert(labels::CREATED_BY_AGENT.into(), labels::CREATED_BY_AGENT_VALUE.into());
+    labels.insert(labels::STACK.into(), stack.as_str().into());
+    let versions = if snapshot.versions.is_empty() { "default" } else { &snapshot.versions };
+    let mut desired = Desired {
+        labels,
+        annotations: snapshot.annotations.clone(),
+        stack: Wanted {
+            key: ObjectKey::new(&catalog.stack, stack.as_str()),
+            spec: json!({"versionsFromFile": versions, "disabled": snapshot.disabled}),
+        },
+        children: Vec::new(),
+        unwanted: Vec::new(),
+        faults: snapshot.faults.clone(),
+    };
+    desired.add_modules(stack, snapshot, catalog, base);
+    desired.add_stargate(stack, snapshot, catalog);
+    desired.add_clients(stack, snapshot, catalog);
+    desired
+}
+
+impl Desired {
+    fn add_modules(&mut self, stack: &StackName, snapshot: &Snapshot, catalog: &Catalog, base: &BaseUrl) {
+        for module in catalog.modules.iter().filter(|module| module.singular != STARGATE) {
+            if !snapshot.modules.contains(&module.singular) {
+                self.unwanted.push(Arc::clone(module));
+                continue;
+            }
+            let mut spec = json!({"stack": stack.as_str()});
+            match (module.singular.as_str(), &snapshot.auth) {
+                (AUTH, Some(auth)) => spec["delegatedOIDCServer"] = credentials(auth),
+                (AUTH, None) => self.fault("authConfig", "absent, so Auth delegates to no OpenID server"),
+                (GATEWAY, _) => {
+                    let host = format!("{stack}.{}", base.host);
+                    spec["ingress"] = json!({"host": host, "scheme": base.scheme});
+                }
+                _ => {}
+            }
+            self.children.push(Wanted { key: ObjectKey::new(module, stack.as_str()), spec });
+        }
+        for unknown in snapshot.modules.iter().filter(|name| catalog.module(name).is_none()) {
+            let shown: String = unknown.chars().take(80).collect();
+            self.fault(
+                &format!("modules[{shown}]"),
+                "the cluster has no module CRD of this name; install it or drop the module",
+            );
+        }
+    }
+
+    fn add_stargate(&mut self, stack: &StackName, snapshot: &Snapshot, catalog: &Catalog) {
+        let module = catalog.module(STARGATE);
+        match (&snapshot.stargate, &snapshot.auth, module) {
+            (StargateWish::Off, _, Some(module)) => self.unwanted.push(Arc::clone(module)),
+            // The door has said why.
+            (StargateWish::Off, _, None) | (StargateWish::Unusable, _, _) => {}
+            (StargateWish::On(_), _, None) => {
+                self.fault(
+                    "stargateConfig",
+                    "the cluster has no CRD for Stargate; install it or disable Stargate",
+                );
+            }
+            (StargateWish::On(_), None, Some(_)) => self.fault(
+                "authConfig",
+                "absent, and Stargate cannot do without; what stands in the cluster is left as it is",
+            ),
+            (StargateWish::On(stargate), Some(auth), Some(module)) => {
+                let spec = stargate_spec(stack, stargate, auth);
+                self.children.push(Wanted { key: ObjectKey::new(module, stack.as_str()), spec });
+            }
+        }
+    }
+
+    fn add_clients(&mut self, stack: &StackName, snapshot: &Snapshot, catalog: &Catalog) {
+        for (id, public) in &snapshot.clients {
+            let name = format!("{stack}-{id}");
+            if !is_dns1123_subdomain(&name) {
+                let shown: String = id.chars().take(80).collect();
+                self.fault(
+                    &format!("staticClients[{shown:?}].id"),
+                    "with the stack's name before it, it is no DNS-1123 subdomain of at most 253 bytes; the client is left out",
+                );
+                continue;
+            }
+            let spec = json!({"stack": stack.as_str(), "id": id, "public": public});
+            self.children.push(Wanted { key: ObjectKey::new(&catalog.auth_client, &name), spec });
+        }
+    }
+
+    fn fault(&mut self, field: &str, reason: &str) {
+        self.faults.push(Fault { field: field.into(), reason: reason.into() });
+    }
+}
+
+fn credentials(auth: &AuthConfig) -> Value {
+    json!({"issuer": auth.issuer, "clientID": auth.client_id, "clientSecret": auth.client_secret})
+}
+
+fn stargate_spec(stack: &StackName, stargate: &Stargate, auth: &AuthConfig) -> Value {
+    json!({
+        "stack": stack.as_str(),
+        "organizationID": stargate.organization_id,
+        "stackID": stargate.stack_id,
+        "serverURL": stargate.url,
+        "auth": credentials(auth),
+        "tls": {"disable": stargate.disable_tls},
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack::testing::{base_url, catalog, snapshot, stack_name};
+
+    fn wanted(snapshot: &Snapshot) -> Desired {
+        desired(&stack_name(), snapshot, &catalog(), &base_url())
+    }
+
+    fn spec_of(desired: &Desired, key: &str) -> Option<Value> {
+        desired.children.iter().find(|w| w.key.to_string() == key).map(|w| w.spec.clone())
+    }
+
+    fn unwanted(desired: &Desired) -> Vec<&str> {
+        desired.unwanted.iter().map(|r| r.singular.as_str()).collect()
+    }
+
+    fn faults(desired: &Desired) -> Vec<&str> {
+        desired.faults.iter().map(|f| f.field.as_str()).collect()
+    }
+
+    #[test]
+    fn the_stack_carries_versions_and_disabled() {
+        let stack = wanted(&Snapshot { versions: "v3".into(), disabled: true, ..snapshot() }).stack;
+        assert_eq!(stack.key.to_string(), "stacks/org-stack");
+        assert_eq!(stack.spec, json!({"versionsFromFile": "v3", "disabled": true}));
+    }
+
+    #[test]
+    fn no_versions_means_the_default_ones() {
+        let stack = wanted(&Snapshot { versions: String::new(), ..snapshot() }).stack;
+        assert_eq!(stack.spec["versionsFromFile"], "default");
+    }
+
+    #[test]
+    fn the_agents_two_labels_win_over_additional_ones() {
+        let mut snapshot = snapshot();
+        snapshot.labels.insert("formance.com/stack".into(), "other".into());
+        snapshot.labels.insert("formance.com/team".into(), "a".into());
+        let labels = wanted(&snapshot).labels;
+        assert_eq!(labels["formance.com/stack"], "org-stack");
+        assert_eq!(labels["formance.com/created-by-agent"], "true");
+        assert_eq!(labels["formance.com/team"], "a");
+    }
+
+    #[test]
+    fn a_plain_module_carries_the_stacks_name_alone() {
+        let desired = wanted(&snapshot());
+        assert_eq!(spec_of(&desired, "ledgers/org-stack"), Some(json!({"stack": "org-stack"})));
+        assert_eq!(unwanted(&desired), ["payments", "stargate"]);
+        assert!(desired.faults.is_empty());
+    }
+
+    #[test]
+    fn auth_delegates_to_the_orders_server() {
+        let spec = spec_of(&wanted(&snapshot()), "auths/org-stack").expect("auth");
+        assert_eq!(
+            spec["delegatedOIDCServer"],
+            json!({"issuer": "https://id.example", "clientID": "cid", "clientSecret": "hush"})
+        );
+    }
+
+    #[test]
+    fn auth_without_auth_config_stands_alone_and_is_a_fault() {
+        let desired = wanted(&Snapshot { auth: None, ..snapshot() });
+        assert_eq!(spec_of(&desired, "auths/org-stack"), Some(json!({"stack": "org-stack"})));
+        assert_eq!(faults(&desired), ["authConfig"]);
+    }
+
+    #[test]
+    fn without_auth_and_stargate_nobody_misses_the_auth_config() {
+        let desired = wanted(&Snapshot { auth: None, modules: ["ledger".into()].into(), ..snapshot() });
+        assert!(desired.faults.is_empty());
+    }
+
+    #[test]
+    fn the_gateways_host_keeps_port_and_case_of_the_base_url() {
+        let spec = spec_of(&wanted(&snapshot()), "gateways/org-stack").expect("gateway");
+        assert_eq!(spec["ingress"], json!({"host": "org-stack.Eu.Example.com:8443", "scheme": "https"}));
+    }
+
+    #[test]
+    fn an_unknown_module_is_a_fault_by_name_and_the_rest_stands() {
+        let mut snapshot = snapshot();
+        snapshot.modules.insert("leger".into());
+        let desired = wanted(&snapshot);
+        assert_eq!(faults(&desired), ["modules[leger]"]);
+        assert_eq!(desired.children.len(), 4);
+    }
+
+    fn stargate() -> StargateWish {
+        StargateWish::On(Stargate {
+            url: "grpc.example:443".into(),
+            disable_tls: true,
+            organization_id: "org".into(),
+            stack_id: "stack".into(),
+        })
+    }
+
+    #[test]
+    fn stargate_is_made_of_its_config_and_the_auth_config() {
+        let desired = wanted(&Snapshot { stargate: stargate(), ..snapshot() });
+        assert_eq!(
+            spec_of(&desired, "stargates/org-stack"),
+            Some(json!({
+                "stack": "org-stack", "organizationID": "org", "stackID": "stack",
+                "serverURL": "grpc.example:443", "tls": {"disable": true},
+                "auth": {"issuer": "https://id.example", "clientID": "cid", "clientSecret": "hush"},
+            }))
+        );
+        assert!(!unwanted(&desired).contains(&"stargate"));
+    }
+
+    #[test]
+    fn a_stargate_that_cannot_be_had_is_neither_wanted_nor_unwanted() {
+        for snapshot in [
+            Snapshot { stargate: StargateWish::Unusable, ..snapshot() },
+            Snapshot { stargate: stargate(), auth: None, ..snapshot() },
+        ] {
+            let desired = wanted(&snapshot);
+            assert_eq!(spec_of(&desired, "stargates/org-stack"), None);
+            assert!(!unwanted(&desired).contains(&"stargate"));
+        }
+    }
+
+    #[test]
+    fn stargate_among_the_modules_says_nothing() {
+        let mut snapshot = snapshot();
+        snapshot.modules.insert("stargate".into());
+        let desired = wanted(&snapshot);
+        assert!(desired.faults.is_empty());
+        assert!(unwanted(&desired).contains(&"stargate"));
+    }
+
+    #[test]
+    fn a_client_is_named_after_stack_and_id() {
+        let desired = wanted(&snapshot());
+        assert_eq!(
+            spec_of(&desired, "authclients/org-stack-web"),
+            Some(json!({"stack": "org-stack", "id": "web", "public": true}))
+        );
+    }
+
+    #[test]
+    fn a_client_whose_name_cannot_be_is_a_fault_and_left_out() {
+        for id in ["Upper", "", "a/b", "a_b", &"x".repeat(250)] {
+            let desired = wanted(&Snapshot { clients: [(id.to_owned(), false)].into(), ..snapshot() });
+            assert_eq!(desired.faults.len(), 1, "{id}");
+            assert!(desired.faults[0].field.starts_with("staticClients["), "{id}");
+            assert_eq!(desired.children.len(), 3, "{id}");
+        }
+    }
+
+    #[test]
+    fn the_doors_findings_come_first() {
+        let door = Fault { field: "additionalLabels[x]".into(), reason: "bad".into() };
+        let desired = wanted(&Snapshot { faults: vec![door.clone()], auth: None, ..snapshot() });
+        assert_eq!(desired.faults[0], door);
+        assert_eq!(desired.faults.len(), 2);
+    }
+}

@@ -107,6 +107,9 @@ pub struct Owner {
     pub uid: String,
     /// Whether it is the controller.
     pub controller: bool,
+    /// `blockOwnerDeletion`, as it stands: a merge patch replaces the whole list, so an entry of
+    /// somebody else has to be sent back as it was.
+    pub block_owner_deletion: Option<bool>,
 }
 
 /// One object as last seen: what decisions compare, and no more.
@@ -132,4 +135,139 @@ pub struct Object {
     pub status: Value,
     /// What the agent may take back, read from `managedFields` at the door.
     pub removable: Removable,
+}
+
+/// Why a JSON value is no object of the API.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{plural}: an object of the API server without a usable {field}")]
+pub struct ObjectError {
+    /// Plural name of the kind.
+    pub plural: String,
+    /// The field that is missing or of the wrong type.
+    pub field: &'static str,
+}
+
+impl Object {
+    /// Reads an object as the API server sends it, and keeps what decisions need.
+    pub fn from_json(resource: &Arc<Resource>, mut json: Value) -> Result<Self, ObjectError> {
+        let fault = |field| ObjectError { plural: resource.plural.clone(), field };
+        let metadata = json.get("metadata").ok_or_else(|| fault("metadata"))?;
+        let text = |name: &str| metadata.get(name).and_then(Value::as_str).filter(|t| !t.is_empty());
+        let name = text("name").ok_or_else(|| fault("metadata.name"))?;
+        Ok(Self {
+            key: ObjectKey::new(resource, name),
+            uid: text("uid").ok_or_else(|| fault("metadata.uid"))?.to_owned(),
+            resource_version: text("resourceVersion")
+                .ok_or_else(|| fault("metadata.resourceVersion"))?
+                .to_owned(),
+            terminating: text("deletionTimestamp").is_some(),
+            labels: strings(metadata.get("labels")),
+            annotations: strings(metadata.get("annotations")),
+            owners: owners(metadata.get("ownerReferences")),
+            removable: Removable::read(metadata.get("managedFields").unwrap_or(&Value::Null)),
+            spec: json.get_mut("spec").map(Value::take).unwrap_or_default(),
+            status: json.get_mut("status").map(Value::take).unwrap_or_default(),
+        })
+    }
+
+    /// The value of a label.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels.get(key).map(String::as_str)
+    }
+}
+
+fn strings(map: Option<&Value>) -> BTreeMap<String, String> {
+    let entries = map.and_then(Value::as_object).into_iter().flatten();
+    entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+fn owners(list: Option<&Value>) -> Vec<Owner> {
+    let entries = list.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    entries.iter().map(owner).collect()
+}
+
+fn owner(entry: &Value) -> Owner {
+    let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Owner {
+        kind: text("kind"),
+        api_version: text("apiVersion"),
+        name: text("name"),
+        uid: text("uid"),
+        controller: entry.get("controller").and_then(Value::as_bool).unwrap_or_default(),
+        block_owner_deletion: entry.get("blockOwnerDeletion").and_then(Value::as_bool),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn ledgers() -> Arc<Resource> {
+        Resource::new("Ledger", "ledger", "ledgers")
+    }
+
+    #[test]
+    fn reads_what_decisions_need() {
+        let object = Object::from_json(
+            &ledgers(),
+            json!({
+                "apiVersion": "formance.com/v1beta1", "kind": "Ledger",
+                "metadata": {
+                    "name": "org-a", "uid": "u1", "resourceVersion": "7",
+                    "deletionTimestamp": "2026-01-01T00:00:00Z",
+                    "labels": {"formance.com/stack": "org-a", "odd": 3},
+                    "annotations": {"formance.com/skip": "true"},
+                    "ownerReferences": [{
+                        "apiVersion": "formance.com/v1beta1", "kind": "Stack", "name": "org-a",
+                        "uid": "s1", "controller": true, "blockOwnerDeletion": true,
+                    }],
+                    "managedFields": [{
+                        "manager": "stackherd", "operation": "Update",
+                        "fieldsV1": {"f:metadata": {"f:labels": {"f:formance.com/x": {}}}},
+                    }],
+                },
+                "spec": {"stack": "org-a"},
+                "status": {"ready": true},
+            }),
+        )
+        .expect("an object");
+        assert_eq!(object.key, ObjectKey::new(&ledgers(), "org-a"));
+        assert_eq!((object.uid.as_str(), object.resource_version.as_str()), ("u1", "7"));
+        assert!(object.terminating);
+        assert_eq!(object.label("formance.com/stack"), Some("org-a"));
+        assert_eq!(object.label("odd"), None);
+        assert_eq!(object.annotations.len(), 1);
+        assert_eq!(object.owners[0].uid, "s1");
+        assert_eq!(object.owners[0].block_owner_deletion, Some(true));
+        assert!(object.owners[0].controller);
+        assert_eq!(object.spec, json!({"stack": "org-a"}));
+        assert_eq!(object.status, json!({"ready": true}));
+        assert!(object.removable.labels.contains("formance.com/x"));
+    }
+
+    #[test]
+    fn an_object_without_spec_and_status_reads_as_null() {
+        let json = json!({"metadata": {"name": "a", "uid": "u", "resourceVersion": "1"}});
+        let object = Object::from_json(&ledgers(), json).expect("an object");
+        assert_eq!((object.spec, object.status), (Value::Null, Value::Null));
+        assert!(!object.terminating);
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused_by_field() {
+        for (json, field) in [
+            (json!("text"), "metadata"),
+            (json!({"metadata": {"uid": "u", "resourceVersion": "1"}}), "metadata.name"),
+            (json!({"metadata": {"name": "a", "resourceVersion": "1"}}), "metadata.uid"),
+            (
+                json!({"metadata": {"name": "a", "uid": "u", "resourceVersion": 1}}),
+                "metadata.resourceVersion",
+            ),
+        ] {
+            let error = Object::from_json(&ledgers(), json).expect_err("refused");
+            assert_eq!(error.field, field);
+        }
+    }
 }

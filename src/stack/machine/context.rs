@@ -1,0 +1,95 @@
+//! What every machine of a shard shares, and its paces.
+
+use std::{cell::RefCell, time::Duration};
+
+use crate::stack::{desired::BaseUrl, object::Catalog};
+
+/// Paces and bounds of stack machines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// How many writes of one stack's children may be under way together.
+    pub children_in_flight: usize,
+    /// First and longest delay after a transient failure, per stack.
+    pub retry: (Duration, Duration),
+    /// First and longest delay before a refused write is tried again.
+    pub park: (Duration, Duration),
+    /// First and longest delay before a terminating object is looked at again.
+    pub wait: (Duration, Duration),
+    /// First and longest delay before the object of an unsettled create is looked at again.
+    pub watch: (Duration, Duration),
+    /// How long after its deadline a create may still arrive.
+    pub create_may_arrive: Duration,
+    /// Conflicts in a row of one object that are retried at once; those beyond count as failures.
+    pub conflicts_at_once: u32,
+    /// Tests take the fence out to see that they would notice.
+    #[cfg(test)]
+    pub(crate) fence: bool,
+    /// Tests take the watching for lost creates out to see that they would notice.
+    #[cfg(test)]
+    pub(crate) attentive: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            children_in_flight: 4,
+            retry: (Duration::from_millis(500), seconds(30)),
+            park: (seconds(60), seconds(600)),
+            wait: (seconds(1), seconds(5)),
+            watch: (seconds(1), seconds(20)),
+            create_may_arrive: seconds(600),
+            conflicts_at_once: 3,
+            #[cfg(test)]
+            fence: true,
+            #[cfg(test)]
+            attentive: true,
+        }
+    }
+}
+
+impl Options {
+    pub(super) fn fences(&self) -> bool {
+        #[cfg(test)]
+        return self.fence;
+        #[cfg(not(test))]
+        true
+    }
+
+    pub(super) fn watches_creates(&self) -> bool {
+        #[cfg(test)]
+        return self.attentive;
+        #[cfg(not(test))]
+        true
+    }
+}
+
+/// What every machine of a shard shares.
+#[derive(Debug)]
+pub struct Context {
+    /// The kinds in play.
+    pub catalog: Catalog,
+    /// Where stacks are served.
+    pub base_url: BaseUrl,
+    /// Paces and bounds.
+    pub options: Options,
+    random: RefCell<fastrand::Rng>,
+}
+
+impl Context {
+    /// A context whose jitter is drawn from `seed`.
+    pub fn new(catalog: Catalog, base_url: BaseUrl, options: Options, seed: u64) -> Self {
+        Self { catalog, base_url, options, random: RefCell::new(fastrand::Rng::with_seed(seed)) }
+    }
+
+    /// In `0.0..1.0`.
+    pub(super) fn random(&self) -> f64 {
+        self.random.borrow_mut().f64()
+    }
+
+    /// The `n`th delay of a pace: it doubles from the first to the longest, and is drawn from the
+    /// upper half of its step.
+    pub(super) fn delay(&self, (first, longest): (Duration, Duration), n: u32) -> Duration {
+        first.saturating_mul(1 << n.min(20)).min(longest).mul_f64(0.5 + self.random() / 2.0)
+    }
+}

@@ -1,0 +1,94 @@
+//! What a machine has to say besides its requests.
+
+use std::fmt;
+
+use crate::{
+    order::{Fault, StackName},
+    stack::{object::ObjectKey, report::Report, write::Refusal},
+};
+
+/// Something to be logged or reported. Each is said once per order, however often the order is
+/// tried again; [`Notice::Failed`] is said each time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A part of the order cannot be used; the rest of it stands.
+    Fault {
+        /// Whose order.
+        stack: StackName,
+        /// Which part, and why.
+        fault: Fault,
+    },
+    /// An object of a wanted name is somebody else's.
+    Clash {
+        /// Whose order.
+        stack: StackName,
+        /// The object.
+        key: ObjectKey,
+        /// By what it shows that it is somebody else's.
+        reason: String,
+    },
+    /// The API server will not take it; tried again at a slow pace.
+    Refused {
+        /// Whose order.
+        stack: StackName,
+        /// `patch ledgers/org-a`, or what was to be read.
+        subject: String,
+        /// The server's word.
+        refusal: Refusal,
+    },
+    /// A request failed; tried again soon.
+    Failed {
+        /// Whose order.
+        stack: StackName,
+        /// `patch ledgers/org-a`, or what was to be read.
+        subject: String,
+        /// Why.
+        cause: String,
+        /// How often in a row.
+        failures: u32,
+    },
+    /// A stack was to be enabled or disabled, and there is none.
+    NoStack {
+        /// Whose order.
+        stack: StackName,
+        /// What `spec.disabled` was to be.
+        disabled: bool,
+    },
+    /// A stack was to be enabled or disabled, and it is being deleted.
+    Terminating {
+        /// Whose order.
+        stack: StackName,
+        /// What `spec.disabled` was to be.
+        disabled: bool,
+    },
+    /// To be told to membership.
+    Report(Report),
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Notice::Fault { stack, fault } => write!(f, "stack {stack}: {fault}"),
+            Notice::Clash { stack, key, reason } => {
+                write!(f, "stack {stack}: {key} is somebody else's and stays as it is: {reason}")
+            }
+            Notice::Refused { stack, subject, refusal } => {
+                write!(f, "stack {stack}: the API server refuses {subject}: {refusal}")
+            }
+            Notice::Failed { stack, subject, cause, failures } => {
+                write!(f, "stack {stack}: {subject} failed ({failures} in a row), to be tried again: {cause}")
+            }
+            Notice::NoStack { stack, disabled } => {
+                write!(f, "stack {stack}: nothing to {}, there is no such Stack", verb(*disabled))
+            }
+            Notice::Terminating { stack, disabled } => {
+                write!(f, "stack {stack}: nothing to {}, the Stack is being deleted", verb(*disabled))
+            }
+            Notice::Report(Report::StackDeleted { stack }) => write!(f, "stack {stack}: deleted"),
+        }
+    }
+}
+
+fn verb(disabled: bool) -> &'static str {
+    if disabled { "disable" } else { "enable" }
+}

@@ -1,0 +1,290 @@
+//! Writes whose answers never come.
+
+use super::*;
+
+const STACK: &str = "stacks/org-stack";
+
+/// A stack with these modules alone.
+fn plain(versions: &str, modules: &[&str]) -> Order {
+    let modules = modules.iter().map(|m| (*m).to_owned()).collect();
+    existing(Snapshot { versions: versions.into(), modules, clients: Default::default(), ..snapshot() })
+}
+
+fn versions(name: &str) -> Order {
+    plain(name, &[])
+}
+
+/// Takes the first write out of the air; the rest go through.
+fn holding(held: &mut Option<Write>) -> impl FnMut(&mut World, &Write) -> Answer {
+    move |world, write| match held {
+        None => {
+            *held = Some(write.clone());
+            unknown()
+        }
+        Some(_) => world.write(write),
+    }
+}
+
+fn reports(rig: &Rig) -> usize {
+    rig.notices.iter().filter(|notice| matches!(notice, Notice::Report(_))).count()
+}
+
+#[test]
+fn a_late_update_is_fenced_off_where_the_newer_order_needs_no_write() {
+    let mut rig = Rig::new();
+    rig.run(versions("a"));
+    let mut held = None;
+    let (step, _) = rig.run_with(versions("b"), &mut holding(&mut held));
+    assert!(matches!(step, Step::Later { refused: false, .. }));
+    assert!(!rig.memory.is_empty());
+
+    assert_eq!(rig.settle(versions("a")), Step::Done);
+    assert!(rig.memory.is_empty());
+    assert_eq!(rig.world.write(&held.expect("held")), Answer::Conflict);
+    assert_eq!(rig.spec(STACK)["versionsFromFile"], "a");
+    rig.count();
+    assert_eq!(rig.run(versions("a")), Step::Done);
+    assert_eq!(rig.count(), (1, 0), "the fence is no drift");
+}
+
+#[test]
+fn a_late_delete_is_fenced_off() {
+    let mut rig = Rig::new();
+    rig.run(versions("a"));
+    let mut held = None;
+    rig.run_with(deleted(), &mut holding(&mut held));
+    assert_eq!(rig.settle(versions("a")), Step::Done);
+    assert_eq!(rig.world.write(&held.expect("held")), Answer::Conflict);
+    assert_eq!(rig.world.keys(), [STACK]);
+}
+
+#[test]
+fn a_write_that_was_applied_and_not_answered_needs_no_fence() {
+    let mut rig = Rig::new();
+    rig.run(versions("a"));
+    let mut applied = |world: &mut World, write: &Write| {
+        world.write(write);
+        unknown()
+    };
+    let (_, order) = rig.run_with(versions("b"), &mut applied);
+    rig.count();
+    assert_eq!(rig.settle(order), Step::Done);
+    assert_eq!(rig.count(), (1, 0));
+    assert!(rig.memory.is_empty());
+}
+
+#[test]
+fn a_late_create_of_a_deleted_stack_is_deleted_again_within_seconds() {
+    let mut rig = Rig::new();
+    let mut held = None;
+    rig.run_with(versions("a"), &mut holding(&mut held));
+    let (step, mut order) = rig.run_with(deleted(), &mut World::write);
+    let Step::Attend { at } = step else { panic!("{step:?}") };
+    assert!(at <= rig.now + Duration::from_secs(2), "the first look is soon");
+    assert_eq!(reports(&rig), 1);
+    rig.now = at;
+    rig.count();
+    let mut looks = 0;
+    for _ in 0..10 {
+        let (step, same) = rig.run_with(order, &mut World::write);
+        let Step::Attend { at } = step else { panic!("{step:?}") };
+        (rig.now, order) = (at, same);
+        looks += 1;
+    }
+    assert_eq!(rig.count(), (looks, 0), "one cheap look each");
+
+    assert!(matches!(rig.world.write(&held.expect("held")), Answer::Stored(_)));
+    assert_eq!(rig.run(order), Step::Done);
+    assert!(rig.world.keys().is_empty());
+    assert!(rig.memory.is_empty(), "seen, so it has arrived");
+    assert_eq!(reports(&rig), 1, "told once");
+}
+
+#[test]
+fn a_delete_that_is_ordered_once_more_is_reported_once_more() {
+    let mut rig = Rig::new();
+    let mut held = None;
+    rig.run_with(versions("a"), &mut holding(&mut held));
+    for reported in 1..4 {
+        assert!(matches!(rig.run(deleted()), Step::Attend { .. }));
+        assert_eq!(reports(&rig), reported);
+    }
+}
+
+#[test]
+fn a_lost_create_is_forgotten_after_ten_minutes_of_absence() {
+    let mut rig = Rig::new();
+    let mut held = None;
+    rig.run_with(versions("a"), &mut holding(&mut held));
+    let start = rig.now;
+    let mut order = deleted();
+    let mut looks = 0;
+    loop {
+        let (step, same) = rig.run_with(order, &mut World::write);
+        order = same;
+        match step {
+            Step::Attend { at } => {
+                assert!(at > rig.now && at <= rig.now + Duration::from_secs(21));
+                rig.now = at;
+            }
+            end => break assert_eq!(end, Step::Done),
+        }
+        looks += 1;
+    }
+    assert!(rig.now >= start + Duration::from_secs(600));
+    assert!(looks < 80, "{looks} looks");
+    assert!(rig.memory.is_empty());
+}
+
+#[test]
+fn a_lost_create_that_was_sent_twice_is_remembered_while_the_object_stands() {
+    let mut rig = Rig::new();
+    let mut held = None;
+    let (_, order) = rig.run_with(versions("a"), &mut holding(&mut held));
+    let step = rig.settle(order);
+    let Step::Attend { at } = step else { panic!("{step:?}") };
+    assert!(at >= rig.now + Duration::from_secs(590), "nothing to look at while the name is taken");
+    // Now the stack is deleted, and the first create arrives after all.
+    let (step, order) = rig.run_with(deleted(), &mut World::write);
+    let Step::Attend { at } = step else { panic!("{step:?}") };
+    assert!(matches!(rig.world.write(&held.expect("held")), Answer::Stored(_)));
+    rig.now = at;
+    assert!(matches!(rig.run(order), Step::Attend { .. }));
+    assert!(rig.world.keys().is_empty());
+}
+
+#[test]
+fn a_late_create_of_a_child_that_a_newer_order_dropped_is_deleted() {
+    let mut rig = Rig::new();
+    rig.run(versions("a"));
+    let mut held = None;
+    rig.run_with(plain("a", &["ledger"]), &mut holding(&mut held));
+    let (step, order) = rig.run_with(versions("a"), &mut World::write);
+    let Step::Attend { at } = step else { panic!("{step:?}") };
+    assert!(matches!(rig.world.write(&held.expect("held")), Answer::Stored(_)));
+    rig.now = at;
+    assert_eq!(rig.run(order), Step::Done);
+    assert_eq!(rig.world.keys(), [STACK]);
+}
+
+#[test]
+fn a_late_create_of_a_deleted_stacks_child_is_deleted() {
+    let mut rig = Rig::new();
+    rig.run(versions("a"));
+    let mut held = None;
+    rig.run_with(plain("a", &["ledger"]), &mut holding(&mut held));
+    let (step, order) = rig.run_with(deleted(), &mut World::write);
+    let Step::Attend { at } = step else { panic!("{step:?}") };
+    assert!(matches!(rig.world.write(&held.expect("held")), Answer::Stored(_)));
+    rig.now = at;
+    assert_eq!(rig.run(order), Step::Done);
+    assert!(rig.world.keys().is_empty());
+}
+
+#[test]
+fn a_late_create_under_a_dead_stacks_uid_is_deleted_and_made_anew() {
+    let mut rig = Rig::new();
+    rig.run(versions("a"));
+    let mut held = None;
+    rig.run_with(plain("a", &["ledger"]), &mut holding(&mut held));
+    rig.run_with(deleted(), &mut World::write);
+    let mut arrives_first = |world: &mut World, write: &Write| {
+        if write.key().resource.kind == "Ledger"
+            && let Some(late) = held.take()
+        {
+            assert!(matches!(world.write(&late), Answer::Stored(_)));
+        }
+        world.write(write)
+    };
+    let (step, _) = rig.run_with(plain("a", &["ledger"]), &mut arrives_first);
+    assert_eq!(step, Step::Done);
+    let uid = rig.world.get(&at_key(STACK)).expect("there").uid;
+    let ledger = rig.world.get(&at_key("ledgers/org-stack")).expect("there");
+    assert_eq!(ledger.owners.iter().map(|o| &o.uid).collect::<Vec<_>>(), [&uid]);
+}
+
+#[test]
+fn a_late_update_of_a_child_is_fenced_off() {
+    let mut rig = Rig::new();
+    rig.run(existing(snapshot()));
+    let mut held = None;
+    let other = Snapshot { clients: [("web".into(), false)].into(), ..snapshot() };
+    rig.run_with(existing(other), &mut holding(&mut held));
+    assert_eq!(rig.settle(existing(snapshot())), Step::Done);
+    let late = held.expect("held");
+    assert_eq!(late.key().to_string(), "authclients/org-stack-web");
+    assert_eq!(rig.world.write(&late), Answer::Conflict);
+}
+
+#[test]
+fn a_toggle_that_arrives_while_something_is_unsettled_becomes_the_full_order() {
+    let mut rig = Rig::new();
+    rig.run(existing(snapshot()));
+    let mut held = None;
+    rig.run_with(existing(Snapshot { versions: "b".into(), ..snapshot() }), &mut holding(&mut held));
+    assert_eq!(rig.settle(toggle(true)), Step::Done);
+    assert_eq!(rig.spec(STACK), json!({"versionsFromFile": "b", "disabled": true}));
+    assert_eq!(rig.world.write(&held.expect("held")), Answer::Conflict);
+}
+
+#[test]
+fn a_toggle_of_a_stack_that_was_deleted_with_something_unsettled_stays_deleted() {
+    let mut rig = Rig::new();
+    let mut held = None;
+    rig.run_with(versions("a"), &mut holding(&mut held));
+    let (_, order) = rig.run_with(deleted(), &mut World::write);
+    assert_eq!(order.change, Change::Deleted);
+    let (step, order) = rig.run_with(toggle(false), &mut World::write);
+    assert_eq!(order.change, Change::Deleted);
+    assert!(matches!(step, Step::Attend { .. }));
+}
+
+#[test]
+fn a_lost_toggle_is_fenced_off_by_the_opposite_one() {
+    let mut rig = Rig::new();
+    rig.run(versions("a"));
+    let mut held = None;
+    rig.run_with(toggle(true), &mut holding(&mut held));
+    assert_eq!(rig.settle(toggle(false)), Step::Done);
+    assert_eq!(rig.world.write(&held.expect("held")), Answer::Conflict);
+    assert_eq!(rig.spec(STACK)["disabled"], false);
+}
+
+#[test]
+fn a_replayed_order_runs_in_full_also_while_a_create_is_watched_for() {
+    let mut rig = Rig::new();
+    let mut held = None;
+    let (_, order) = rig.run_with(versions("a"), &mut holding(&mut held));
+    assert!(matches!(rig.settle(order), Step::Attend { .. }));
+    let stack = at_key(STACK);
+    rig.world.patch("kubectl", &stack, &json!({"spec": {"versionsFromFile": "drifted"}}));
+    assert!(matches!(rig.run(versions("a")), Step::Attend { .. }));
+    assert_eq!(rig.spec(STACK)["versionsFromFile"], "a");
+}
+
+#[test]
+fn a_refused_write_does_not_keep_an_older_lost_one_from_being_fenced_off() {
+    let mut rig = Rig::new();
+    rig.run(versions("a"));
+    let mut held = None;
+    rig.run_with(versions("b"), &mut holding(&mut held));
+    let mut refusing = |world: &mut World, write: &Write| match write {
+        Write::Patch { body, .. } if body.get("spec").is_some() => Answer::Refused(refusal(422)),
+        _ => world.write(write),
+    };
+    let (step, _) = rig.run_with(versions("c"), &mut refusing);
+    assert!(matches!(step, Step::Later { refused: true, .. }), "{step:?}");
+    assert_eq!(rig.world.write(&held.expect("held")), Answer::Conflict);
+}
+
+#[test]
+fn writes_in_flight_when_the_machine_is_put_away_are_unsettled() {
+    let mut rig = Rig::new();
+    let mut machine = rig.machine(versions("a"));
+    let Step::Read(scope) = machine.next(rig.now) else { panic!("a read") };
+    machine.observed(rig.now, &scope, Ok(Vec::new()));
+    assert!(machine.write(rig.now).is_some());
+    let (_, memory) = machine.into_parts(rig.now);
+    assert!(!memory.unsettled.is_empty());
+    assert_eq!(memory.newest, Some(versions("a").change));
+}

@@ -1,0 +1,143 @@
+//! Refusals, failures and contention.
+
+use super::*;
+
+#[test]
+fn a_refused_child_is_parked_and_holds_up_nothing() {
+    let mut rig = Rig::new();
+    let mut answer = |world: &mut World, write: &Write| match write.key().resource.kind.as_str() {
+        "Gateway" => Answer::Refused(refusal(422)),
+        _ => world.write(write),
+    };
+    let (step, order) = rig.run_with(existing(snapshot()), &mut answer);
+    let Step::Later { at, refused: true } = step else { panic!("{step:?}") };
+    assert!(at >= rig.now + Duration::from_secs(30), "at a slow pace");
+    assert_eq!(rig.world.keys().len(), 4);
+    assert_eq!(rig.notices.len(), 1, "{:?}", rig.notices);
+    assert!(rig.notices[0].to_string().contains("create gateways/org-stack"), "{}", rig.notices[0]);
+
+    rig.now = at;
+    let (again, order) = rig.run_with(order, &mut answer);
+    let Step::Later { at: later, refused: true } = again else { panic!("{again:?}") };
+    assert!(later - at > Duration::from_secs(59), "slower still");
+    assert_eq!(rig.notices.len(), 1, "said once");
+
+    assert_eq!(rig.run(order), Step::Done);
+    assert!(rig.memory.is_empty());
+}
+
+#[test]
+fn a_refused_patch_of_the_stack_does_not_hold_up_its_children() {
+    let mut rig = Rig::new();
+    rig.run(existing(Snapshot { modules: Default::default(), ..snapshot() }));
+    let mut answer = |world: &mut World, write: &Write| match write.key().resource.kind.as_str() {
+        "Stack" => Answer::Refused(refusal(403)),
+        _ => world.write(write),
+    };
+    let (step, _) = rig.run_with(existing(Snapshot { versions: "v3".into(), ..snapshot() }), &mut answer);
+    assert!(matches!(step, Step::Later { refused: true, .. }));
+    assert_eq!(rig.world.keys().len(), 5);
+}
+
+#[test]
+fn a_field_that_the_server_drops_is_parked_and_not_sent_for_ever() {
+    let mut rig = Rig::new();
+    let mut answer = |world: &mut World, write: &Write| {
+        let answer = world.write(write);
+        match answer {
+            Answer::Stored(mut object) if object.key.resource.kind == "Gateway" => {
+                object.spec["ingress"].take();
+                Answer::Stored(object)
+            }
+            other => other,
+        }
+    };
+    let (step, _) = rig.run_with(existing(snapshot()), &mut answer);
+    assert!(matches!(step, Step::Later { refused: true, .. }), "{step:?}");
+    assert_eq!(rig.writes.len(), 5, "each object once");
+    assert!(rig.notices[0].to_string().contains("NotStored"), "{:?}", rig.notices);
+}
+
+#[test]
+fn a_newer_order_drops_what_was_parked() {
+    let mut rig = Rig::new();
+    let mut refuse = |_: &mut World, _: &Write| Answer::Refused(refusal(422));
+    rig.run_with(existing(snapshot()), &mut refuse);
+    assert_eq!(rig.run(existing(Snapshot { versions: "v3".into(), ..snapshot() })), Step::Done);
+    assert!(rig.memory.is_empty());
+}
+
+#[test]
+fn a_refused_read_is_parked() {
+    let mut rig = Rig::new();
+    let mut machine = rig.machine(existing(snapshot()));
+    let Step::Read(scope) = machine.next(rig.now) else { panic!("a read") };
+    let error = ReadError::Refused { subject: "ledgers".into(), refusal: refusal(403) };
+    machine.observed(rig.now, &scope, Err(error));
+    assert!(matches!(machine.next(rig.now), Step::Later { refused: true, .. }));
+    assert_eq!(machine.notices().len(), 1);
+}
+
+#[test]
+fn failures_back_off_per_stack_and_destroy_nothing() {
+    let mut rig = Rig::new();
+    rig.run(existing(snapshot()));
+    let log = rig.world.log.clone();
+    let mut order = existing(snapshot());
+    let mut delays = Vec::new();
+    for _ in 0..8 {
+        let mut machine = rig.machine(order);
+        let Step::Read(scope) = machine.next(rig.now) else { panic!("a read") };
+        let error = ReadError::Failed { subject: "ledgers".into(), cause: "reset".into(), retry_after: None };
+        machine.observed(rig.now, &scope, Err(error));
+        let Step::Later { at, refused: false } = machine.next(rig.now) else { panic!("later") };
+        delays.push(at - rig.now);
+        rig.now = at;
+        (_, order) = rig.end(machine, Step::Await);
+    }
+    assert!(delays[0] <= Duration::from_millis(500));
+    assert!(delays[7] >= Duration::from_secs(15) && delays[7] <= Duration::from_secs(30));
+    assert_eq!(rig.world.log, log);
+    assert_eq!(rig.run(order), Step::Done);
+    assert!(rig.memory.is_empty());
+}
+
+#[test]
+fn retry_after_is_honoured() {
+    let mut rig = Rig::new();
+    let mut busy = |_: &mut World, _: &Write| Answer::NotApplied {
+        cause: "429".into(),
+        retry_after: Some(Duration::from_secs(40)),
+    };
+    let (step, _) = rig.run_with(existing(snapshot()), &mut busy);
+    let Step::Later { at, refused: false } = step else { panic!("{step:?}") };
+    assert!(at > rig.now + Duration::from_secs(40) && at < rig.now + Duration::from_secs(41));
+}
+
+#[test]
+fn failures_of_writes_in_flight_together_count_once() {
+    let mut rig = Rig::new();
+    let mut answer = |world: &mut World, write: &Write| match write.key().resource.kind.as_str() {
+        "Stack" => world.write(write),
+        _ => Answer::NotApplied { cause: "503".into(), retry_after: None },
+    };
+    let (step, _) = rig.run_with(existing(snapshot()), &mut answer);
+    let Step::Later { at, refused: false } = step else { panic!("{step:?}") };
+    assert!(at <= rig.now + Duration::from_millis(500));
+}
+
+#[test]
+fn a_conflict_is_read_again_and_retried_a_bounded_number_of_times() {
+    let mut rig = Rig::new();
+    rig.run(existing(snapshot()));
+    rig.count();
+    let mut contended = |world: &mut World, write: &Write| {
+        world.touch(write.key());
+        world.write(write)
+    };
+    let (step, order) = rig.run_with(toggle(true), &mut contended);
+    assert!(matches!(step, Step::Later { refused: false, .. }), "{step:?}");
+    assert_eq!(rig.count().1, 4);
+    assert_eq!(rig.settle(order), Step::Done);
+    assert_eq!(rig.spec("stacks/org-stack")["disabled"], true);
+}
