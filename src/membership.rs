@@ -1,3 +1,14 @@
-//! The control plane side.
+//! The control plane side: the agent joins one region's membership, takes its orders and
+//! reports back.
 
+pub mod auth;
+mod codec;
+pub mod hello;
+mod joining;
+pub mod leave;
+mod notify;
+pub mod outbox;
+pub mod reports;
+pub mod session;
+mod stream;
 pub mod wire;

@@ -53,10 +53,12 @@ impl Endpoint {
         Self::from_authority(secure, authority, if secure { 443 } else { 80 }).ok_or_else(error)
     }
 
-    /// From `host:port` or `host`.
+    /// From `host:port` or `host`; Go's gRPC targets `dns:///…` and `passthrough:///…`, which
+    /// existing configurations may have, mean the same.
     pub fn from_host_port(secure: bool, text: &str, default_port: u16) -> Result<Self, EndpointError> {
         let error = || EndpointError::NoAuthority { text: text.into() };
-        let authority: http::uri::Authority = text.parse().map_err(|_| error())?;
+        let bare = ["dns:///", "passthrough:///"].iter().find_map(|scheme| text.strip_prefix(scheme));
+        let authority: http::uri::Authority = bare.unwrap_or(text).parse().map_err(|_| error())?;
         Self::from_authority(secure, &authority, default_port).ok_or_else(error)
     }
 
@@ -114,6 +116,8 @@ mod tests {
         assert_eq!((plain.port, plain.authority(), plain.host_port()), (80, "one", "one:80".into()));
         assert_eq!(Endpoint::from_url("https://two/").unwrap().port, 443);
         assert_eq!(Endpoint::from_host_port(true, "three", 443).unwrap().port, 443);
+        let target = Endpoint::from_host_port(true, "dns:///four:8081", 443).unwrap();
+        assert_eq!((&*target.host, target.port), ("four", 8081));
     }
 
     #[test]

@@ -1,0 +1,132 @@
+//! One HTTP/1.1 exchange with an issuer, on a connection of its own: there are two or three of
+//! them for a join.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, header};
+use http_body_util::{BodyExt, Full, Limited};
+
+use crate::{
+    membership::auth::oidc::{Answer, Request},
+    net::{
+        self,
+        connect::{ConnectError, Connector},
+        endpoint::{Endpoint, EndpointError},
+        timeout,
+    },
+};
+
+/// Bound on an exchange, redirects included.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// Longest answer: a discovery document has a few kilobytes.
+const MAX_BODY: usize = 1 << 20;
+/// How many redirects a GET follows.
+const MAX_REDIRECTS: usize = 5;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// No URL to go to.
+    #[error(transparent)]
+    Url(#[from] EndpointError),
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The request cannot be written as HTTP.
+    #[error("request to {url}: {source}")]
+    Request {
+        /// Where to.
+        url: String,
+        /// Why.
+        source: http::Error,
+    },
+    /// The exchange broke.
+    #[error("{url}: {reason}")]
+    Http {
+        /// Where to.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// Redirected again and again.
+    #[error("{url}: more than 5 redirects")]
+    Redirects {
+        /// Where it began.
+        url: String,
+    },
+    /// Too slow.
+    #[error("{url}: no answer within {}s", DEADLINE.as_secs())]
+    Timeout {
+        /// Where to.
+        url: String,
+    },
+}
+
+/// Sends a request and reads the whole answer. Redirects are followed for GET alone: the other
+/// carries a secret.
+pub(super) async fn fetch(connector: &Connector, request: &Request) -> Result<Answer, FetchError> {
+    let all = async {
+        let mut request = request.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            match exchange(connector, &request).await? {
+                (_, Some(location)) if request.form.is_none() => request.url = location,
+                (answer, _) => return Ok(answer),
+            }
+        }
+        Err(FetchError::Redirects { url: request.url })
+    };
+    let late = |_| FetchError::Timeout { url: request.url.clone() };
+    timeout(DEADLINE, all).await.map_err(late)?
+}
+
+/// The answer, and where it sends us.
+async fn exchange(connector: &Connector, request: &Request) -> Result<(Answer, Option<String>), FetchError> {
+    let broken = |reason: String| FetchError::Http { url: request.url.clone(), reason };
+    let endpoint = Endpoint::from_url(&request.url)?;
+    let io = connector.connect(&endpoint).await?.io;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(io).await.map_err(|error| broken(error.to_string()))?;
+    let _driver = net::spawn(connection);
+
+    let response =
+        sender.send_request(to_http(request, &endpoint)?).await.map_err(|error| broken(error.to_string()))?;
+    let status = response.status();
+    let location = response.headers().get(header::LOCATION).filter(|_| status.is_redirection());
+    let location = location.and_then(|value| absolute(&endpoint, value.to_str().ok()?));
+    let body = Limited::new(response.into_body(), MAX_BODY).collect().await;
+    let body = body.map_err(|error| broken(error.to_string()))?.to_bytes();
+    Ok((Answer { status, body: body.into() }, location))
+}
+
+fn to_http(request: &Request, endpoint: &Endpoint) -> Result<http::Request<Full<Bytes>>, FetchError> {
+    let uri: http::Uri =
+        request.url.parse().map_err(|_| EndpointError::NoUrl { text: request.url.clone() })?;
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let mut http = http::Request::builder()
+        .uri(path)
+        .header(header::HOST, endpoint.authority())
+        .header(header::ACCEPT, "application/json")
+        .header(header::USER_AGENT, concat!("stackherd/", env!("CARGO_PKG_VERSION")));
+    if let Some(authorization) = &request.authorization {
+        http = http.header(header::AUTHORIZATION, authorization);
+    }
+    let body = match &request.form {
+        None => Bytes::new(),
+        Some(form) => {
+            http =
+                http.method(Method::POST).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+            Bytes::copy_from_slice(form.as_bytes())
+        }
+    };
+    http.body(Full::new(body)).map_err(|source| FetchError::Request { url: request.url.clone(), source })
+}
+
+/// A `Location` that is a URL or an absolute path; others are not followed.
+fn absolute(endpoint: &Endpoint, location: &str) -> Option<String> {
+    match location {
+        url if url.contains("://") => Some(url.to_owned()),
+        path if path.starts_with('/') && !path.starts_with("//") => Some(format!("{endpoint}{path}")),
+        _ => None,
+    }
+}

@@ -1,0 +1,54 @@
+//! The stream's codec. tonic's own ends the stream at the first message that does not decode;
+//! but gRPC says where each message ends, so one bad order need not cost the others.
+
+use prost::Message as _;
+use tonic::{
+    Status,
+    codec::{BufferSettings, Codec, DecodeBuf, Decoder},
+};
+use tonic_prost::ProstEncoder;
+
+use crate::membership::wire::server::{Message, Order};
+
+/// A message that is no order.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("a message of {bytes} bytes from membership is no order: {source}")]
+pub(super) struct Undecodable {
+    bytes: usize,
+    source: prost::DecodeError,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct OrderCodec;
+
+#[derive(Debug, Default)]
+pub(super) struct OrderDecoder;
+
+impl Codec for OrderCodec {
+    type Encode = Message;
+    type Decode = Result<Order, Undecodable>;
+    type Encoder = ProstEncoder<Message>;
+    type Decoder = OrderDecoder;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        ProstEncoder::new(BufferSettings::default())
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        OrderDecoder
+    }
+}
+
+impl Decoder for OrderDecoder {
+    type Item = Result<Order, Undecodable>;
+    type Error = Status;
+
+    fn decode(&mut self, src: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {
+        use bytes::Buf as _;
+        let bytes = src.remaining();
+        let decoded = Order::decode(&mut *src).map_err(|source| Undecodable { bytes, source });
+        // A failure leaves the rest of the message, which the next one must not begin with.
+        src.advance(src.remaining());
+        Ok(Some(decoded))
+    }
+}

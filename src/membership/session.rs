@@ -1,0 +1,164 @@
+//! The session: joined whenever that is possible, for as long as the process lives.
+
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use std::pin::pin;
+use tracing::{info, warn};
+
+use crate::{
+    membership::{
+        auth::{Auth, AuthError},
+        hello::{Hello, NotAscii},
+        joining::Joining,
+        leave::{Leave, Stage},
+        reports::Reports,
+        stream::{Broken, Stream},
+        wire::server,
+    },
+    net::{
+        connect::{ConnectError, Connector},
+        endpoint::Endpoint,
+        sleep,
+    },
+    time,
+};
+
+/// A good value for [`Connector::user_timeout`]: with a heartbeat every 5 s there is always data
+/// on its way, so a peer that is gone shows within this time.
+pub const USER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What a session needs to know.
+#[derive(Debug, Clone)]
+pub struct SessionConfig {
+    /// Where membership is.
+    pub endpoint: Endpoint,
+    /// How to get there: TLS offering `h2`, the proxy, [`USER_TIMEOUT`].
+    pub connector: Connector,
+    /// How to authenticate.
+    pub auth: Auth,
+    /// Who we are.
+    pub hello: Hello,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// Whether the server saw the end of the stream and ended its own half.
+    pub graceful: bool,
+    /// Reports that were never sent.
+    pub unsent: usize,
+}
+
+/// Why one try at a stream ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("{0}")]
+    Auth(#[from] AuthError),
+    #[error("{0}")]
+    Connect(#[from] ConnectError),
+    #[error("{0}")]
+    Broken(#[from] Broken),
+}
+
+/// A session that has not begun.
+#[derive(Debug)]
+pub struct Session {
+    config: SessionConfig,
+    metadata: tonic::metadata::MetadataMap,
+    reports: Reports,
+    joining: Joining,
+}
+
+impl Session {
+    /// Fails where something in the configuration cannot be sent as metadata.
+    pub fn new(config: SessionConfig, reports: Reports) -> Result<Self, NotAscii> {
+        let metadata = config.hello.metadata()?;
+        Ok(Self { config, metadata, reports, joining: Joining::new() })
+    }
+
+    /// Joins, and joins again whenever the stream ends, until asked to leave.
+    ///
+    /// `orders` is handed every order but Ping and Connected, one after the other; while it
+    /// waits (for room in a queue) no more is read, so that the server is held back and
+    /// memory stays bounded. Heartbeats and reports go on meanwhile.
+    pub async fn run(mut self, mut orders: impl AsyncFnMut(server::Order), leave: Leave) -> Left {
+        loop {
+            let ended = {
+                let attempt = pin!(self.attempt(&mut orders, &leave));
+                attempt.await
+            };
+            let ended = match ended {
+                Ok(left) => return left,
+                Err(ended) => ended,
+            };
+            self.reports.broke();
+            let wait = self.joining.ended(time::now(), fastrand::f64());
+            self.tell(&ended, wait);
+            if let Either::Left(_) = select(pin!(leave.reached(Stage::Close)), pin!(sleep(wait))).await {
+                return self.not_joined();
+            }
+        }
+    }
+
+    /// One try: authenticate, connect, join, stay.
+    async fn attempt(
+        &mut self,
+        orders: &mut impl AsyncFnMut(server::Order),
+        leave: &Leave,
+    ) -> Result<Left, Ended> {
+        let opened = {
+            let open = pin!(self.open());
+            match select(open, pin!(leave.reached(Stage::Close))).await {
+                Either::Left((stream, _)) => Some(stream?),
+                Either::Right(_) => None,
+            }
+        };
+        match opened {
+            None => Ok(self.not_joined()),
+            Some(stream) => {
+                let graceful = stream.stay(&mut self.joining, &self.reports, orders, leave).await?;
+                if !graceful {
+                    self.reports.broke();
+                }
+                Ok(Left { graceful, unsent: self.reports.waiting() })
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Stream, Ended> {
+        let SessionConfig { endpoint, connector, auth, hello } = &self.config;
+        let (key, value) = auth.credential(&hello.id, &connector.proxy).await?;
+        let io = connector.connect(endpoint).await?.io;
+        let mut metadata = self.metadata.clone();
+        metadata.insert(key, value);
+        Ok(Stream::open(io, endpoint, metadata).await?)
+    }
+
+    fn not_joined(&self) -> Left {
+        Left { graceful: true, unsent: self.reports.waiting() }
+    }
+
+    fn tell(&self, ended: &Ended, wait: Duration) {
+        let membership = &self.config.endpoint;
+        match ended {
+            Ended::Auth(error) => {
+                warn!(%membership, ?wait, "cannot authenticate, will try again: {error}");
+            }
+            Ended::Broken(Broken::Status(status)) if is_refused(status.code()) => {
+                let (code, reason) = (status.code(), status.message());
+                warn!(%membership, ?wait, ?code, "membership refuses this agent, will try again: {reason}");
+            }
+            Ended::Broken(Broken::Ended) => info!(%membership, ?wait, "stream ended, will join again"),
+            ended => warn!(%membership, ?wait, "not joined, will try again: {ended}"),
+        }
+    }
+}
+
+fn is_refused(code: tonic::Code) -> bool {
+    use tonic::Code;
+    matches!(code, Code::Unauthenticated | Code::PermissionDenied | Code::AlreadyExists)
+}
+
+#[cfg(test)]
+mod tests;

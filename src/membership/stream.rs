@@ -1,0 +1,322 @@
+//! One joined stream, from the request to its end.
+
+use std::{
+    pin::{Pin, pin},
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use futures::{
+    StreamExt,
+    channel::mpsc,
+    future::{Either, poll_fn, select},
+};
+use http::uri::PathAndQuery;
+use hyper::client::conn::http2::SendRequest;
+use tonic::{Status, body::Body, client::Grpc, metadata::MetadataMap};
+use tracing::{debug, error, info};
+
+use crate::{
+    membership::{
+        codec::{OrderCodec, Undecodable},
+        joining::{Heartbeat, Joining},
+        leave::{Leave, Stage},
+        reports::Reports,
+        wire::server::{Message, Order, Pong, message, order},
+    },
+    net::{
+        self, Task, endpoint::Endpoint, executor::LocalExecutor, io::Io, sleep, spawn, timeout,
+        timer::HyperTimer,
+    },
+    time,
+};
+
+/// Flow control windows. The stream's bounds what may lie here unread.
+const STREAM_WINDOW: u32 = 512 << 10;
+/// No memory (there is one stream), but leave: h2 closes a connection when the unread frames'
+/// shortfall from 256 bytes each exceeds half of this window, as a guard against floods of tiny
+/// frames. A gRPC server may well send each order in a frame of its own.
+const CONNECTION_WINDOW: u32 = 64 << 20;
+/// The smallest gRPC message there is: its header.
+const SMALLEST: u32 = 5;
+const _: () = assert!(
+    STREAM_WINDOW / SMALLEST * (256 - SMALLEST) < CONNECTION_WINDOW / 2,
+    "a stream window full of the smallest orders must not look like an attack to h2"
+);
+
+/// gRPC servers refuse HTTP/2 pings that come more often than every five minutes. These find a
+/// peer that acknowledges bytes and does nothing else; one that is gone shows sooner, by
+/// TCP_USER_TIMEOUT.
+const PING_INTERVAL: Duration = Duration::from_secs(330);
+const PING_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Largest order that is read: half of the memory that deployments give the agent. Larger
+/// than anything the API server would take for one object (1.5 MiB), so a legitimate order
+/// never meets it; one that does ends the stream with a clear error.
+const MAX_ORDER: usize = 64 << 20;
+
+/// How long an order after the other is handed on without letting other tasks run.
+const SLICE: Duration = Duration::from_micros(500);
+
+/// How long the server may take to end its half once ours is closed.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How long a slow server may take to take what is left to send before that.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// Pongs that wait to be sent. One more says nothing new.
+const PONGS: usize = 64;
+
+/// Why a stream is no more.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    #[error("{}", told(.0))]
+    Status(Status),
+    #[error("membership ended the stream")]
+    Ended,
+    #[error("HTTP/2: {0}")]
+    Http(#[from] hyper::Error),
+}
+
+/// A status with its cause: tonic's text for a broken connection alone says nothing.
+fn told(status: &Status) -> String {
+    let mut text = format!("{:?}: {}", status.code(), status.message());
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+/// A stream that was asked for and not yet answered.
+pub(super) struct Stream {
+    requests: SendRequest<Body>,
+    connection: Task<Result<(), hyper::Error>>,
+    request: tonic::Request<Uplink>,
+    origin: http::Uri,
+    pongs: mpsc::Sender<()>,
+    messages: mpsc::Sender<Message>,
+}
+
+impl Stream {
+    /// Shakes hands over `io`. The request itself goes out in [`Stream::stay`].
+    pub(super) async fn open(io: Io, endpoint: &Endpoint, metadata: MetadataMap) -> Result<Self, Broken> {
+        let (requests, connection) = hyper::client::conn::http2::Builder::new(LocalExecutor)
+            .timer(HyperTimer)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .handshake(io)
+            .await?;
+        let connection = spawn(connection);
+        // No buffer but the sender's own slot: what waits should wait in the outbox, where it
+        // survives a break.
+        let (messages, from_messages) = mpsc::channel(0);
+        let (pongs, from_pongs) = mpsc::channel(PONGS);
+        let mut request = tonic::Request::new(Uplink { pongs: from_pongs, messages: from_messages });
+        *request.metadata_mut() = metadata;
+        let origin = origin(endpoint);
+        Ok(Self { requests, connection, request, origin, pongs, messages })
+    }
+
+    /// Joins and stays until the stream breaks, or until asked to leave: then the answer is
+    /// whether the server ended its half, too.
+    pub(super) async fn stay(
+        self,
+        joining: &mut Joining,
+        reports: &Reports,
+        orders: &mut impl AsyncFnMut(Order),
+        leave: &Leave,
+    ) -> Result<bool, Broken> {
+        let Self { requests, connection, request, origin, pongs, messages } = self;
+        let _heartbeats = spawn(heartbeats(pongs.clone(), reports.clone()));
+        let pump = spawn(pump(messages, reports.clone(), leave.clone()));
+        let outcome = {
+            let grpc = Grpc::with_origin(Http2(requests), origin).max_decoding_message_size(MAX_ORDER);
+            let listening = pin!(listen(grpc, request, joining, pongs, reports, orders, leave));
+            let leaving = pin!(async {
+                leave.reached(Stage::Close).await;
+                let _ = timeout(FLUSH, pump).await;
+                sleep(FAREWELL).await;
+            });
+            match select(listening, leaving).await {
+                Either::Left((broken, _)) if leave.stage() < Stage::Close => Err(broken),
+                Either::Left((Broken::Ended, _)) => Ok(true),
+                Either::Left(_) | Either::Right(_) => Ok(false),
+            }
+        };
+        if let Ok(true) = outcome {
+            // With the last handle gone the connection says goodbye and ends by itself.
+            let _ = timeout(FAREWELL, connection).await;
+        }
+        outcome
+    }
+}
+
+fn origin(endpoint: &Endpoint) -> http::Uri {
+    // An endpoint's authority was parsed as one, so this cannot fail; without an origin tonic
+    // would send a request that servers refuse, which is then what the log says.
+    endpoint.to_string().parse().unwrap_or_default()
+}
+
+/// Sends the request and reads orders until there are no more.
+async fn listen(
+    mut grpc: Grpc<Http2>,
+    request: tonic::Request<Uplink>,
+    joining: &mut Joining,
+    mut pongs: mpsc::Sender<()>,
+    reports: &Reports,
+    orders: &mut impl AsyncFnMut(Order),
+    leave: &Leave,
+) -> Broken {
+    if let Err(error) = grpc.ready().await {
+        return Broken::Http(error);
+    }
+    let path = PathAndQuery::from_static("/server.Server/Join");
+    // The answer comes with the server's first message, which may be long in coming; what we
+    // send does not wait for it.
+    let mut incoming = match grpc.streaming(request, path, OrderCodec).await {
+        Ok(response) => response.into_inner(),
+        Err(status) => return Broken::Status(status),
+    };
+    joining.joined(time::now());
+    info!("joined membership");
+    let mut slice = Slice::new(time::now());
+    loop {
+        match incoming.message().await {
+            Ok(Some(received)) => receive(received, &mut pongs, reports, orders, leave).await,
+            Ok(None) => return Broken::Ended,
+            Err(status) => return Broken::Status(status),
+        }
+        if slice.over(time::now()) {
+            net::yield_now().await;
+            slice = Slice::new(time::now());
+        }
+    }
+}
+
+/// Answers or hands on one message of the server's.
+async fn receive(
+    received: Result<Order, Undecodable>,
+    pongs: &mut mpsc::Sender<()>,
+    reports: &Reports,
+    orders: &mut impl AsyncFnMut(Order),
+    leave: &Leave,
+) {
+    let order = match received {
+        Ok(order) => order,
+        Err(undecodable) => return error!("left out: {undecodable}"),
+    };
+    match &order.message {
+        // Fails only where as many Pongs are already waiting.
+        Some(order::Message::Ping(_)) => drop(pongs.try_send(())),
+        Some(order::Message::Connected(_)) => debug!("membership says connected"),
+        _ if leave.stage() > Stage::Stay => debug!("leaving: an order was not taken"),
+        message => {
+            if let Some(stack) = message.as_ref().and_then(stack_of) {
+                reports.order_came(stack);
+            }
+            // Where the receiver is stuck, leaving must not be.
+            let _ = select(pin!(orders(order)), pin!(leave.reached(Stage::Close))).await;
+        }
+    }
+}
+
+fn stack_of(message: &order::Message) -> Option<&str> {
+    use order::Message as M;
+    match message {
+        M::ExistingStack(stack) => Some(&stack.cluster_name),
+        M::DeletedStack(stack) => Some(&stack.cluster_name),
+        M::DisabledStack(stack) => Some(&stack.cluster_name),
+        M::EnabledStack(stack) => Some(&stack.cluster_name),
+        M::Connected(_) | M::Ping(_) => None,
+    }
+}
+
+/// A task's share of the executor. Pure.
+struct Slice {
+    end: Instant,
+}
+
+impl Slice {
+    fn new(now: Instant) -> Self {
+        Self { end: now + SLICE }
+    }
+
+    fn over(&self, now: Instant) -> bool {
+        now >= self.end
+    }
+}
+
+/// An unasked Pong every few seconds, on a task of its own so that nothing delays it.
+async fn heartbeats(mut pongs: mpsc::Sender<()>, reports: Reports) {
+    let mut heartbeat = Heartbeat::new(time::now());
+    loop {
+        sleep(heartbeat.wait(time::now())).await;
+        if heartbeat.due(time::now()) {
+            let _ = pongs.try_send(());
+            reports.settle();
+        }
+    }
+}
+
+/// Hands reports to the stream as fast as it takes them; once leaving, ends our half of it
+/// behind the last.
+async fn pump(mut messages: mpsc::Sender<Message>, reports: Reports, leave: Leave) {
+    loop {
+        select(pin!(reports.not_empty()), pin!(leave.reached(Stage::Close))).await;
+        if leave.stage() == Stage::Close && reports.waiting() == 0 {
+            return;
+        }
+        if poll_fn(|cx| messages.poll_ready(cx)).await.is_err() {
+            return;
+        }
+        let Some(report) = reports.take() else { continue };
+        if messages.start_send(with_metadata(report.to_message())).is_err() {
+            return;
+        }
+    }
+}
+
+/// Every message carries a trace context, an empty one while tracing is off.
+fn with_metadata(message: message::Message) -> Message {
+    let metadata = [("_otelCtx".to_owned(), "{}".to_owned())].into();
+    Message { message: Some(message), metadata }
+}
+
+/// What is sent: Pongs first, then reports. Ends with the reports. tonic wants it `Send`, so it
+/// holds nothing of this thread's.
+struct Uplink {
+    pongs: mpsc::Receiver<()>,
+    messages: mpsc::Receiver<Message>,
+}
+
+impl futures::Stream for Uplink {
+    type Item = Message;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        if let Poll::Ready(Some(())) = self.pongs.poll_next_unpin(cx) {
+            return Poll::Ready(Some(with_metadata(message::Message::Pong(Pong {}))));
+        }
+        self.messages.poll_next_unpin(cx)
+    }
+}
+
+/// A hyper connection as the service that tonic calls.
+struct Http2(SendRequest<Body>);
+
+impl tower_service::Service<http::Request<Body>> for Http2 {
+    type Response = http::Response<hyper::body::Incoming>;
+    type Error = hyper::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>>>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        Box::pin(self.0.send_request(request))
+    }
+}
