@@ -5,6 +5,11 @@
 //! [`credentials`], [`exec`]) and the connections.
 
 pub mod answer;
+pub mod config;
+pub mod credentials;
+pub mod exec;
+pub mod kubeconfig;
 pub mod limiter;
+pub mod permit;
 pub mod request;
 pub mod warning;
