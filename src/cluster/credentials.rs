@@ -93,8 +93,8 @@ impl Credentials {
         match &self.source {
             Source::Nothing => Ok(Presented::default()),
             Source::Fixed(header) => Ok(Presented { header: Some(header.clone()), ..Presented::default() }),
-            Source::TokenFile(path) => self.from_file(path).await,
-            Source::Exec(plugin) => from_plugin(plugin).await,
+            Source::TokenFile(path) => self.read_file(path).await,
+            Source::Exec(plugin) => ask_plugin(plugin).await,
         }
     }
 
@@ -107,7 +107,7 @@ impl Credentials {
         }
     }
 
-    async fn from_file(&self, path: &Path) -> Result<Presented, CredentialsError> {
+    async fn read_file(&self, path: &Path) -> Result<Presented, CredentialsError> {
         let mut file = self.file.lock().await;
         let now = time::now();
         if file.is_due(now) {
@@ -188,7 +188,8 @@ impl Cache {
             let early = brought.expires.map_or(0, |expires| ((expires - brought.at) / 10).clamp(0, 10));
             let expired = brought.expires.is_some_and(|expires| now >= expires - early);
             let rested = now - brought.at >= RERUN_SECONDS;
-            if !expired && !(brought.refused && rested) {
+            let due = expired || (brought.refused && rested);
+            if !due {
                 return Some(Ok(brought.presented.clone()));
             }
         }
@@ -230,7 +231,7 @@ impl Cache {
 }
 
 /// Runs the plugin at most once at a time: who comes meanwhile waits and takes its result.
-async fn from_plugin(plugin: &Arc<ExecPlugin>) -> Result<Presented, CredentialsError> {
+async fn ask_plugin(plugin: &Arc<ExecPlugin>) -> Result<Presented, CredentialsError> {
     let mut cache = plugin.cache.lock().await;
     if let Some(known) = cache.usable(time::unix_seconds()) {
         return known;

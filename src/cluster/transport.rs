@@ -164,8 +164,10 @@ impl Transport {
                     return Ok(reply);
                 }
                 Err(SendError::Unsent(cause)) => {
-                    if let Lease::Shared(connection) = &lease {
-                        self.retire(connection);
+                    match &lease {
+                        Lease::Shared(connection) => self.retire(connection),
+                        // Where one was closed while it lay idle, the others were as well.
+                        Lease::Own(..) => self.idle.borrow_mut().clear(),
                     }
                     last = cause;
                 }

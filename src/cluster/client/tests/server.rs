@@ -3,14 +3,18 @@
 use std::{
     cell::{Cell, RefCell},
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use futures::stream;
+use futures::{
+    channel::oneshot,
+    future::{Either, select},
+    stream,
+};
 use http::{Request, Response};
 use http_body_util::{BodyExt, StreamBody, combinators::BoxBody};
 use hyper::{
@@ -63,8 +67,8 @@ pub(super) struct Seen {
 pub(super) struct Log {
     pub(super) seen: RefCell<Vec<Seen>>,
     pub(super) connections: Cell<usize>,
-    /// Ends every connection that is open when it changes.
-    pub(super) ended: RefCell<Vec<futures::channel::oneshot::Sender<()>>>,
+    /// Of the connections that were made: told, one says goodbye; dropped, it breaks.
+    ends: RefCell<Vec<oneshot::Sender<()>>>,
     together: Cell<usize>,
     pub(super) most_together: Cell<usize>,
 }
@@ -109,12 +113,10 @@ impl Server {
             let mut open = Vec::new();
             while let Ok(io) = listener.accept().await {
                 accepting.connections.set(accepting.connections.get() + 1);
-                let (end, ended) = futures::channel::oneshot::channel();
-                accepting.ended.borrow_mut().push(end);
-                let serving = serve(io, speech.clone(), Rc::clone(&script), Rc::clone(&accepting));
-                open.push(net::spawn(async move {
-                    futures::future::select(Box::pin(serving), ended).await;
-                }));
+                let (end, ended) = oneshot::channel();
+                accepting.ends.borrow_mut().push(end);
+                let serving = serve(io, speech.clone(), Rc::clone(&script), Rc::clone(&accepting), ended);
+                open.push(net::spawn(serving));
             }
         });
         Self { log, url: format!("{scheme}://127.0.0.1:{port}"), _task: task }
@@ -130,11 +132,18 @@ impl Server {
 
     /// Drops every connection that is open.
     pub(super) fn drop_connections(&self) {
-        self.log.ended.borrow_mut().clear();
+        self.log.ends.borrow_mut().clear();
+    }
+
+    /// Takes no more requests on any HTTP/2 connection that is open, and answers those there are.
+    pub(super) fn say_goodbye(&self) {
+        for end in self.log.ends.take() {
+            let _ = end.send(());
+        }
     }
 }
 
-async fn serve(io: net::io::Io, speech: Speech, script: Script, log: Rc<Log>) {
+async fn serve(io: net::io::Io, speech: Speech, script: Script, log: Rc<Log>, ended: oneshot::Receiver<()>) {
     let (io, http2) = match speech {
         Speech::Plain => (io, false),
         Speech::Tls(config) => {
@@ -148,9 +157,13 @@ async fn serve(io: net::io::Io, speech: Speech, script: Script, log: Rc<Log>) {
     };
     let service = service_fn(move |request| answer(request, Rc::clone(&script), Rc::clone(&log)));
     if http2 {
-        let _ = http2::Builder::new(LocalExecutor).serve_connection(io, service).await;
+        let mut serving = pin!(http2::Builder::new(LocalExecutor).serve_connection(io, service));
+        if let Either::Right((Ok(()), _)) = select(serving.as_mut(), ended).await {
+            serving.as_mut().graceful_shutdown();
+            let _ = serving.await;
+        }
     } else {
-        let _ = http1::Builder::new().serve_connection(io, service).await;
+        select(http1::Builder::new().serve_connection(io, service), ended).await;
     }
 }
 

@@ -118,6 +118,28 @@ fn a_connection_that_the_server_closed_is_replaced_unnoticed() {
 }
 
 #[test]
+fn a_connection_that_says_goodbye_ends_its_requests_and_gets_no_more() {
+    run(async {
+        let (speech, trust) = tls(&[H2]);
+        let server = Server::start(speech, |_, _| Act::Late(Duration::from_millis(60), 201, an_object("a")));
+        let client = secure_client(&server, trust);
+        let goodbye = async {
+            while server.requests() < 5 {
+                net::sleep(Duration::from_millis(1)).await;
+            }
+            server.say_goodbye();
+            net::sleep(Duration::from_millis(10)).await;
+            put(&client, "a").await
+        };
+        let before = futures::future::join_all((0..5).map(|_| put(&client, "a")));
+        let (before, after) = futures::join!(before, goodbye);
+        assert!(before.iter().all(is_stored), "{before:?}");
+        assert!(is_stored(&after), "{after:?}");
+        assert_eq!(server.log.connections.get(), 2);
+    });
+}
+
+#[test]
 fn requests_on_a_connection_that_breaks_are_unknown_and_the_next_ones_go_through() {
     run(async {
         let (speech, trust) = tls(&[H2]);
