@@ -153,11 +153,14 @@ fn a_server_that_cannot_be_reached_sees_no_storm_of_connections() {
             }
         });
         let client = Client::new(&config, limits());
-        for _ in 0..10 {
-            let answers = futures::future::join_all((0..30).map(|_| put(&client, "a"))).await;
-            assert!(answers.iter().all(is_not_applied));
-        }
-        assert!(accepted.get() <= 12, "{} connections for 300 requests", accepted.get());
+        let begun = time::now();
+        let insisting = || async {
+            while begun.elapsed() < Duration::from_millis(600) {
+                assert!(is_not_applied(&put(&client, "a").await));
+            }
+        };
+        futures::future::join_all((0..30).map(|_| insisting())).await;
+        assert!((2..=6).contains(&accepted.get()), "{} connections", accepted.get());
     });
 }
 
