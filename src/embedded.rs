@@ -2,3 +2,12 @@
 //! membership, for the demo, tests and benches.
 
 pub mod crds;
+pub mod failure;
+pub mod kind;
+pub mod managed_fields;
+pub mod merge_patch;
+pub mod metadata;
+pub mod names;
+pub mod schema;
+pub mod selector;
+pub mod validate;
