@@ -1,13 +1,18 @@
 //! A cluster in this process: a pure model of the API server's objects, a server over it, and a
 //! membership, for the demo, tests and benches.
 
+pub mod cluster;
 pub mod crds;
 pub mod failure;
+pub mod garbage;
 pub mod kind;
 pub mod managed_fields;
 pub mod merge_patch;
 pub mod metadata;
 pub mod names;
+pub mod object;
 pub mod schema;
 pub mod selector;
+pub mod store;
 pub mod validate;
+pub mod watch_log;
