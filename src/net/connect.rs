@@ -1,0 +1,188 @@
+//! Making connections: resolve, try each address, through a proxy where there is one, TLS.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use futures::{AsyncReadExt, AsyncWriteExt};
+use futures_rustls::TlsConnector;
+use glommio::net::TcpStream;
+use rustls::{ClientConfig, pki_types::ServerName};
+
+use crate::{
+    net::{
+        dns::{self, DnsError},
+        endpoint::Endpoint,
+        io::Io,
+        proxy::{Proxy, Server},
+        timer::timeout,
+        tls,
+    },
+    time,
+};
+
+/// How connections are made.
+#[derive(Debug, Clone)]
+pub struct Connector {
+    /// For endpoints that are `secure`; without it they cannot be reached.
+    pub tls: Option<Arc<ClientConfig>>,
+    /// Which of them go through a proxy.
+    pub proxy: Proxy,
+    /// Bound on all of it, from the name to the end of the TLS handshake.
+    pub connect_timeout: Duration,
+    /// How long sent data may stay unacknowledged before the connection counts as dead.
+    pub user_timeout: Option<Duration>,
+}
+
+/// A connection that is ready to use.
+#[derive(Debug)]
+pub struct Connection {
+    /// The stream.
+    pub io: Io,
+    /// What the TLS handshake agreed on; `Http1` without one, where the caller may know better.
+    pub protocol: Protocol,
+}
+
+/// What is spoken over a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot connect to {endpoint}: {cause}")]
+pub struct ConnectError {
+    /// Where to.
+    pub endpoint: Endpoint,
+    /// Why not.
+    #[source]
+    pub cause: ConnectCause,
+}
+
+/// The causes of a [`ConnectError`].
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectCause {
+    /// The name, or the proxy's, does not resolve.
+    #[error(transparent)]
+    Dns(#[from] DnsError),
+    /// No address took the connection; this is what the last one said.
+    #[error("{address}: {source}")]
+    Tcp {
+        /// The address.
+        address: SocketAddr,
+        /// Its answer.
+        source: io::Error,
+    },
+    /// The proxy did not make a tunnel.
+    #[error("proxy {proxy}: {reason}")]
+    Proxy {
+        /// Which proxy.
+        proxy: String,
+        /// What it said.
+        reason: String,
+    },
+    /// The TLS handshake failed: among others, a certificate that is not trusted.
+    #[error("TLS: {0}")]
+    Tls(#[source] io::Error),
+    /// TLS is wanted and there is no configuration, or the host is no name for a certificate.
+    #[error("TLS is not possible: {0}")]
+    NoTls(String),
+    /// It took too long.
+    #[error("no connection within {0:?}")]
+    Timeout(Duration),
+}
+
+impl Connector {
+    /// Connects, within `connect_timeout`.
+    pub async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, ConnectError> {
+        match timeout(self.connect_timeout, self.attempt(endpoint)).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(cause)) => Err(ConnectError { endpoint: endpoint.clone(), cause }),
+            Err(elapsed) => {
+                Err(ConnectError { endpoint: endpoint.clone(), cause: ConnectCause::Timeout(elapsed.0) })
+            }
+        }
+    }
+
+    async fn attempt(&self, endpoint: &Endpoint) -> Result<Connection, ConnectCause> {
+        let io = match self.proxy.on_the_way_to(endpoint) {
+            None => self.reach(&endpoint.host, endpoint.port).await?,
+            Some(proxy) => {
+                let io = self.reach(&proxy.endpoint.host, proxy.endpoint.port).await?;
+                tunnel(io, proxy, endpoint).await?
+            }
+        };
+        if !endpoint.secure {
+            return Ok(Connection { io, protocol: Protocol::Http1 });
+        }
+        let config = self.tls.clone().ok_or_else(|| ConnectCause::NoTls("it is not configured".into()))?;
+        let name = ServerName::try_from(endpoint.host.clone())
+            .map_err(|error| ConnectCause::NoTls(format!("{:?}: {error}", endpoint.host)))?;
+        let stream = TlsConnector::from(config).connect(name, io).await.map_err(ConnectCause::Tls)?;
+        let io = Io::client(stream);
+        let protocol = if io.alpn() == Some(tls::H2) { Protocol::Http2 } else { Protocol::Http1 };
+        Ok(Connection { io, protocol })
+    }
+
+    /// Tries one address after the other, each for its share of the time that is left: the
+    /// first may be one that drops packets (an IPv6 address without a route, often).
+    async fn reach(&self, host: &str, port: u16) -> Result<Io, ConnectCause> {
+        let deadline = time::now() + self.connect_timeout;
+        let addresses = dns::resolve(host, port).await?;
+        let mut last = ConnectCause::Dns(DnsError::NoAddress(host.into()));
+        for (at, &address) in addresses.iter().enumerate() {
+            let left = deadline.saturating_duration_since(time::now());
+            let share = left / u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
+            let connected = timeout(share, TcpStream::connect(address)).await;
+            let result = match connected {
+                Ok(Ok(stream)) => Io::tcp(stream, self.user_timeout),
+                Ok(Err(error)) => Err(io::Error::from(error)),
+                Err(elapsed) => Err(io::Error::new(io::ErrorKind::TimedOut, elapsed)),
+            };
+            match result {
+                Ok(io) => return Ok(io),
+                Err(source) => last = ConnectCause::Tcp { address, source },
+            }
+        }
+        Err(last)
+    }
+}
+
+/// Longest answer of a proxy that is read.
+const MAX_ANSWER: usize = 8 << 10;
+
+/// Asks a proxy for a tunnel. The answer is read byte by byte: what follows it belongs to the
+/// endpoint behind, which may speak first.
+async fn tunnel(mut io: Io, proxy: &Server, endpoint: &Endpoint) -> Result<Io, ConnectCause> {
+    let failed = |reason: String| ConnectCause::Proxy { proxy: proxy.endpoint.to_string(), reason };
+    let target = endpoint.host_port();
+    let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
+    if let Some(authorization) = &proxy.authorization {
+        request.push_str(&format!("Proxy-Authorization: {authorization}\r\n"));
+    }
+    request.push_str("\r\n");
+    io.write_all(request.as_bytes()).await.map_err(|error| failed(error.to_string()))?;
+
+    let mut answer = Vec::with_capacity(256);
+    while !answer.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        match io.read(&mut byte).await {
+            Ok(0) => return Err(failed("closed the connection".into())),
+            Ok(_) if answer.len() < MAX_ANSWER => answer.push(byte[0]),
+            Ok(_) => return Err(failed("its answer is too long".into())),
+            Err(error) => return Err(failed(error.to_string())),
+        }
+    }
+    let answer = String::from_utf8_lossy(&answer);
+    let status = answer.lines().next().unwrap_or_default();
+    let code = status.split(' ').nth(1).unwrap_or_default();
+    if status.starts_with("HTTP/1.") && code.len() == 3 && code.starts_with('2') {
+        return Ok(io);
+    }
+    Err(failed(format!("answered {status:?}")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+use std::rc::Rc;
+
+use super::*;
+use crate::net::{
+    listen::{Listener, accept_tls},
+    spawn,
+    testing::run,
+    tls::{Identity, Trust, client_config, server_config},
+};
+
+fn connector(trust: Option<&Trust>, alpn: &[&[u8]]) -> Connector {
+    Connector {
+        tls: trust.map(|trust| client_config(trust, None, alpn).unwrap()),
+        proxy: Proxy::none(),
+        connect_timeout: Duration::from_secs(5),
+        user_timeout: Some(Duration::from_secs(20)),
+    }
+}
+
+fn identity() -> Identity {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    Identity { certificates: made.cert.pem(), key: made.signing_key.serialize_pem() }
+}
+
+/// Accepts connections and sends back what comes in; over TLS where there is an identity.
+fn echo(identity: Option<&Identity>, alpn: &[&[u8]]) -> u16 {
+    let listener = Listener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().port();
+    let config = identity.map(|identity| server_config(identity, alpn).unwrap());
+    spawn(async move {
+        loop {
+            let mut io = listener.accept().await.unwrap();
+            let config = config.clone();
+            spawn(async move {
+                if let Some(config) = config {
+                    let Ok(secured) = accept_tls(config, io).await else { return };
+                    io = secured;
+                }
+                let mut buf = vec![0; 16 << 10];
+                while let Ok(n @ 1..) = io.read(&mut buf).await {
+                    io.write_all(&buf[..n]).await.unwrap();
+                    io.flush().await.unwrap();
+                }
+            })
+            .detach();
+        }
+    })
+    .detach();
+    port
+}
+
+async fn echoes(mut io: Io) {
+    let sent: Vec<u8> = (0..200_000_u32).map(|i| i as u8).collect();
+    let mut back = vec![0; sent.len()];
+    // In chunks, so that neither side fills the other's buffers and waits.
+    for (sent, back) in sent.chunks(10_000).zip(back.chunks_mut(10_000)) {
+        io.write_all(sent).await.unwrap();
+        io.flush().await.unwrap();
+        io.read_exact(back).await.unwrap();
+    }
+    assert_eq!(sent, back);
+}
+
+#[test]
+fn plain_bytes_go_both_ways() {
+    run(async {
+        let port = echo(None, &[]);
+        let endpoint = Endpoint::new(false, "localhost", port);
+        let connection = connector(None, &[]).connect(&endpoint).await.unwrap();
+        assert_eq!(connection.protocol, Protocol::Http1);
+        echoes(connection.io).await;
+    });
+}
+
+#[test]
+fn tls_with_an_own_authority_agrees_on_a_protocol() {
+    run(async {
+        let identity = identity();
+        let trust = Trust::Pem(identity.certificates.clone());
+        let port = echo(Some(&identity), &[tls::H2, tls::HTTP1]);
+        for host in ["localhost", "127.0.0.1"] {
+            let endpoint = Endpoint::new(true, host, port);
+            let connector = connector(Some(&trust), &[tls::H2, tls::HTTP1]);
+            let connection = connector.connect(&endpoint).await.unwrap();
+            assert_eq!(connection.protocol, Protocol::Http2);
+            echoes(connection.io).await;
+        }
+    });
+}
+
+#[test]
+fn a_server_without_h2_gets_http1() {
+    run(async {
+        let identity = identity();
+        let port = echo(Some(&identity), &[tls::HTTP1]);
+        let endpoint = Endpoint::new(true, "localhost", port);
+        let connector = connector(Some(&Trust::Nothing), &[tls::H2, tls::HTTP1]);
+        assert_eq!(connector.connect(&endpoint).await.unwrap().protocol, Protocol::Http1);
+    });
+}
+
+#[test]
+fn another_authoritys_certificate_is_refused_unless_verification_is_off() {
+    run(async {
+        let port = echo(Some(&identity()), &[]);
+        let endpoint = Endpoint::new(true, "localhost", port);
+        let other = Trust::Pem(identity().certificates);
+        let error = connector(Some(&other), &[]).connect(&endpoint).await.unwrap_err();
+        assert!(matches!(error.cause, ConnectCause::Tls(_)), "{error}");
+        connector(Some(&Trust::Nothing), &[]).connect(&endpoint).await.unwrap();
+    });
+}
+
+#[test]
+fn where_nobody_listens_the_error_names_the_address() {
+    run(async {
+        let refused = {
+            let listener = Listener::bind("127.0.0.1:0").unwrap();
+            listener.local_addr().port()
+        };
+        let endpoint = Endpoint::new(false, "127.0.0.1", refused);
+        let error = connector(None, &[]).connect(&endpoint).await.unwrap_err();
+        assert!(matches!(error.cause, ConnectCause::Tcp { .. }));
+        assert!(error.to_string().contains(&format!("http://127.0.0.1:{refused}")), "{error}");
+    });
+}
+
+#[test]
+fn a_server_that_never_answers_the_handshake_runs_into_the_deadline() {
+    run(async {
+        let listener = Listener::bind("127.0.0.1:0").unwrap();
+        let endpoint = Endpoint::new(true, "127.0.0.1", listener.local_addr().port());
+        let mut connector = connector(Some(&Trust::Nothing), &[]);
+        connector.connect_timeout = Duration::from_millis(50);
+        let error = connector.connect(&endpoint).await.unwrap_err();
+        assert!(matches!(error.cause, ConnectCause::Timeout(_)), "{error}");
+    });
+}
+
+/// A proxy that takes one CONNECT and connects to `port` here, whatever was asked for.
+fn proxy(answer: &'static str, port: u16) -> (u16, Rc<std::cell::RefCell<String>>) {
+    let listener = Listener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().port();
+    let head = Rc::new(std::cell::RefCell::new(String::new()));
+    let seen = head.clone();
+    spawn(async move {
+        let mut client = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            client.read_exact(&mut byte).await.unwrap();
+            request.push(byte[0]);
+        }
+        seen.replace(String::from_utf8(request).unwrap());
+        client.write_all(answer.as_bytes()).await.unwrap();
+        let there = Endpoint::new(false, "127.0.0.1", port);
+        let Ok(server) = connector(None, &[]).connect(&there).await else { return };
+        let server = server.io;
+        let (from_client, mut to_client) = client.split();
+        let (from_server, mut to_server) = server.split();
+        let up = futures::io::copy(from_client, &mut to_server);
+        let down = futures::io::copy(from_server, &mut to_client);
+        let _ = futures::join!(up, down);
+    })
+    .detach();
+    (at, head)
+}
+
+fn through(port: u16, trust: &Trust) -> Connector {
+    let url = format!("http://user:secret@127.0.0.1:{port}");
+    let proxy = Proxy::read(|name| (name == "https_proxy").then(|| url.clone())).unwrap();
+    Connector { proxy, ..connector(Some(trust), &[tls::H2]) }
+}
+
+#[test]
+fn tls_goes_through_a_proxys_tunnel() {
+    run(async {
+        let made = rcgen::generate_simple_self_signed(["api.example.com".to_owned()]).unwrap();
+        let identity = Identity { certificates: made.cert.pem(), key: made.signing_key.serialize_pem() };
+        let server = echo(Some(&identity), &[tls::H2]);
+        let (port, head) = proxy("HTTP/1.1 200 Connection established\r\nX-Y: z\r\n\r\n", server);
+        let connector = through(port, &Trust::Pem(identity.certificates.clone()));
+        let endpoint = Endpoint::from_url("https://api.example.com").unwrap();
+        let connection = connector.connect(&endpoint).await.unwrap();
+        echoes(connection.io).await;
+        assert!(head.borrow().starts_with("CONNECT api.example.com:443 HTTP/1.1\r\n"), "{head:?}");
+        assert!(head.borrow().contains("Proxy-Authorization: Basic "), "{head:?}");
+    });
+}
+
+#[test]
+fn a_proxy_that_refuses_is_named_with_its_answer() {
+    run(async {
+        let (port, _) = proxy("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", 1);
+        let endpoint = Endpoint::from_url("https://api.example.com").unwrap();
+        let error = through(port, &Trust::Nothing).connect(&endpoint).await.unwrap_err().to_string();
+        assert!(error.contains("407") && error.contains(&port.to_string()), "{error}");
+    });
+}

@@ -1,0 +1,184 @@
+//! A byte stream: TCP or TLS over it, for hyper and for rustls.
+
+use std::{
+    cell::RefCell,
+    io::{ErrorKind, Result},
+    os::fd::{AsRawFd, BorrowedFd},
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::{AsyncRead, AsyncWrite};
+use glommio::net::TcpStream;
+use hyper::rt::ReadBufCursor;
+
+/// A connected byte stream, bound to this thread's executor.
+#[derive(Debug)]
+pub struct Io(Layer);
+
+#[derive(Debug)]
+enum Layer {
+    Tcp(Box<TcpStream>),
+    Client(Box<futures_rustls::client::TlsStream<Io>>),
+    Server(Box<futures_rustls::server::TlsStream<Io>>),
+}
+
+impl Io {
+    /// Takes a connected socket and sets what every connection of ours wants.
+    pub(super) fn tcp(stream: TcpStream, user_timeout: Option<Duration>) -> Result<Self> {
+        set_options(&stream, user_timeout)?;
+        Ok(Self(Layer::Tcp(Box::new(stream))))
+    }
+
+    pub(super) fn client(stream: futures_rustls::client::TlsStream<Io>) -> Self {
+        Self(Layer::Client(Box::new(stream)))
+    }
+
+    pub(super) fn server(stream: futures_rustls::server::TlsStream<Io>) -> Self {
+        Self(Layer::Server(Box::new(stream)))
+    }
+
+    /// The protocol that the TLS handshake agreed on.
+    pub(super) fn alpn(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Layer::Tcp(_) => None,
+            Layer::Client(tls) => tls.get_ref().1.alpn_protocol(),
+            Layer::Server(tls) => tls.get_ref().1.alpn_protocol(),
+        }
+    }
+}
+
+/// No waiting for more to send, and an end to connections whose peer no longer acknowledges.
+fn set_options(stream: &TcpStream, user_timeout: Option<Duration>) -> Result<()> {
+    // SAFETY: `stream` owns the descriptor and outlives this borrow of it.
+    #[allow(unsafe_code)]
+    let fd = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
+    rustix::net::sockopt::set_tcp_nodelay(fd, true)?;
+    if let Some(timeout) = user_timeout {
+        let millis = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+        rustix::net::sockopt::set_tcp_user_timeout(fd, millis)?;
+    }
+    Ok(())
+}
+
+impl AsyncRead for Io {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize>> {
+        match &mut self.0 {
+            Layer::Tcp(io) => Pin::new(io).poll_read(cx, buf),
+            Layer::Client(io) => Pin::new(io).poll_read(cx, buf),
+            Layer::Server(io) => Pin::new(io).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
+        match &mut self.0 {
+            Layer::Tcp(io) => Pin::new(io).poll_write(cx, buf),
+            Layer::Client(io) => Pin::new(io).poll_write(cx, buf),
+            Layer::Server(io) => Pin::new(io).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        match &mut self.0 {
+            Layer::Tcp(io) => Pin::new(io).poll_flush(cx),
+            Layer::Client(io) => Pin::new(io).poll_flush(cx),
+            Layer::Server(io) => Pin::new(io).poll_flush(cx),
+        }
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        match &mut self.0 {
+            // A peer that was faster has already ended what is to be closed here.
+            Layer::Tcp(io) => Pin::new(io).poll_close(cx).map(|closed| match closed {
+                Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
+                other => other,
+            }),
+            Layer::Client(io) => Pin::new(io).poll_close(cx),
+            Layer::Server(io) => Pin::new(io).poll_close(cx),
+        }
+    }
+}
+
+/// Most that one read takes from a socket.
+const SCRATCH: usize = 64 << 10;
+
+thread_local! {
+    /// hyper hands out uninitialised memory, which only unsafe code may read into. One copy
+    /// through a buffer of the thread's own costs less than an unsafe block does.
+    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+}
+
+impl hyper::rt::Read for Io {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<Result<()>> {
+        READ_BUFFER.with_borrow_mut(|scratch| {
+            let room = buf.remaining().min(SCRATCH);
+            AsyncRead::poll_read(self, cx, &mut scratch[..room]).map_ok(|n| buf.put_slice(&scratch[..n]))
+        })
+    }
+}
+
+impl hyper::rt::Write for Io {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
+        AsyncWrite::poll_write(self, cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        AsyncWrite::poll_flush(self, cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        AsyncWrite::poll_close(self, cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use bytes::Bytes;
+    use http::{Request, Response};
+    use http_body_util::{BodyExt, Full};
+    use hyper::service::service_fn;
+
+    use crate::net::{
+        connect::Connector, endpoint::Endpoint, executor::LocalExecutor, listen::Listener, proxy::Proxy,
+        spawn, testing::run, timer::HyperTimer,
+    };
+
+    #[test]
+    fn hyper_speaks_http2_over_it() {
+        run(async {
+            let listener = Listener::bind("127.0.0.1:0").unwrap();
+            let endpoint = Endpoint::new(false, "127.0.0.1", listener.local_addr().port());
+            let server = spawn(async move {
+                let io = listener.accept().await.unwrap();
+                let echo = service_fn(|request: Request<hyper::body::Incoming>| async {
+                    let body = request.into_body().collect().await.unwrap().to_bytes();
+                    Ok::<_, Infallible>(Response::new(Full::new(body)))
+                });
+                let mut http = hyper::server::conn::http2::Builder::new(LocalExecutor);
+                http.timer(HyperTimer).serve_connection(io, echo).await.unwrap();
+            });
+            let connector = Connector {
+                tls: None,
+                proxy: Proxy::none(),
+                connect_timeout: std::time::Duration::from_secs(5),
+                user_timeout: None,
+            };
+            let io = connector.connect(&endpoint).await.unwrap().io;
+            let mut http = hyper::client::conn::http2::Builder::new(LocalExecutor);
+            let (mut requests, connection) = http.timer(HyperTimer).handshake(io).await.unwrap();
+            let driver = spawn(connection);
+            let body = Bytes::from(vec![7; 300_000]);
+            let request = Request::post("http://localhost/").body(Full::new(body.clone())).unwrap();
+            let response = requests.send_request(request).await.unwrap();
+            assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), body);
+            drop(requests);
+            driver.await.unwrap();
+            server.await;
+        });
+    }
+}
