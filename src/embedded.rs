@@ -4,6 +4,7 @@
 pub mod cluster;
 pub mod crds;
 pub mod failure;
+pub mod faults;
 pub mod garbage;
 pub mod kind;
 pub mod managed_fields;
@@ -16,6 +17,7 @@ pub mod respond;
 pub mod routes;
 pub mod schema;
 pub mod selector;
+pub mod server;
 pub mod store;
 pub mod validate;
 pub mod watch_log;
