@@ -122,7 +122,7 @@ pub enum ServerError {
         /// The manifest's name.
         name: String,
         /// What is wrong with it.
-        cause: InstallError,
+        cause: Box<InstallError>,
     },
     /// The thread ended before it listened.
     #[error("embedded API server: its thread ended before it listened")]
@@ -285,7 +285,7 @@ fn open(options: Options) -> Result<(Listener, Rc<World>, Option<Duration>), Ser
             .map_err(|error| ServerError::Yaml { name: name.clone(), cause: error.to_string() })?;
         cluster
             .install(&definition, wall())
-            .map_err(|cause| ServerError::Definition { name: name.clone(), cause })?;
+            .map_err(|cause| ServerError::Definition { name: name.clone(), cause: Box::new(cause) })?;
     }
     let address = options.address;
     let listener = Listener::bind(address).map_err(|source| ServerError::Bind { address, source })?;

@@ -23,6 +23,7 @@ pub(in crate::embedded) fn me() -> Caller<'static> {
     Caller::new("me", now())
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "json!() values are handed over where they are written")]
 pub(in crate::embedded) fn object(kind: &str, name: &str, rest: Value) -> Value {
     let mut object = json!({"apiVersion": "formance.com/v1beta1", "kind": kind, "metadata": {"name": name}});
     crate::embedded::merge_patch::apply(&mut object, &rest);
