@@ -5,6 +5,7 @@
 //! definitions are there, `<topic>::operators::<name>` with the CRDs of real clusters.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "scenarios are tests")]
+#![allow(clippy::needless_pass_by_value, reason = "json!() values are handed over where they are written")]
 
 #[path = "support/support.rs"]
 mod support;

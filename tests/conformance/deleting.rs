@@ -21,6 +21,8 @@ scenarios! {
     a_terminating_object_takes_no_new_finalizer,
     the_last_finalizer_takes_the_object_with_it,
     a_collection_is_deleted_by_label,
+    a_background_delete_needs_no_kind_in_its_options,
+    an_unknown_propagation_is_invalid,
     a_broken_body_deletes_nothing,
 }
 
@@ -173,4 +175,24 @@ fn a_broken_body_deletes_nothing(server: &Rest) {
     let reply = server.send("DELETE", &at("unbroken"), "application/json", Some(b"{bad".to_vec()));
     assert_eq!((reply.status, reply.reason()), (400, "BadRequest"), "{reply}");
     current(server, "unbroken");
+}
+
+fn a_background_delete_needs_no_kind_in_its_options(server: &Rest) {
+    let created = create(server, "background", json!({}), json!({}));
+    let uid = &created["metadata"]["uid"];
+    let options = json!({ "preconditions": { "uid": uid }, "propagationPolicy": "Background" });
+    let reply =
+        server.send("DELETE", &at("background"), "application/json", Some(options.to_string().into()));
+    assert_eq!(reply.expect(200).json["details"]["uid"], *uid);
+    server.get(&at("background")).expect(404);
+}
+
+fn an_unknown_propagation_is_invalid(server: &Rest) {
+    create(server, "propagation", json!({}), json!({}));
+    let options = json!({ "propagationPolicy": "Bogus" }).to_string();
+    let reply = server.send("DELETE", &at("propagation"), "application/json", Some(options.into()));
+    let message = "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"Bogus\": \
+                   supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"";
+    refused(&reply, 422, "Invalid", message);
+    current(server, "propagation");
 }

@@ -14,6 +14,7 @@ scenarios! {
     a_list_bears_a_version_as_new_as_its_objects,
     a_list_comes_in_pages,
     pages_show_one_moment,
+    an_empty_query_is_no_query,
     a_broken_selector_is_refused,
     a_broken_continue_is_refused,
 }
@@ -126,6 +127,14 @@ fn pages_show_one_moment(server: &Rest) {
     server.post(&format!("{GROUP}/webhooks"), &late).expect(201);
     let rest = page(server, "webhooks?limit=9", &first["metadata"]["continue"]);
     assert_eq!(names(&rest), all[2..]);
+}
+
+/// Client libraries write queries so.
+fn an_empty_query_is_no_query(server: &Rest) {
+    let created = create(server, "query", json!({ "labels": { "query": "1" } }), json!({}));
+    assert_eq!(server.get(&format!("{}?", at("query"))).expect(200).json, created);
+    let list = server.get(&format!("{STACKS}?&labelSelector=query&limit=500")).expect(200).json;
+    assert_eq!(names(&list), ["query"]);
 }
 
 fn a_broken_selector_is_refused(server: &Rest) {

@@ -45,8 +45,12 @@ impl ApiServer {
     /// Starts one that answers for these custom resources; `None` where the binaries or the
     /// manifests are missing (the first was said loudly).
     pub fn start(crds: Crds) -> Option<Self> {
+        Self::start_for(&assets::this_test(), crds)
+    }
+
+    fn start_for(whose: &str, crds: Crds) -> Option<Self> {
         let manifests = crds.manifests()?;
-        let assets = assets::find()?;
+        let assets = assets::find(whose)?;
         let server = (1..=TRIES)
             .find_map(|attempt| match Self::launch(&assets) {
                 Ok(server) => Some(server),
@@ -68,7 +72,7 @@ impl ApiServer {
             Crds::Ours => &OURS,
             Crds::Operators => &OPERATORS,
         };
-        cell.get_or_init(|| Self::start(crds)).as_ref()
+        cell.get_or_init(|| Self::start_for(&assets::these_tests(), crds)).as_ref()
     }
 
     /// A client with all rights.

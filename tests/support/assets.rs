@@ -6,8 +6,8 @@ const GO_MOD: &str = include_str!("../envtest/go.mod");
 
 /// The folder with `etcd` and `kube-apiserver`: `KUBEBUILDER_ASSETS`, else where
 /// `cargo xtask envtest` puts them. `None`: they are missing, which was said loudly;
-/// with `STACKHERD_REQUIRE_FIXTURES=1` it is a failure instead.
-pub fn find() -> Option<PathBuf> {
+/// with `STACKHERD_REQUIRE_FIXTURES=1` it is a failure instead. `whose` names the tests that want it.
+pub fn find(whose: &str) -> Option<PathBuf> {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let named = set("KUBEBUILDER_ASSETS");
     let cache = || set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
@@ -20,17 +20,28 @@ pub fn find() -> Option<PathBuf> {
     if let Some(folder) = named {
         panic!("KUBEBUILDER_ASSETS={} holds no etcd and kube-apiserver", folder.display());
     }
-    not_run("there is no real API server to test against", "cargo xtask envtest");
+    not_run(whose, "there is no real API server to test against", "cargo xtask envtest");
     None
 }
 
-/// Says on stderr that a test was not run, and how it would be; a failure where fixtures are required.
-pub fn not_run(why: &str, remedy: &str) {
+/// Says on stderr that tests were not run, and how they would be; a failure where fixtures are required.
+pub fn not_run(whose: &str, why: &str, remedy: &str) {
     let required = env::var("STACKHERD_REQUIRE_FIXTURES").is_ok_and(|value| value == "1");
-    let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    assert!(!required, "{test}: {why}; get it with: {remedy}");
+    assert!(!required, "{whose}: {why}; get it with: {remedy}");
     // Not eprintln: the test harness would swallow that, since the test passes.
-    let _ = writeln!(std::io::stderr(), "\n*** {test} was NOT RUN: {why}; get it with: {remedy}");
+    let _ = writeln!(std::io::stderr(), "\n*** NOT RUN: {whose}: {why}; get it with: {remedy}");
+}
+
+/// The test that is running.
+pub fn this_test() -> String {
+    std::thread::current().name().unwrap_or("a test").to_owned()
+}
+
+/// All tests of this binary, by the name of the file that they are in.
+pub fn these_tests() -> String {
+    let program = env::args().next().map(PathBuf::from).unwrap_or_default();
+    let name = program.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    format!("all tests of tests/{}.rs that need it", name.rsplit_once('-').map_or(&*name, |(test, _)| test))
 }
 
 /// As `cargo xtask envtest` names it, by the versions that go.mod pins.
