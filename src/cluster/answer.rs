@@ -142,7 +142,8 @@ fn stored(key: &ObjectKey, reply: &Reply) -> Answer {
     let warnings = warning::texts(&reply.headers);
     if let Some(message) = warnings.iter().find(|text| warning::was_not_stored(text)) {
         return Answer::Refused(Refusal {
-            code: reply.status.as_u16(),
+            // Of a create, too, though it answers 201: the code says "taken, but".
+            code: 200,
             reason: "UnknownField".into(),
             message: format!("taken, but without it: {message}"),
         });

@@ -37,6 +37,9 @@ const MAX_BODY: usize = 64 << 20;
 /// Small unread frames may pile up to these without h2 closing the connection.
 const STREAM_WINDOW: u32 = 512 << 10;
 const CONNECTION_WINDOW: u32 = 16 << 20;
+/// Pings find out that an idle HTTP/2 connection is dead before a write has to: after so long
+/// without a word, and how long to wait for the answer. API servers expect this of clients.
+const PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(15));
 /// An idle HTTP/1.1 connection is given up before the server does so (API servers: 90 s).
 const MAX_IDLE: Duration = Duration::from_secs(30);
 
@@ -104,6 +107,9 @@ impl Connection {
                     .timer(HyperTimer)
                     .initial_stream_window_size(STREAM_WINDOW)
                     .initial_connection_window_size(CONNECTION_WINDOW)
+                    .keep_alive_interval(PING.0)
+                    .keep_alive_timeout(PING.1)
+                    .keep_alive_while_idle(true)
                     .handshake(io)
                     .await?;
                 let owner = net::spawn(async move { ended(connection.await) });
