@@ -84,7 +84,7 @@ fn a_read_that_fails_in_one_part_fails() {
             let server = Server::start(Speech::Plain, move |_, seen| {
                 if seen.head.ends_with(part) { failing.clone() } else { list(&[], "") }
             });
-            let client = client(&server, limits());
+            let client = client(&server, hasty());
             let read = client.read(&whole(), &catalog()).await;
             assert!(matches!(read, Err(ReadError::Failed { .. })), "{part}: {read:?}");
         }

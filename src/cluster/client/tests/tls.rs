@@ -18,10 +18,10 @@ use crate::{
     net::tls::{H2, HTTP1, Identity, Trust},
 };
 
-fn secure_client(server: &Server, trust: Trust) -> Client {
+fn secure_client(server: &Server, trust: Trust, limits: Limits) -> Client {
     let mut config = ClusterConfig::plain(&server.url).unwrap();
     config.trust = trust;
-    Client::new(&config, limits())
+    Client::new(&config, limits)
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn http2_carries_all_requests_on_one_connection() {
     run(async {
         let (speech, trust) = tls(&[H2, HTTP1]);
         let server = Server::start(speech, |_, _| Act::Late(Duration::from_millis(20), 201, an_object("a")));
-        let client = secure_client(&server, trust);
+        let client = secure_client(&server, trust, limits());
         let answers = futures::future::join_all((0..40).map(|_| put(&client, "a"))).await;
         assert!(answers.iter().all(is_stored));
         assert_eq!(server.log.connections.get(), 1);
@@ -45,7 +45,7 @@ fn a_server_without_http2_gets_http1() {
             let (speech, trust) = tls(alpn);
             let server =
                 Server::start(speech, |_, _| Act::Late(Duration::from_millis(2), 201, an_object("a")));
-            let client = secure_client(&server, trust);
+            let client = secure_client(&server, trust, limits());
             let answers = futures::future::join_all((0..40).map(|_| put(&client, "a"))).await;
             assert!(answers.iter().all(is_stored), "{answers:?}");
             assert!((1..=16).contains(&server.log.connections.get()), "{}", server.log.connections.get());
@@ -59,7 +59,7 @@ fn a_server_with_another_certificate_is_not_talked_to() {
     run(async {
         let (speech, _) = tls(&[H2]);
         let server = Server::start(speech, |_, _| stored("a"));
-        let client = secure_client(&server, Trust::Pem(certificate().0));
+        let client = secure_client(&server, Trust::Pem(certificate().0), limits());
         let Answer::NotApplied { cause, .. } = put(&client, "a").await else { panic!() };
         assert!(cause.contains("certificate"), "{cause}");
         assert_eq!(server.requests(), 0);
@@ -74,11 +74,11 @@ fn one_stream_that_hangs_does_not_cost_the_others_their_connection() {
             body if body.ends_with(b"\"hang\"}}") => Act::Hang,
             _ => stored("a"),
         });
-        let client = secure_client(&server, trust);
+        let client = secure_client(&server, trust, hasty());
         let others = async {
             for _ in 0..10 {
                 assert!(is_stored(&put(&client, "a").await));
-                net::sleep(DEADLINE / 9).await;
+                net::sleep(SHORT / 9).await;
             }
         };
         let (hung, ()) = futures::join!(put(&client, "hang"), others);
@@ -93,7 +93,7 @@ fn a_connection_that_falls_silent_is_replaced() {
     run(async {
         let (speech, trust) = tls(&[H2]);
         let server = Server::start(speech, |nth, _| if nth == 1 { Act::Hang } else { stored("a") });
-        let client = secure_client(&server, trust);
+        let client = secure_client(&server, trust, hasty());
         assert!(is_stored(&put(&client, "a").await));
         net::sleep(Duration::from_millis(50)).await;
         assert!(is_unknown(&put(&client, "a").await));
@@ -107,11 +107,11 @@ fn a_connection_that_the_server_closed_is_replaced_unnoticed() {
     run(async {
         let (speech, trust) = tls(&[H2]);
         let server = Server::start(speech, |_, _| stored("a"));
-        let client = secure_client(&server, trust);
+        let client = secure_client(&server, trust, limits());
         for _ in 0..3 {
             assert!(is_stored(&put(&client, "a").await));
             server.drop_connections();
-            net::sleep(Duration::from_millis(20)).await;
+            net::sleep(Duration::from_millis(100)).await;
         }
         assert_eq!(server.log.connections.get(), 3);
     });
@@ -122,7 +122,7 @@ fn a_connection_that_says_goodbye_ends_its_requests_and_gets_no_more() {
     run(async {
         let (speech, trust) = tls(&[H2]);
         let server = Server::start(speech, |_, _| Act::Late(Duration::from_millis(60), 201, an_object("a")));
-        let client = secure_client(&server, trust);
+        let client = secure_client(&server, trust, limits());
         let goodbye = async {
             while server.requests() < 5 {
                 net::sleep(Duration::from_millis(1)).await;
@@ -144,7 +144,7 @@ fn requests_on_a_connection_that_breaks_are_unknown_and_the_next_ones_go_through
     run(async {
         let (speech, trust) = tls(&[H2]);
         let server = Server::start(speech, |nth, _| if nth < 20 { Act::Hang } else { stored("a") });
-        let client = secure_client(&server, trust);
+        let client = secure_client(&server, trust, Limits { deadline: Duration::from_secs(3), ..limits() });
         let breaking = async {
             while server.requests() < 20 {
                 net::sleep(Duration::from_millis(1)).await;
@@ -166,7 +166,7 @@ fn a_stream_that_is_reset_leaves_the_outcome_unknown() {
             let (speech, trust) = tls(&[H2]);
             let server =
                 Server::start(speech, move |nth, _| if nth == 0 { act.clone() } else { stored("a") });
-            let client = secure_client(&server, trust);
+            let client = secure_client(&server, trust, limits());
             let answer = put(&client, "a").await;
             assert!(is_unknown(&answer), "{answer:?}");
             assert!(is_stored(&put(&client, "a").await));
@@ -206,7 +206,7 @@ fn a_client_certificate_is_presented() {
         config.identity = Some(identity);
         let with = Client::new(&config, limits());
         assert!(is_stored(&put(&with, "a").await));
-        let without = secure_client(&server, trust);
+        let without = secure_client(&server, trust, limits());
         assert!(!is_stored(&put(&without, "a").await));
     });
 }
