@@ -1,1 +1,24 @@
-//! To be written.
+//! The Kubernetes side, one [`Client`] per shard.
+//!
+//! [`request`] builds what is sent and [`answer`] reads what comes back, both pure. Between
+//! them stand the permits ([`limiter`], [`permit`]), who we are ([`config`], [`kubeconfig`],
+//! [`credentials`], [`exec`]) and the connections ([`client`] over the private `transport`).
+
+pub mod answer;
+pub mod catalog;
+pub mod client;
+pub mod config;
+mod connection;
+pub mod credentials;
+pub mod exec;
+pub mod kubeconfig;
+pub mod limiter;
+mod line;
+pub mod permit;
+pub mod request;
+mod transport;
+pub mod warning;
+
+pub use client::{Client, Counts, Limits};
+pub use config::{ClusterConfig, ClusterConfigError};
+pub use permit::Permit;

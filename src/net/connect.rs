@@ -118,8 +118,8 @@ impl Connector {
             return Ok(Connection { io, protocol: Protocol::Http1 });
         }
         let config = self.tls.clone().ok_or_else(|| ConnectCause::NoTls("it is not configured".into()))?;
-        let name = ServerName::try_from(endpoint.host.clone())
-            .map_err(|error| ConnectCause::NoTls(format!("{:?}: {error}", endpoint.host)))?;
+        let name = ServerName::try_from(endpoint.server_name().to_owned())
+            .map_err(|error| ConnectCause::NoTls(format!("{:?}: {error}", endpoint.server_name())))?;
         let stream = TlsConnector::from(config).connect(name, io).await.map_err(ConnectCause::Tls)?;
         let io = Io::client(stream);
         let protocol = if io.alpn() == Some(tls::H2) { Protocol::Http2 } else { Protocol::Http1 };

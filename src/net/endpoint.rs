@@ -13,6 +13,8 @@ pub struct Endpoint {
     pub port: u16,
     /// As it was written: `host`, `host:port`.
     authority: String,
+    /// The name that its certificate shall bear, where that is not `host`.
+    server_name: Option<String>,
 }
 
 /// Why a text names no endpoint.
@@ -37,7 +39,7 @@ impl Endpoint {
     pub fn new(secure: bool, host: &str, port: u16) -> Self {
         let authority =
             if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-        Self { secure, host: host.into(), port, authority }
+        Self { secure, host: host.into(), port, authority, server_name: None }
     }
 
     /// From a URL; its path is the caller's. Without a port, the scheme's.
@@ -72,7 +74,25 @@ impl Endpoint {
             Some(port) => port.parse().ok().filter(|&port| port != 0)?,
         };
         let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-        (!bare.is_empty()).then(|| Self { secure, host: bare.into(), port, authority: shown.into() })
+        (!bare.is_empty()).then(|| Self {
+            secure,
+            host: bare.into(),
+            port,
+            authority: shown.into(),
+            server_name: None,
+        })
+    }
+
+    /// The same endpoint, whose certificate is to bear another name than its host.
+    #[must_use]
+    pub fn presenting(mut self, server_name: &str) -> Self {
+        self.server_name = Some(server_name.into());
+        self
+    }
+
+    /// The name to ask for and to verify in TLS.
+    pub fn server_name(&self) -> &str {
+        self.server_name.as_deref().unwrap_or(&self.host)
     }
 
     /// For the `Host` header and `:authority`: as it was written.

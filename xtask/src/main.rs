@@ -1,3 +1,51 @@
 //! Developer commands; `cargo xtask help` lists them.
+//!
+//! Plain std, so that they build in a second and need no tool but the ones they drive.
 
-fn main() {}
+mod cache;
+mod ci;
+mod envtest;
+mod grpcio;
+mod step;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Developer commands of stackherd. Usage: cargo xtask <command>
+
+  help      this text
+  envtest   build the API server and etcd that the tests start (needs Go), into the user's cache
+  grpcio    make the Python environment with grpcio that the interoperability test uses (needs Python 3)
+  ci        everything that has to pass before a merge: the above, format, clippy, tests, docs
+
+The cache is ${XDG_CACHE_HOME:-~/.cache}/stackherd; what is in it is kept until you delete it.
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next();
+    if let Some(surplus) = arguments.next() {
+        eprintln!("unexpected argument {surplus:?}\n\n{HELP}");
+        return ExitCode::from(64);
+    }
+    let done = match command.as_deref() {
+        None | Some("help" | "--help" | "-h") => {
+            print!("{HELP}");
+            Ok(())
+        }
+        Some("envtest") => envtest::command(),
+        Some("grpcio") => grpcio::command(),
+        Some("ci") => ci::command(),
+        Some(unknown) => {
+            eprintln!("unknown command {unknown:?}\n\n{HELP}");
+            return ExitCode::from(64);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("xtask: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! What the API server's replies mean.
+//!
+//! The rule behind every line: *absent*, *refused* and *applied* are said only where the server
+//! said so; whatever leaves a doubt is a failure of the read or an unknown outcome of the write.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use kube::core::response::Status;
+use serde_json::Value;
+
+use super::warning;
+use crate::stack::{
+    object::{Object, ObjectKey, Resource},
+    write::{Answer, ReadError, Refusal, Write},
+};
+
+/// A whole reply: status, headers, body.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// The body, complete.
+    pub body: Bytes,
+}
+
+/// A page of a list.
+#[derive(Debug)]
+pub struct Page {
+    /// Its objects.
+    pub objects: Vec<Object>,
+    /// Where the next page begins.
+    pub next: Option<String>,
+}
+
+impl Reply {
+    /// What `Retry-After` asks for, in seconds (the API server sends no dates).
+    pub fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+        Some(Duration::from_secs(seconds))
+    }
+
+    /// Whether the credentials were not accepted.
+    pub fn unauthorized(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
+    }
+
+    /// The body as a `Status`, if it is one.
+    fn api_status(&self) -> Option<Status> {
+        let value = self.json()?;
+        if value.get("kind").and_then(Value::as_str) != Some("Status") {
+            return None;
+        }
+        serde_json::from_value(value).ok()
+    }
+
+    fn json(&self) -> Option<Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// The server's reason and words; the body's beginning where it sent no Status.
+    fn refusal(&self) -> Refusal {
+        let code = self.status.as_u16();
+        match self.api_status() {
+            Some(status) => Refusal { code, reason: status.reason, message: status.message },
+            None => {
+                let text: String = String::from_utf8_lossy(&self.body).trim().chars().take(300).collect();
+                let mut message = if text.is_empty() { "the server gave no reason".to_owned() } else { text };
+                if self.status.is_redirection() {
+                    let to = self.headers.get(header::LOCATION).and_then(|to| to.to_str().ok());
+                    message = format!(
+                        "redirected to {}, which no API server does: check the server's URL and the proxy",
+                        to.unwrap_or("somewhere else")
+                    );
+                }
+                Refusal { code, reason: String::new(), message }
+            }
+        }
+    }
+
+    fn cause(&self) -> String {
+        let refusal = self.refusal();
+        match refusal.reason.as_str() {
+            "" => format!("{}: {}", self.status, refusal.message),
+            reason => format!("{} {reason}: {}", self.status.as_u16(), refusal.message),
+        }
+    }
+
+    /// The 404 of an object, as opposed to that of a path (the kind is not served), which comes
+    /// as plain text.
+    fn says_object_is_absent(&self, name: &str) -> bool {
+        let Some(status) = self.api_status() else { return false };
+        let named = status.details.map(|details| details.name).unwrap_or_default();
+        self.status == StatusCode::NOT_FOUND
+            && status.reason == "NotFound"
+            && (named.is_empty() || named == name)
+    }
+
+    /// An object beyond what the store takes answers as an internal error, on some versions.
+    fn too_large(&self) -> bool {
+        self.status.is_server_error() && self.refusal().message.contains("request is too large")
+    }
+}
+
+/// How a write ended.
+pub fn write(write: &Write, reply: &Reply) -> Answer {
+    let status = reply.status;
+    let retry_after = reply.retry_after();
+    if status.is_success() {
+        return match write {
+            Write::Delete { key, uid, .. } => deleted(key, uid, reply),
+            Write::Create { key, .. } | Write::Patch { key, .. } => stored(key, reply),
+        };
+    }
+    match status {
+        // The request did not get as far as the store in either case.
+        StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS => {
+            Answer::NotApplied { cause: reply.cause(), retry_after }
+        }
+        StatusCode::CONFLICT => match reply.api_status() {
+            Some(status) if status.reason == "AlreadyExists" => Answer::AlreadyExists,
+            _ => Answer::Conflict,
+        },
+        StatusCode::NOT_FOUND
+            if !matches!(write, Write::Create { .. }) && reply.says_object_is_absent(&write.key().name) =>
+        {
+            Answer::NotFound
+        }
+        // A proxy that gave up waiting; what it passed on may still arrive.
+        StatusCode::REQUEST_TIMEOUT => Answer::Unknown { cause: reply.cause(), retry_after },
+        _ if status.is_client_error() || status.is_redirection() || reply.too_large() => {
+            Answer::Refused(reply.refusal())
+        }
+        _ => Answer::Unknown { cause: reply.cause(), retry_after },
+    }
+}
+
+fn stored(key: &ObjectKey, reply: &Reply) -> Answer {
+    let warnings = warning::texts(&reply.headers);
+    if let Some(message) = warnings.iter().find(|text| warning::was_not_stored(text)) {
+        return Answer::Refused(Refusal {
+            // Of a create, too, though it answers 201: the code says "taken, but".
+            code: 200,
+            reason: "UnknownField".into(),
+            message: format!("taken, but without it: {message}"),
+        });
+    }
+    for text in &warnings {
+        tracing::warn!(object = %key, warning = %text, "the API server warns");
+    }
+    match object(key, reply) {
+        Ok(object) => Answer::Stored(Box::new(object)),
+        Err(cause) => Answer::Unknown { cause, retry_after: None },
+    }
+}
+
+/// A deletion answers with the object while something holds it, with a Status once it is gone.
+fn deleted(key: &ObjectKey, uid: &str, reply: &Reply) -> Answer {
+    let json = reply.json();
+    let kind = json.as_ref().and_then(|value| value.get("kind")).and_then(Value::as_str);
+    if kind == Some("Status") {
+        let told = json.as_ref().and_then(|v| v.pointer("/details/uid")).and_then(Value::as_str);
+        // The precondition proves which one it was, should the Status not say so.
+        return Answer::Gone { uid: told.unwrap_or(uid).to_owned() };
+    }
+    match object(key, reply) {
+        Ok(object) if object.terminating => Answer::Stored(Box::new(object)),
+        Ok(object) => Answer::Gone { uid: object.uid },
+        Err(cause) => Answer::Unknown { cause, retry_after: None },
+    }
+}
+
+fn object(key: &ObjectKey, reply: &Reply) -> Result<Object, String> {
+    let json = serde_json::from_slice(&reply.body)
+        .map_err(|error| format!("{}, but with an answer that is no JSON: {error}", reply.status))?;
+    let object = Object::from_json(&key.resource, json)
+        .map_err(|error| format!("{}, but with an answer that is no object: {error}", reply.status))?;
+    if object.key.name != key.name {
+        return Err(format!("{}, but the answer is about {}", reply.status, object.key));
+    }
+    Ok(object)
+}
+
+/// The object that was read by name; `None` where it surely is absent.
+pub fn read_one(key: &ObjectKey, reply: &Reply) -> Result<Option<Object>, ReadError> {
+    let subject = key.to_string();
+    if reply.status.is_success() {
+        return match object(key, reply) {
+            Ok(object) => Ok(Some(object)),
+            Err(cause) => Err(ReadError::Failed { subject, cause, retry_after: None }),
+        };
+    }
+    if reply.says_object_is_absent(&key.name) {
+        return Ok(None);
+    }
+    Err(read_error(subject, reply))
+}
+
+/// A page of objects of one kind.
+pub fn read_page(resource: &Arc<Resource>, reply: &Reply) -> Result<Page, ReadError> {
+    let failed =
+        |cause: String| ReadError::Failed { subject: resource.plural.clone(), cause, retry_after: None };
+    let mut json = list(&resource.plural, reply)?;
+    let next = next_page(&json);
+    let Some(Value::Array(items)) = json.get_mut("items").map(Value::take) else {
+        return Err(failed("the answer is no list".into()));
+    };
+    let objects = items
+        .into_iter()
+        .map(|item| Object::from_json(resource, item))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| failed(error.to_string()))?;
+    Ok(Page { objects, next })
+}
+
+/// The JSON of a list that was answered.
+pub(super) fn list(subject: &str, reply: &Reply) -> Result<Value, ReadError> {
+    if !reply.status.is_success() {
+        return Err(read_error(subject.to_owned(), reply));
+    }
+    serde_json::from_slice(&reply.body).map_err(|error| ReadError::Failed {
+        subject: subject.to_owned(),
+        cause: format!("the answer is no JSON: {error}"),
+        retry_after: None,
+    })
+}
+
+/// Where a list goes on.
+pub(super) fn next_page(list: &Value) -> Option<String> {
+    let token = list.pointer("/metadata/continue")?.as_str()?;
+    (!token.is_empty()).then(|| token.to_owned())
+}
+
+fn read_error(subject: String, reply: &Reply) -> ReadError {
+    let status = reply.status;
+    let passing = matches!(
+        status,
+        StatusCode::UNAUTHORIZED
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::CONFLICT
+            // The list's later pages have expired: from the start again.
+            | StatusCode::GONE
+            | StatusCode::TOO_MANY_REQUESTS
+    );
+    if passing || !(status.is_client_error() || status.is_redirection()) {
+        return ReadError::Failed { subject, cause: reply.cause(), retry_after: reply.retry_after() };
+    }
+    ReadError::Refused { subject, refusal: reply.refusal() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! Which kinds are modules: read from the CRDs that say so.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::answer::{self, Reply};
+use crate::stack::{
+    object::{GROUP, Resource, VERSION},
+    write::ReadError,
+};
+
+/// What a page of CRDs brought.
+#[derive(Debug)]
+pub struct Page {
+    /// Modules that can be written.
+    pub modules: Vec<Arc<Resource>>,
+    /// Where the next page begins.
+    pub next: Option<String>,
+}
+
+/// Reads a page of CRDs labelled as modules. Those of another group, of another scope or without
+/// the version that the agent speaks are left out with a log line.
+pub fn page(reply: &Reply) -> Result<Page, ReadError> {
+    const SUBJECT: &str = "customresourcedefinitions";
+    let list = answer::list(SUBJECT, reply)?;
+    let Some(items) = list.get("items").and_then(Value::as_array) else {
+        return Err(ReadError::Failed {
+            subject: SUBJECT.into(),
+            cause: "the answer is no list".into(),
+            retry_after: None,
+        });
+    };
+    let modules = items.iter().filter_map(module).map(Arc::new).collect();
+    Ok(Page { modules, next: answer::next_page(&list) })
+}
+
+fn module(crd: &Value) -> Option<Resource> {
+    let text = |path: &str| crd.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let name = text("/metadata/name").unwrap_or("?");
+    let left_out = |why: &str| tracing::warn!(crd = name, "module left out: {why}");
+    if text("/spec/group") != Some(GROUP) {
+        left_out("it is not of the group formance.com");
+        return None;
+    }
+    if text("/spec/scope").is_some_and(|scope| scope != "Cluster") {
+        left_out("its objects are namespaced");
+        return None;
+    }
+    let versions = crd.pointer("/spec/versions").and_then(Value::as_array);
+    let served = |version: &Value| version["name"] == VERSION && version["served"] != false;
+    if !versions.is_some_and(|versions| versions.iter().any(served)) {
+        left_out("it does not serve v1beta1");
+        return None;
+    }
+    let (Some(kind), Some(plural)) = (text("/spec/names/kind"), text("/spec/names/plural")) else {
+        left_out("it names no kind or no plural");
+        return None;
+    };
+    let singular = text("/spec/names/singular").map_or_else(|| kind.to_lowercase(), str::to_owned);
+    let enterprise =
+        crd.pointer("/metadata/labels/formance.com~1is-ee").and_then(Value::as_str) == Some("true");
+    Some(Resource { kind: kind.to_owned(), singular, plural: plural.to_owned(), enterprise })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, StatusCode};
+    use serde_json::json;
+
+    use super::*;
+
+    fn crd(kind: &str, labels: &Value, change: impl FnOnce(&mut Value)) -> Value {
+        let singular = kind.to_lowercase();
+        let mut crd = json!({
+            "metadata": {"name": format!("{singular}s.formance.com"), "labels": labels},
+            "spec": {
+                "group": "formance.com", "scope": "Cluster",
+                "names": {"kind": kind, "singular": singular, "plural": format!("{singular}s")},
+                "versions": [{"name": "v1alpha1", "served": false}, {"name": "v1beta1", "served": true}],
+            },
+        });
+        change(&mut crd);
+        crd
+    }
+
+    fn read(items: &[Value]) -> Vec<Arc<Resource>> {
+        let body = json!({"items": items, "metadata": {"continue": "more"}}).to_string();
+        let reply = Reply { status: StatusCode::OK, headers: HeaderMap::new(), body: body.into() };
+        let page = page(&reply).unwrap();
+        assert_eq!(page.next.as_deref(), Some("more"));
+        page.modules
+    }
+
+    #[test]
+    fn kinds_are_read_with_their_names_and_edition() {
+        let ee = json!({"formance.com/kind": "module", "formance.com/is-ee": "true"});
+        let modules = read(&[crd("Ledger", &json!({}), |_| ()), crd("Auth", &ee, |_| ())]);
+        assert_eq!(*modules[0], *Resource::new("Ledger", "ledger", "ledgers"));
+        assert_eq!((&*modules[1].singular, modules[1].enterprise), ("auth", true));
+    }
+
+    #[test]
+    fn what_the_agent_cannot_write_is_left_out() {
+        let with = |path: &str, value: Value| {
+            let path = path.to_owned();
+            crd("Ledger", &json!({}), move |crd| *crd.pointer_mut(&path).unwrap() = value)
+        };
+        assert!(read(&[with("/spec/group", "other.com".into())]).is_empty());
+        assert!(read(&[with("/spec/scope", "Namespaced".into())]).is_empty());
+        assert!(read(&[with("/spec/versions/1/served", false.into())]).is_empty());
+        assert!(read(&[with("/spec/names/plural", "".into())]).is_empty());
+    }
+
+    #[test]
+    fn without_a_singular_the_kind_in_lower_case_stands_in() {
+        let crd = crd("TransactionPlane", &json!({}), |crd| crd["spec"]["names"]["singular"] = "".into());
+        assert_eq!(read(&[crd])[0].singular, "transactionplane");
+    }
+}

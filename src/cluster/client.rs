@@ -1,0 +1,232 @@
+//! The client of one shard: permits, writes, reads.
+
+use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+
+use super::{
+    answer::{self, Reply},
+    catalog,
+    config::ClusterConfig,
+    credentials::Credentials,
+    limiter::TokenBucket,
+    permit::{Permit, Permits},
+    request::{self, ApiRequest, RequestError},
+    transport::{Failure, Transport},
+};
+use crate::{
+    order::StackName,
+    stack::{
+        object::{Catalog, Object, ObjectKey, Resource},
+        write::{Answer, ReadError, Refusal, Scope, Write},
+    },
+    time,
+};
+
+/// Requests of one read that are on their way together, each with its own permit.
+const READS_TOGETHER: usize = 6;
+
+/// What one client may do, already divided over the shards.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// Requests a second; 0 is unlimited.
+    pub qps: f64,
+    /// Requests that may be saved up.
+    pub burst: u32,
+    /// Requests on their way at a time.
+    pub max_in_flight: usize,
+    /// For one request, from the permit to the end of its answer.
+    pub deadline: Duration,
+}
+
+/// What a client has sent so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// All requests, writes included.
+    pub requests: u64,
+    /// Creates, patches and deletes.
+    pub writes: u64,
+}
+
+/// The Kubernetes client of one shard. Clones are the same client.
+#[derive(Clone)]
+pub struct Client(Rc<Inner>);
+
+struct Inner {
+    transport: Transport,
+    credentials: Credentials,
+    permits: Permits,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    deadline: Duration,
+    counts: Cell<Counts>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("permits", &self.0.permits)
+            .field("counts", &self.counts())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client that has not connected yet. To be made on the shard that will use it.
+    pub fn new(config: &ClusterConfig, limits: Limits) -> Self {
+        let bucket = TokenBucket::new(limits.qps, limits.burst, time::now());
+        Self(Rc::new(Inner {
+            credentials: Credentials::new(config.credentials.clone()),
+            permits: Permits::new(bucket, limits.max_in_flight),
+            headers: config.headers.clone(),
+            deadline: limits.deadline,
+            counts: Cell::default(),
+            transport: Transport::new(config.clone()),
+        }))
+    }
+
+    /// Waits for the right to one request. What to ask is best decided with it in hand; dropped
+    /// unused it costs nothing.
+    pub async fn permit(&self) -> Permit {
+        self.0.permits.acquire().await
+    }
+
+    /// Performs a write. To be awaited to its end: dropped halfway, its outcome is lost.
+    pub async fn write(&self, permit: Permit, write: &Write) -> Answer {
+        let request = match request::write(write) {
+            Ok(request) => request,
+            Err(error) => return Answer::Refused(never_sent(&error)),
+        };
+        match self.perform(permit, request, true).await {
+            Ok(reply) => answer::write(write, &reply),
+            Err(Failure::NotSent(cause)) => Answer::NotApplied { cause, retry_after: None },
+            Err(Failure::Lost(cause)) => Answer::Unknown { cause, retry_after: None },
+        }
+    }
+
+    /// Reads what stands in a scope, all of it or nothing: where one part fails, so does the
+    /// read, and nothing looks absent that is not. Retrying is the caller's.
+    pub async fn read(&self, scope: &Scope, catalog: &Catalog) -> Result<Vec<Object>, ReadError> {
+        match scope {
+            Scope::Stack(stack) => self.read_objects([stack_key(catalog, stack)].to_vec()).await,
+            Scope::Objects(keys) => self.read_objects(keys.clone()).await,
+            Scope::Whole(stack) => {
+                let kinds: Vec<_> =
+                    std::iter::once(&catalog.auth_client).chain(&catalog.modules).cloned().collect();
+                let lists = kinds.into_iter().map(|kind| self.list(kind, stack));
+                let lists = futures::stream::iter(lists).buffer_unordered(READS_TOGETHER).collect();
+                let (found, lists): (_, Vec<_>) = futures::join!(self.get(stack_key(catalog, stack)), lists);
+                let mut objects: Vec<Object> = found?.into_iter().collect();
+                for list in lists {
+                    objects.extend(list?);
+                }
+                Ok(objects)
+            }
+        }
+    }
+
+    /// Discovers the module kinds.
+    pub async fn catalog(&self) -> Result<Catalog, ReadError> {
+        let mut modules = Vec::new();
+        let mut next = None;
+        loop {
+            let request = request::module_crds(next.as_deref());
+            let page = catalog::page(&self.ask("customresourcedefinitions", request).await?)?;
+            modules.extend(page.modules);
+            match page.next {
+                Some(token) => next = Some(token),
+                None => return Ok(Catalog::new(modules)),
+            }
+        }
+    }
+
+    /// What has been sent so far.
+    pub fn counts(&self) -> Counts {
+        self.0.counts.get()
+    }
+
+    async fn read_objects(&self, keys: Vec<ObjectKey>) -> Result<Vec<Object>, ReadError> {
+        let reads = keys.into_iter().map(|key| self.get(key));
+        let found: Vec<_> = futures::stream::iter(reads).buffer_unordered(READS_TOGETHER).collect().await;
+        found.into_iter().filter_map(Result::transpose).collect()
+    }
+
+    async fn get(&self, key: ObjectKey) -> Result<Option<Object>, ReadError> {
+        let reply = self.ask(&key.to_string(), request::get(&key)).await?;
+        answer::read_one(&key, &reply)
+    }
+
+    async fn list(&self, resource: Arc<Resource>, stack: &StackName) -> Result<Vec<Object>, ReadError> {
+        let mut objects = Vec::new();
+        let mut next = None;
+        loop {
+            let request = request::list(&resource, stack, next.as_deref());
+            let page = answer::read_page(&resource, &self.ask(&resource.plural, request).await?)?;
+            objects.extend(page.objects);
+            match page.next {
+                Some(token) => next = Some(token),
+                None => return Ok(objects),
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        subject: &str,
+        request: Result<ApiRequest, RequestError>,
+    ) -> Result<Reply, ReadError> {
+        let request = request.map_err(|error| ReadError::Refused {
+            subject: subject.to_owned(),
+            refusal: never_sent(&error),
+        })?;
+        let permit = self.permit().await;
+        self.perform(permit, request, false).await.map_err(|failure| {
+            let (Failure::NotSent(cause) | Failure::Lost(cause)) = failure;
+            ReadError::Failed { subject: subject.to_owned(), cause, retry_after: None }
+        })
+    }
+
+    async fn perform(&self, mut permit: Permit, request: ApiRequest, write: bool) -> Result<Reply, Failure> {
+        permit.spend();
+        let inner = &self.0;
+        let presented = inner
+            .credentials
+            .present()
+            .await
+            .map_err(|error| Failure::NotSent(format!("no credentials: {error}")))?;
+        let (mut head, body) = request.into_parts();
+        head.headers.extend(presented.header.clone().map(|value| (header::AUTHORIZATION, value)));
+        for (name, value) in &inner.headers {
+            head.headers.append(name, value.clone());
+        }
+        let head = http::Request::from_parts(head, ());
+        let identity = presented.identity.as_ref();
+        let result = inner.transport.exchange(&head, &Bytes::from(body), identity, inner.deadline).await;
+        if !matches!(result, Err(Failure::NotSent(_))) {
+            let Counts { requests, writes } = inner.counts.get();
+            inner.counts.set(Counts { requests: requests + 1, writes: writes + u64::from(write) });
+        }
+        let reply = result?;
+        if reply.unauthorized() {
+            inner.credentials.refused(&presented).await;
+        }
+        let busy = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
+        if let Some(pause) = reply.retry_after().filter(|_| busy.contains(&reply.status)) {
+            // A little longer, each shard on its own, so that they do not come back together.
+            inner.permits.pause(pause.mul_f64(1.0 + fastrand::f64() / 4.0));
+        }
+        Ok(reply)
+    }
+}
+
+fn stack_key(catalog: &Catalog, stack: &StackName) -> ObjectKey {
+    ObjectKey::new(&catalog.stack, stack.as_str())
+}
+
+fn never_sent(error: &RequestError) -> Refusal {
+    Refusal { code: 400, reason: "NotSent".into(), message: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests;

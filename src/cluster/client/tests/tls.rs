@@ -1,0 +1,247 @@
+//! Over TLS: HTTP/2 by ALPN, HTTP/1.1 otherwise, client certificates.
+
+use std::sync::Arc;
+
+use kube::config::{Cluster, ExecConfig};
+use rustls::{
+    RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::WebPkiClientVerifier,
+};
+
+use super::{
+    server::{certificate, tls},
+    *,
+};
+use crate::{
+    cluster::{credentials::Source, exec::ExecPlugin},
+    net::tls::{H2, HTTP1, Identity, Trust},
+};
+
+fn secure_client(server: &Server, trust: Trust, limits: Limits) -> Client {
+    let mut config = ClusterConfig::plain(&server.url).unwrap();
+    config.trust = trust;
+    Client::new(&config, limits)
+}
+
+#[test]
+fn http2_carries_all_requests_on_one_connection() {
+    run(async {
+        let (speech, trust) = tls(&[H2, HTTP1]);
+        let server = Server::start(speech, |_, _| Act::Late(Duration::from_millis(20), 201, an_object("a")));
+        let client = secure_client(&server, trust, limits());
+        let answers = futures::future::join_all((0..40).map(|_| put(&client, "a"))).await;
+        assert!(answers.iter().all(is_stored));
+        assert_eq!(server.log.connections.get(), 1);
+        assert!(server.log.most_together.get() > 16, "{}", server.log.most_together.get());
+        assert!(!server.seen(0).headers.contains_key("host"));
+    });
+}
+
+#[test]
+fn a_server_without_http2_gets_http1() {
+    run(async {
+        for alpn in [&[HTTP1][..], &[]] {
+            let (speech, trust) = tls(alpn);
+            let server =
+                Server::start(speech, |_, _| Act::Late(Duration::from_millis(2), 201, an_object("a")));
+            let client = secure_client(&server, trust, limits());
+            let answers = futures::future::join_all((0..40).map(|_| put(&client, "a"))).await;
+            assert!(answers.iter().all(is_stored), "{answers:?}");
+            assert!((1..=16).contains(&server.log.connections.get()), "{}", server.log.connections.get());
+            assert!(server.seen(0).headers.contains_key("host"));
+        }
+    });
+}
+
+#[test]
+fn a_server_with_another_certificate_is_not_talked_to() {
+    run(async {
+        let (speech, _) = tls(&[H2]);
+        let server = Server::start(speech, |_, _| stored("a"));
+        let client = secure_client(&server, Trust::Pem(certificate().0), limits());
+        let Answer::NotApplied { cause, .. } = put(&client, "a").await else { panic!() };
+        assert!(cause.contains("certificate"), "{cause}");
+        assert_eq!(server.requests(), 0);
+    });
+}
+
+#[test]
+fn one_stream_that_hangs_does_not_cost_the_others_their_connection() {
+    run(async {
+        let (speech, trust) = tls(&[H2]);
+        let server = Server::start(speech, |_, seen| match &*seen.body {
+            body if body.ends_with(b"\"hang\"}}") => Act::Hang,
+            _ => stored("a"),
+        });
+        let client = secure_client(&server, trust, hasty());
+        let others = async {
+            for _ in 0..10 {
+                assert!(is_stored(&put(&client, "a").await));
+                net::sleep(SHORT / 9).await;
+            }
+        };
+        let (hung, ()) = futures::join!(put(&client, "hang"), others);
+        assert!(is_unknown(&hung), "{hung:?}");
+        assert!(is_stored(&put(&client, "a").await));
+        assert_eq!(server.log.connections.get(), 1);
+    });
+}
+
+#[test]
+fn a_connection_that_falls_silent_is_replaced() {
+    run(async {
+        let (speech, trust) = tls(&[H2]);
+        let server = Server::start(speech, |nth, _| if nth == 1 { Act::Hang } else { stored("a") });
+        let client = secure_client(&server, trust, hasty());
+        assert!(is_stored(&put(&client, "a").await));
+        net::sleep(Duration::from_millis(50)).await;
+        assert!(is_unknown(&put(&client, "a").await));
+        assert!(is_stored(&put(&client, "a").await));
+        assert_eq!(server.log.connections.get(), 2);
+    });
+}
+
+#[test]
+fn a_connection_that_the_server_closed_is_replaced_unnoticed() {
+    run(async {
+        let (speech, trust) = tls(&[H2]);
+        let server = Server::start(speech, |_, _| stored("a"));
+        let client = secure_client(&server, trust, limits());
+        for _ in 0..3 {
+            assert!(is_stored(&put(&client, "a").await));
+            server.drop_connections();
+            net::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(server.log.connections.get(), 3);
+    });
+}
+
+#[test]
+fn a_connection_that_says_goodbye_ends_its_requests_and_gets_no_more() {
+    run(async {
+        let (speech, trust) = tls(&[H2]);
+        let server = Server::start(speech, |_, _| Act::Late(Duration::from_millis(60), 201, an_object("a")));
+        let client = secure_client(&server, trust, limits());
+        let goodbye = async {
+            while server.requests() < 5 {
+                net::sleep(Duration::from_millis(1)).await;
+            }
+            server.say_goodbye();
+            net::sleep(Duration::from_millis(10)).await;
+            put(&client, "a").await
+        };
+        let before = futures::future::join_all((0..5).map(|_| put(&client, "a")));
+        let (before, after) = futures::join!(before, goodbye);
+        assert!(before.iter().all(is_stored), "{before:?}");
+        assert!(is_stored(&after), "{after:?}");
+        assert_eq!(server.log.connections.get(), 2);
+    });
+}
+
+#[test]
+fn requests_on_a_connection_that_breaks_are_unknown_and_the_next_ones_go_through() {
+    run(async {
+        let (speech, trust) = tls(&[H2]);
+        let server = Server::start(speech, |nth, _| if nth < 20 { Act::Hang } else { stored("a") });
+        let client = secure_client(&server, trust, Limits { deadline: Duration::from_secs(3), ..limits() });
+        let breaking = async {
+            while server.requests() < 20 {
+                net::sleep(Duration::from_millis(1)).await;
+            }
+            server.drop_connections();
+        };
+        let writes = futures::future::join_all((0..20).map(|_| put(&client, "a")));
+        let (answers, ()) = futures::join!(writes, breaking);
+        assert!(answers.iter().all(is_unknown), "{answers:?}");
+        // One break is one failure, however many requests it hit.
+        assert!(is_stored(&put(&client, "a").await));
+    });
+}
+
+#[test]
+fn a_stream_that_is_reset_leaves_the_outcome_unknown() {
+    run(async {
+        for act in [Act::Cut, Act::CutInBody] {
+            let (speech, trust) = tls(&[H2]);
+            let server =
+                Server::start(speech, move |nth, _| if nth == 0 { act.clone() } else { stored("a") });
+            let client = secure_client(&server, trust, limits());
+            let answer = put(&client, "a").await;
+            assert!(is_unknown(&answer), "{answer:?}");
+            assert!(is_stored(&put(&client, "a").await));
+        }
+    });
+}
+
+/// A server that wants a certificate, what to trust of it, and the certificate.
+fn mutual() -> (Speech, Trust, Identity) {
+    let (certificates, key) = certificate();
+    let (own, own_key) = certificate();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(certificates.as_bytes()).unwrap()).unwrap();
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(
+            vec![CertificateDer::from_pem_slice(own.as_bytes()).unwrap()],
+            PrivateKeyDer::from_pem_slice(own_key.as_bytes()).unwrap(),
+        )
+        .unwrap();
+    config.alpn_protocols = vec![H2.to_vec()];
+    (Speech::Tls(Arc::new(config)), Trust::Pem(own), Identity { certificates, key })
+}
+
+#[test]
+fn a_client_certificate_is_presented() {
+    run(async {
+        let (speech, trust, identity) = mutual();
+        let server = Server::start(speech, |_, _| stored("a"));
+        let mut config = ClusterConfig::plain(&server.url).unwrap();
+        config.trust = trust.clone();
+        config.identity = Some(identity);
+        let with = Client::new(&config, limits());
+        assert!(is_stored(&put(&with, "a").await));
+        let without = secure_client(&server, trust, limits());
+        assert!(!is_stored(&put(&without, "a").await));
+    });
+}
+
+#[test]
+fn a_plugins_client_certificate_is_presented_and_the_plugin_run_once() {
+    run(async {
+        let (speech, trust, identity) = mutual();
+        let server = Server::start(speech, |_, _| stored("a"));
+        let dir = tempfile::tempdir().unwrap();
+        let runs = dir.path().join("runs");
+        let script = dir.path().join("plugin");
+        let output = json!({
+            "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+            "status": {
+                "token": "t", "clientCertificateData": identity.certificates, "clientKeyData": identity.key,
+            },
+        });
+        let text = format!("echo run >>'{}'\ncat <<'END'\n{output}\nEND\n", runs.display());
+        std::fs::write(&script, text).unwrap();
+        let exec = ExecConfig {
+            command: Some("/bin/sh".into()),
+            args: Some(vec![script.display().to_string()]),
+            ..ExecConfig::default()
+        };
+        let mut config = ClusterConfig::plain(&server.url).unwrap();
+        config.trust = trust;
+        let plugin = ExecPlugin::new(&exec, &Cluster::default(), "test").unwrap();
+        config.credentials = Source::Exec(Arc::new(plugin));
+        let client = Client::new(&config, limits());
+        for _ in 0..3 {
+            assert!(is_stored(&put(&client, "a").await));
+        }
+        assert_eq!(server.seen(2).authorization.as_deref(), Some("Bearer t"));
+        assert_eq!(std::fs::read_to_string(runs).unwrap().lines().count(), 1);
+        assert_eq!(server.log.connections.get(), 1);
+    });
+}

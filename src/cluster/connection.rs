@@ -1,0 +1,277 @@
+//! One connection to the API server, HTTP/1.1 or HTTP/2, and its owner task.
+
+use std::{
+    cell::{Cell, RefCell},
+    error::Error,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, Request, Response, Uri, header};
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    body::Incoming,
+    client::conn::{http1, http2},
+};
+
+use super::{
+    answer::Reply,
+    line::{Line, Tapped},
+};
+use crate::{
+    net::{
+        self,
+        connect::{self, Protocol},
+        endpoint::Endpoint,
+        executor::LocalExecutor,
+        timer::HyperTimer,
+        tls::Identity,
+    },
+    time,
+};
+
+/// What a reply may weigh.
+const MAX_BODY: usize = 64 << 20;
+/// Small unread frames may pile up to these without h2 closing the connection.
+const STREAM_WINDOW: u32 = 512 << 10;
+const CONNECTION_WINDOW: u32 = 16 << 20;
+/// Pings find out that an idle HTTP/2 connection is dead before a write has to: after so long
+/// without a word, and how long to wait for the answer. API servers expect this of clients.
+const PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(15));
+/// An idle HTTP/1.1 connection is given up before the server does so (API servers: 90 s).
+const MAX_IDLE: Duration = Duration::from_secs(30);
+
+type Body = Full<Bytes>;
+
+/// A connection that is open, as far as is known.
+#[derive(Debug)]
+pub(super) struct Connection {
+    sender: Sender,
+    line: Rc<Line>,
+    /// Whose certificate it was made with.
+    identity: Option<Arc<Identity>>,
+    used: Cell<Instant>,
+    /// The connection itself runs in here and ends with it.
+    _owner: net::Task<()>,
+}
+
+#[derive(Debug)]
+enum Sender {
+    /// Out of its cell while a request is on its way; not put back after a failure.
+    Http1(RefCell<Option<http1::SendRequest<Body>>>),
+    Http2(http2::SendRequest<Body>),
+}
+
+/// Why a request brought no reply.
+#[derive(Debug)]
+pub(super) enum SendError {
+    /// hyper gave it back: no byte of it went out.
+    Unsent(String),
+    /// It was handed over; whether it arrived nobody knows.
+    Lost(String),
+}
+
+/// How far a request got, kept outside the future so that it survives a deadline.
+#[derive(Default)]
+pub(super) struct Progress {
+    /// When it was handed to a connection that could have written any of it.
+    pub(super) sent: Cell<Option<Instant>>,
+    /// The wire it went over.
+    pub(super) line: Cell<Option<Rc<Line>>>,
+}
+
+impl Connection {
+    /// Starts HTTP on a fresh connection.
+    pub(super) async fn start(
+        connection: connect::Connection,
+        identity: Option<Arc<Identity>>,
+    ) -> Result<Self, hyper::Error> {
+        let (io, line) = Tapped::new(connection.io);
+        let used = Cell::new(time::now());
+        Ok(match connection.protocol {
+            Protocol::Http1 => {
+                let (sender, connection) = http1::handshake(io).await?;
+                let owner = net::spawn(async move { ended(connection.await) });
+                Self {
+                    sender: Sender::Http1(RefCell::new(Some(sender))),
+                    line,
+                    identity,
+                    used,
+                    _owner: owner,
+                }
+            }
+            Protocol::Http2 => {
+                let (sender, connection) = http2::Builder::new(LocalExecutor)
+                    .timer(HyperTimer)
+                    .initial_stream_window_size(STREAM_WINDOW)
+                    .initial_connection_window_size(CONNECTION_WINDOW)
+                    .keep_alive_interval(PING.0)
+                    .keep_alive_timeout(PING.1)
+                    .keep_alive_while_idle(true)
+                    .handshake(io)
+                    .await?;
+                let owner = net::spawn(async move { ended(connection.await) });
+                Self { sender: Sender::Http2(sender), line, identity, used, _owner: owner }
+            }
+        })
+    }
+
+    pub(super) fn protocol(&self) -> Protocol {
+        match &self.sender {
+            Sender::Http1(_) => Protocol::Http1,
+            Sender::Http2(_) => Protocol::Http2,
+        }
+    }
+
+    /// Whether a request of this identity may still be sent on it.
+    pub(super) fn serves(&self, identity: Option<&Arc<Identity>>, now: Instant) -> bool {
+        let same = match (&self.identity, identity) {
+            (Some(mine), Some(other)) => Arc::ptr_eq(mine, other),
+            (None, None) => true,
+            _ => false,
+        };
+        same && match &self.sender {
+            Sender::Http1(sender) => {
+                sender.borrow().as_ref().is_some_and(|sender| !sender.is_closed())
+                    && now.saturating_duration_since(self.used.get()) < MAX_IDLE
+            }
+            Sender::Http2(sender) => !sender.is_closed(),
+        }
+    }
+
+    /// Sends a request and reads the whole reply.
+    ///
+    /// On HTTP/2 many may do so at a time. On HTTP/1.1 one at a time: after a failure, and where
+    /// the future is dropped, the connection serves no more.
+    pub(super) async fn send(&self, request: Request<Body>, progress: &Progress) -> Result<Reply, SendError> {
+        progress.line.set(Some(Rc::clone(&self.line)));
+        let reply = match &self.sender {
+            Sender::Http1(cell) => {
+                let taken = cell.borrow_mut().take();
+                let mut sender = taken.ok_or_else(|| SendError::Unsent("connection in use".into()))?;
+                sender.ready().await.map_err(|error| SendError::Unsent(chain(&error)))?;
+                progress.sent.set(Some(time::now()));
+                let reply = read(answer(sender.try_send_request(request).await, progress)?).await?;
+                cell.borrow_mut().replace(sender);
+                reply
+            }
+            Sender::Http2(sender) => {
+                let mut sender = sender.clone();
+                progress.sent.set(Some(time::now()));
+                read(answer(sender.try_send_request(request).await, progress)?).await?
+            }
+        };
+        self.used.set(time::now());
+        Ok(reply)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.line.cut();
+    }
+}
+
+type Sent = Result<Response<Incoming>, hyper::client::conn::TrySendError<Request<Body>>>;
+
+/// The response; or whether the request was given back untouched.
+fn answer(sent: Sent, progress: &Progress) -> Result<Response<Incoming>, SendError> {
+    sent.map_err(|mut error| {
+        let unsent = error.take_message().is_some();
+        let cause = chain(&error.into_error());
+        if unsent {
+            progress.sent.set(None);
+            return SendError::Unsent(cause);
+        }
+        SendError::Lost(cause)
+    })
+}
+
+async fn read(response: Response<Incoming>) -> Result<Reply, SendError> {
+    let (head, mut body) = response.into_parts();
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| SendError::Lost(chain(&error)))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > MAX_BODY {
+            return Err(SendError::Lost(format!("the answer is larger than {} MiB", MAX_BODY >> 20)));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(Reply { status: head.status, headers: head.headers, body: bytes.freeze() })
+}
+
+fn ended(result: Result<(), hyper::Error>) {
+    if let Err(error) = result {
+        tracing::debug!(error = %chain(&error), "a connection to the API server ended");
+    }
+}
+
+/// The request as it goes over the wire: HTTP/2 wants the whole URI, HTTP/1.1 path and `Host`.
+pub(super) fn addressed(
+    head: &Request<()>,
+    body: Bytes,
+    endpoint: &Endpoint,
+    path: &str,
+    protocol: Protocol,
+) -> Result<Request<Body>, String> {
+    let local = head.uri().path_and_query().map_or("/", |local| local.as_str());
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = head.method().clone();
+    *request.headers_mut() = head.headers().clone();
+    let uri = match protocol {
+        Protocol::Http1 => {
+            let host = HeaderValue::from_str(endpoint.authority()).map_err(|error| error.to_string())?;
+            request.headers_mut().insert(header::HOST, host);
+            format!("{path}{local}")
+        }
+        Protocol::Http2 => {
+            format!("{}://{}{path}{local}", endpoint.scheme(), endpoint.authority())
+        }
+    };
+    *request.uri_mut() = uri.parse::<Uri>().map_err(|error| format!("{uri:?}: {error}"))?;
+    Ok(request)
+}
+
+/// An error with all its causes: hyper's own words are short.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head() -> Request<()> {
+        Request::get("/apis/formance.com/v1beta1/stacks?limit=5").header("accept", "a").body(()).unwrap()
+    }
+
+    #[test]
+    fn http1_has_the_path_and_a_host_header() {
+        let endpoint = Endpoint::from_url("http://API.example:8001").unwrap();
+        let request = addressed(&head(), Bytes::new(), &endpoint, "/k8s/c-1", Protocol::Http1).unwrap();
+        assert_eq!(request.uri(), "/k8s/c-1/apis/formance.com/v1beta1/stacks?limit=5");
+        assert_eq!(request.headers()["host"], "API.example:8001");
+        assert_eq!(request.headers()["accept"], "a");
+    }
+
+    #[test]
+    fn http2_has_the_whole_uri() {
+        let endpoint = Endpoint::from_url("https://[::1]:6443").unwrap();
+        let request = addressed(&head(), Bytes::new(), &endpoint, "", Protocol::Http2).unwrap();
+        assert_eq!(request.uri(), "https://[::1]:6443/apis/formance.com/v1beta1/stacks?limit=5");
+        assert!(!request.headers().contains_key("host"));
+    }
+}

@@ -1,0 +1,35 @@
+//! Everything that has to pass before a merge, one step after the other.
+
+use std::{env, process::Command};
+
+use crate::{cache, envtest, grpcio, step};
+
+/// `cargo xtask ci`.
+pub(crate) fn command() -> Result<(), String> {
+    let start = step::now();
+    step::run("format", cargo().args(["fmt", "--all", "--check"]))?;
+    // The fixtures come before anything that cargo builds, so that the two compilers do not
+    // fight for the same cores, and a missing Go or Python shows within seconds.
+    let python = grpcio::python()?;
+    let assets = envtest::assets()?;
+    let mut clippy = cargo();
+    step::run("clippy", clippy.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    let mut test = cargo();
+    test.args(["test", "--workspace"]);
+    test.env("KUBEBUILDER_ASSETS", assets).env("STACKHERD_GRPCIO_PYTHON", python);
+    // With this a test that lacks its fixture fails instead of saying that it was not run.
+    test.env("STACKHERD_REQUIRE_FIXTURES", "1");
+    step::run("test", &mut test)?;
+    let mut doc = cargo();
+    doc.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
+    step::run("docs", &mut doc)?;
+    eprintln!("all passed in {:.0} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// The cargo that runs us, in the repository.
+fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(cache::repository());
+    command
+}
