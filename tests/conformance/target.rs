@@ -33,6 +33,17 @@ pub(crate) fn operators(scenario: fn(&Rest)) {
 
 /// Runs a scenario against the embedded API server.
 pub(crate) fn embedded(scenario: fn(&Rest)) {
+    scenario(&embedded_server());
+}
+
+/// Hands both over, the real one with this project's CRDs first.
+pub(crate) fn with_both(compare: impl Fn(&Rest, &Rest)) {
+    if let Some(real) = ApiServer::shared(Crds::Ours) {
+        compare(&real.rest(), &embedded_server());
+    }
+}
+
+fn embedded_server() -> Rest {
     static URL: OnceLock<String> = OnceLock::new();
     let url = URL.get_or_init(|| {
         // As beside the real one, nobody collects garbage.
@@ -42,7 +53,7 @@ pub(crate) fn embedded(scenario: fn(&Rest)) {
         std::mem::forget(server);
         url
     });
-    scenario(&Rest::new(url, None, None));
+    Rest::new(url, None, None)
 }
 
 /// The path of a Stack.
