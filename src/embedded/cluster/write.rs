@@ -51,6 +51,7 @@ impl Cluster {
             return Err(Failure::already_exists(kind, &name, existing.terminating()));
         }
         book(kind, &Value::Null, &mut object, Endpoint::Main, caller);
+        fits(&object)?;
         let object = self.store.put(&full_name, object);
         if kind.is_definitions() {
             self.define(object.value());
@@ -181,6 +182,7 @@ impl Cluster {
             self.store.remove(&full_name, name);
             return Ok(Written { object: Rc::new(Object::new(new)), warnings });
         }
+        fits(&new)?;
         let object = self.store.put(&full_name, new);
         if kind.is_definitions() {
             self.define(object.value());
@@ -332,6 +334,26 @@ fn book(kind: &Kind, old: &Value, new: &mut Value, endpoint: Endpoint, caller: C
         } else {
             metadata.insert("managedFields".into(), entries.into());
         }
+    }
+}
+
+/// etcd's limit for one request.
+const STORED_MAX: usize = 3 << 19;
+
+fn fits(object: &Value) -> Result<(), Failure> {
+    if weight(object) <= STORED_MAX {
+        return Ok(());
+    }
+    Err(Failure::new(500, "", "etcdserver: request is too large"))
+}
+
+/// About the bytes of a value's JSON.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.iter().map(|item| weight(item) + 1).sum(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + 4 + weight(value)).sum(),
+        _ => 4,
     }
 }
 
