@@ -44,7 +44,10 @@ fn compare(seed: u64, real: &Rest, embedded: &Rest) {
         assert_eq!(embedded, real, "seed {seed}, request {number} (left embedded, right real)\n{recent:#?}");
         *taken.entry(ask.verb).or_default() += usize::from(real["status"].as_u64() < Some(300));
     }
-    assert!(taken.len() == 5 && taken.values().all(|times| *times >= 3), "seed {seed}: too little is stored: {taken:?}");
+    assert!(
+        taken.len() == 5 && taken.values().all(|times| *times >= 3),
+        "seed {seed}: too little is stored: {taken:?}"
+    );
 }
 
 /// A request that does not say which of two servers it is for.
