@@ -29,6 +29,7 @@ mod conformance {
     pub(crate) mod creating;
     pub(crate) mod definitions;
     pub(crate) mod deleting;
+    mod differential;
     pub(crate) mod ownership;
     pub(crate) mod patching;
     pub(crate) mod reading;

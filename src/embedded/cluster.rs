@@ -170,6 +170,7 @@ impl Cluster {
     /// Follows a definition that was written: the kind changes with it.
     fn define(&mut self, definition: &Value) {
         if let Ok(kind) = Kind::from_definition(definition) {
+            self.store.begin(&kind.full_name());
             self.kinds.insert(kind.full_name(), Rc::new(kind));
         }
     }

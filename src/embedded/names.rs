@@ -21,9 +21,15 @@ const SUBDOMAIN_MAX: usize = 253;
 /// Bytes of a label's value, and of its key's last part.
 const LABEL_MAX: usize = 63;
 
+/// Bytes of all annotations of an object, keys included.
+const ANNOTATIONS_MAX: usize = 256 << 10;
+
 /// What is wrong with an object's name.
 pub fn object_name(name: &str) -> Vec<Cause> {
-    subdomain(name).into_iter().map(|detail| Cause::invalid("metadata.name", name, &detail)).collect()
+    subdomain(name, "characters")
+        .into_iter()
+        .map(|detail| Cause::invalid("metadata.name", name, &detail))
+        .collect()
 }
 
 /// What is wrong with labels: their keys in order, each with its value.
@@ -47,14 +53,25 @@ pub fn annotations(annotations: &BTreeMap<String, String>) -> Vec<Cause> {
     let faults = |key: &String| {
         qualified(&key.to_lowercase(), "annotation key").into_iter().map(|d| (key.clone(), d)).collect()
     };
+    let size: usize = annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
     let faults: Vec<(String, String)> = annotations.keys().flat_map::<Vec<_>, _>(faults).collect();
-    faults.iter().map(|(key, detail)| Cause::invalid("metadata.annotations", key, detail)).collect()
+    let mut causes: Vec<Cause> =
+        faults.iter().map(|(key, detail)| Cause::invalid("metadata.annotations", key, detail)).collect();
+    if size > ANNOTATIONS_MAX {
+        causes.push(Cause {
+            reason: "FieldValueTooLong",
+            message: format!("Too long: may not be more than {ANNOTATIONS_MAX} bytes"),
+            field: "metadata.annotations".into(),
+        });
+    }
+    causes
 }
 
-fn subdomain(name: &str) -> Vec<String> {
+/// `unit`: the real server counts bytes and calls them characters in names.
+fn subdomain(name: &str, unit: &str) -> Vec<String> {
     let mut details = Vec::new();
     if name.len() > SUBDOMAIN_MAX {
-        details.push(format!("must be no more than {SUBDOMAIN_MAX} bytes"));
+        details.push(format!("must be no more than {SUBDOMAIN_MAX} {unit}"));
     }
     if !name.split('.').all(is_dns_label) {
         details.push(SUBDOMAIN.to_string());
@@ -86,7 +103,8 @@ fn qualified(key: &str, what: &str) -> Vec<String> {
             if prefix.is_empty() {
                 details.push("prefix part must be non-empty".to_string());
             } else {
-                details.extend(subdomain(prefix).iter().map(|detail| format!("prefix part {detail}")));
+                details
+                    .extend(subdomain(prefix, "bytes").iter().map(|detail| format!("prefix part {detail}")));
             }
             name
         }
@@ -121,7 +139,7 @@ mod tests {
         }
         assert_eq!(
             object_name(&"x".repeat(254))[0].message.split(": ").last(),
-            Some("must be no more than 253 bytes")
+            Some("must be no more than 253 characters")
         );
     }
 
@@ -139,6 +157,12 @@ mod tests {
         assert_eq!(details.len(), 3, "{details:?}");
         assert!(details[0].contains("prefix part a lowercase"));
         assert!(details[1].ends_with("name part must be non-empty"));
+    }
+
+    #[test]
+    fn all_annotations_together_have_a_limit() {
+        let of = |size: usize| annotations(&BTreeMap::from([("a".to_string(), "x".repeat(size))])).len();
+        assert_eq!((of(ANNOTATIONS_MAX - 1), of(ANNOTATIONS_MAX)), (0, 1));
     }
 
     #[test]

@@ -84,6 +84,11 @@ impl Store {
         &self.log
     }
 
+    /// Begins the history of a kind.
+    pub fn begin(&mut self, kind: &str) {
+        self.log.begin(kind, self.version);
+    }
+
     /// Forgets all that happened so far, as compaction does: older watches and lists expire.
     pub fn expire(&mut self) {
         self.log.expire(self.version);

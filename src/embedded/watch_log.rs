@@ -94,6 +94,12 @@ impl WatchLog {
         Self { window: window.max(1), floor: 0, kinds: BTreeMap::new() }
     }
 
+    /// Begins the history of a kind: what came before cannot be watched.
+    pub fn begin(&mut self, kind: &str, version: u64) {
+        let window = || Window { floor: version, events: VecDeque::new() };
+        self.kinds.entry(kind.to_string()).or_insert_with(window);
+    }
+
     /// Remembers an event of a kind.
     pub fn push(&mut self, kind: &str, event: Event) {
         if !self.kinds.contains_key(kind) {
@@ -173,6 +179,14 @@ mod tests {
         log.expire(4);
         assert_eq!(versions(&log, 3), Err(TooOld { asked: 3, oldest: 4 }));
         assert_eq!(versions(&log, 4), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_kind_has_no_history_from_before_it_was_there() {
+        let mut log = WatchLog::new(2);
+        log.begin("k", 7);
+        assert_eq!(versions(&log, 6), Err(TooOld { asked: 6, oldest: 7 }));
+        assert_eq!(versions(&log, 7), Ok(vec![]));
     }
 
     #[test]

@@ -11,6 +11,7 @@ scenarios! {
     a_spec_change_moves_the_generation_and_a_label_does_not,
     a_patch_on_a_moved_object_is_a_conflict,
     a_patch_on_the_current_version_is_stored,
+    a_patch_of_nothing_but_the_current_version_moves_nothing,
     a_patch_that_changes_nothing_still_checks_its_version,
     a_patch_on_an_absent_object_is_not_found,
     null_removes,
@@ -74,6 +75,13 @@ fn a_patch_on_the_current_version_is_stored(server: &Rest) {
     let after = server.patch(&at("unmoved"), &patch).expect(200).json;
     assert_eq!(after["spec"]["dev"], true);
     assert!(version(&after) > version(&before));
+}
+
+fn a_patch_of_nothing_but_the_current_version_moves_nothing(server: &Rest) {
+    let before = create(server, "no-op-current", json!({ "labels": { "a": "1" } }), json!({}));
+    let rv = &before["metadata"]["resourceVersion"];
+    let patch = json!({ "metadata": { "resourceVersion": rv, "labels": { "a": "1", "b": null } } });
+    assert_eq!(server.patch(&at("no-op-current"), &patch).expect(200).json, before);
 }
 
 fn a_patch_that_changes_nothing_still_checks_its_version(server: &Rest) {

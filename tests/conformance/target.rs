@@ -1,8 +1,10 @@
 //! The server that a scenario is asked of, and the words that scenarios share.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use serde_json::{Value, json};
+
+use stackherd::embedded::server::{Options, Server};
 
 use crate::support::{
     api_server::ApiServer,
@@ -30,7 +32,29 @@ pub(crate) fn operators(scenario: fn(&Rest)) {
 }
 
 /// Runs a scenario against the embedded API server.
-pub(crate) fn embedded(_scenario: fn(&Rest)) {}
+pub(crate) fn embedded(scenario: fn(&Rest)) {
+    scenario(&embedded_server());
+}
+
+/// Hands both over, the real one with this project's CRDs first.
+pub(crate) fn with_both(compare: impl Fn(&Rest, &Rest)) {
+    if let Some(real) = ApiServer::shared(Crds::Ours) {
+        compare(&real.rest(), &embedded_server());
+    }
+}
+
+fn embedded_server() -> Rest {
+    static URL: OnceLock<String> = OnceLock::new();
+    let url = URL.get_or_init(|| {
+        // As beside the real one, nobody collects garbage.
+        let server = Server::start(Options { garbage: None, ..Options::default() }).expect("starts");
+        let url = server.url();
+        // It serves every scenario, and ends with the process.
+        std::mem::forget(server);
+        url
+    });
+    Rest::new(url, None, None)
+}
 
 /// The path of a Stack.
 pub(crate) fn at(name: &str) -> String {

@@ -172,6 +172,15 @@ fn a_patch_on_a_moved_object_is_a_conflict_and_on_an_absent_one_not_found() {
 }
 
 #[test]
+fn a_patch_cannot_take_the_version_away() {
+    let mut cluster = cluster();
+    create(&mut cluster, json!({})).expect("created");
+    let failure =
+        patch(&mut cluster, &json!({"metadata": {"resourceVersion": null}})).expect_err("no version");
+    assert_eq!(failure.code, 422);
+}
+
+#[test]
 fn null_on_a_defaulted_field_means_the_default() {
     let mut cluster = cluster();
     create(&mut cluster, json!({"spec": {"dev": true, "version": "v1"}})).expect("created");
@@ -311,10 +320,11 @@ fn a_removed_definition_takes_kind_and_objects_along() {
     let mut cluster = cluster();
     create(&mut cluster, json!({})).expect("created");
     let stacks = kind(&cluster, "stacks");
+    let before = cluster.version();
     let definitions = cluster.kind(DEFINITIONS_GROUP, "v1", DEFINITIONS).expect("definitions");
     cluster.delete(&definitions, "stacks.formance.com", &DeleteOptions::default(), now()).expect("deleted");
     assert!(cluster.kind("formance.com", "v1beta1", "stacks").is_none());
-    let events = cluster.log().after(&stacks.full_name(), 0).expect("in the window");
+    let events = cluster.log().after(&stacks.full_name(), before).expect("in the window");
     assert_eq!(events.last().map(|e| e.change.word()), Some("DELETED"));
 }
 
@@ -324,4 +334,15 @@ fn a_generated_name_starts_with_its_prefix() {
     let written =
         create(&mut cluster, json!({"metadata": {"name": null, "generateName": "gn-"}})).expect("created");
     assert!(written.object.name().starts_with("gn-") && written.object.name().len() == 8);
+}
+
+#[test]
+fn what_etcd_would_not_take_is_not_stored() {
+    let mut cluster = cluster();
+    let failure =
+        create(&mut cluster, json!({"spec": {"version": "x".repeat(1_700_000)}})).expect_err("too large");
+    assert_eq!((failure.code, failure.message.as_str()), (500, "etcdserver: request is too large"));
+    create(&mut cluster, json!({})).expect("created");
+    let patched = patch(&mut cluster, &json!({"spec": {"version": "x".repeat(1_700_000)}}));
+    assert_eq!(patched.expect_err("too large").code, 500);
 }

@@ -51,6 +51,7 @@ impl Cluster {
             return Err(Failure::already_exists(kind, &name, existing.terminating()));
         }
         book(kind, &Value::Null, &mut object, Endpoint::Main, caller);
+        fits(&object)?;
         let object = self.store.put(&full_name, object);
         if kind.is_definitions() {
             self.define(object.value());
@@ -94,14 +95,6 @@ impl Cluster {
         check_name(name, &given)?;
         let existing = self.get(kind, name)?;
         let metadata = candidate.get("metadata").unwrap_or(&Value::Null);
-        if metadata["resourceVersion"].as_str().unwrap_or_default().is_empty() {
-            let cause = Cause {
-                reason: "FieldValueInvalid",
-                message: "Invalid value: 0: must be specified for an update".into(),
-                field: "metadata.resourceVersion".into(),
-            };
-            return Err(Failure::invalid(kind, &kind.plural, name, &[cause]));
-        }
         if let Some(uid) = metadata["uid"].as_str()
             && !uid.is_empty()
             && uid != existing.uid()
@@ -181,6 +174,7 @@ impl Cluster {
             self.store.remove(&full_name, name);
             return Ok(Written { object: Rc::new(Object::new(new)), warnings });
         }
+        fits(&new)?;
         let object = self.store.put(&full_name, new);
         if kind.is_definitions() {
             self.define(object.value());
@@ -268,7 +262,14 @@ fn check_name(name: &str, given: &Value) -> Result<(), Failure> {
 }
 
 fn check_version(kind: &Kind, existing: &Object, metadata: &Value) -> Result<(), Failure> {
-    let Some(version) = metadata["resourceVersion"].as_str() else { return Ok(()) };
+    let Some(version) = metadata["resourceVersion"].as_str() else {
+        let cause = Cause {
+            reason: "FieldValueInvalid",
+            message: "Invalid value: 0: must be specified for an update".into(),
+            field: "metadata.resourceVersion".into(),
+        };
+        return Err(Failure::invalid(kind, &kind.plural, existing.name(), &[cause]));
+    };
     match version.parse::<u64>() {
         Err(_) => {
             Err(Failure::new(500, "", format!("strconv.ParseUint: parsing {version:?}: invalid syntax")))
@@ -332,6 +333,26 @@ fn book(kind: &Kind, old: &Value, new: &mut Value, endpoint: Endpoint, caller: C
         } else {
             metadata.insert("managedFields".into(), entries.into());
         }
+    }
+}
+
+/// etcd's limit for one request.
+const STORED_MAX: usize = 3 << 19;
+
+fn fits(object: &Value) -> Result<(), Failure> {
+    if weight(object) <= STORED_MAX {
+        return Ok(());
+    }
+    Err(Failure::new(500, "", "etcdserver: request is too large"))
+}
+
+/// About the bytes of a value's JSON.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.iter().map(|item| weight(item) + 1).sum(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + 4 + weight(value)).sum(),
+        _ => 4,
     }
 }
 

@@ -21,6 +21,9 @@ use crate::{
 /// A real server's watches last between half an hour and an hour where nobody says how long.
 const LIFETIME: Duration = Duration::from_secs(45 * 60);
 
+/// Before its end a watch says how far it came, so that the next one can go on from there.
+const LAST_MARK: Duration = Duration::from_secs(2);
+
 /// Lines of a watch, as they come. Dropping it ends the watch.
 #[derive(Debug)]
 pub(super) struct WatchBody {
@@ -50,7 +53,7 @@ impl http_body::Body for WatchBody {
 
 async fn write(world: Rc<World>, mut watcher: Watcher, mut lines: mpsc::Sender<Bytes>) {
     let end = time::now() + watcher.timeout().unwrap_or(LIFETIME);
-    let mut mark = time::now() + world.bookmark_every;
+    let mut mark = next_mark(world.bookmark_every, end);
     loop {
         let seen = world.signal.now();
         let next = world.next_lines(&mut watcher);
@@ -71,7 +74,7 @@ async fn write(world: Rc<World>, mut watcher: Watcher, mut lines: mpsc::Sender<B
             if time::now() >= end {
                 return;
             }
-            mark = time::now() + world.bookmark_every;
+            mark = next_mark(world.bookmark_every, end);
             let bookmark = world.bookmark(&mut watcher);
             if let Some(bytes) = bookmark
                 && lines.send(bytes).await.is_err()
@@ -80,6 +83,13 @@ async fn write(world: Rc<World>, mut watcher: Watcher, mut lines: mpsc::Sender<B
             }
         }
     }
+}
+
+/// When the next bookmark is due: every so often, and shortly before the end.
+fn next_mark(every: Duration, end: Instant) -> Instant {
+    let (now, last) = (time::now(), end.checked_sub(LAST_MARK));
+    let regular = now + every;
+    last.filter(|last| *last > now).map_or(regular, |last| last.min(regular))
 }
 
 /// Waits for the cluster to move; false where the time came first.
