@@ -165,7 +165,33 @@ pub fn faults(metadata: &Value) -> Vec<Cause> {
             }
         }
     }
+    causes.extend(two_controllers(owners));
     causes
+}
+
+fn two_controllers(owners: &[Value]) -> Option<Cause> {
+    let mut controllers = owners.iter().filter(|owner| owner["controller"] == true);
+    let (first, second) = (controllers.next()?, controllers.next()?);
+    let text = |owner: &Value, field: &str| owner[field].as_str().unwrap_or_default().to_string();
+    let name = |owner: &Value| format!("{}/{}", text(owner, "kind"), text(owner, "name"));
+    // In the order of the real server's fields.
+    let words = |owner: &Value| {
+        let fields = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"];
+        let field = |field: &&str| owner.get(*field).map(|value| format!("\"{field}\":{value}"));
+        format!("{{{}}}", fields.iter().filter_map(field).collect::<Vec<_>>().join(","))
+    };
+    let list: Vec<String> = owners.iter().map(words).collect();
+    Some(Cause {
+        reason: "FieldValueInvalid",
+        message: format!(
+            "Invalid value: [{}]: Only one reference can have Controller set to true. Found \"true\" in references \
+             for {} and {}",
+            list.join(","),
+            name(first),
+            name(second)
+        ),
+        field: "metadata.ownerReferences".into(),
+    })
 }
 
 /// Finalizers that an update would add to an object that is being deleted.
@@ -251,6 +277,15 @@ mod tests {
         assert!(late_finalizers(&before, &json!({"finalizers": ["a/b"]})).is_none());
         let cause = late_finalizers(&before, &json!({"finalizers": ["a/b", "q.y/z"]})).expect("a cause");
         assert!(cause.message.ends_with(r#"found new finalizers []string{"q.y/z"}"#), "{cause}");
+    }
+
+    #[test]
+    fn two_controllers_are_one_too_many() {
+        let owner = |name: &str, controller: bool| json!({"apiVersion": "v1", "kind": "K", "name": name, "uid": name, "controller": controller});
+        let of = |owners: Value| faults(&json!({"name": "a", "ownerReferences": owners}));
+        assert!(of(json!([owner("p", true), owner("q", false)])).is_empty());
+        let causes = of(json!([owner("p", true), owner("q", true)]));
+        assert!(causes[0].message.ends_with("Found \"true\" in references for K/p and K/q"), "{}", causes[0]);
     }
 
     #[test]

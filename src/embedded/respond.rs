@@ -162,7 +162,7 @@ fn caller<'a>(request: &Request, manager: &'a str, now: Timestamp) -> Caller<'a>
 /// The object in a body, of the kind and version that the path names.
 fn decode(kind: &Kind, request: &Request) -> Result<Value, Failure> {
     let words = String::from_utf8_lossy(&request.body);
-    let start: String = words.chars().take(22).collect();
+    let start: String = words.chars().take(30).collect();
     let start = if start.len() < words.len() { format!("{start} ...") } else { start };
     let unrecognized = |why: String| {
         let kind = &kind.kind;

@@ -71,7 +71,7 @@ impl Default for Options {
             seed: 0,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             definitions: own.collect(),
-            window: 100_000,
+            window: 10_000,
             latency: Latency::default(),
             garbage: Some(Duration::from_millis(20)),
             bookmarks: Duration::from_secs(60),

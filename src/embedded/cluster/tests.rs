@@ -172,6 +172,15 @@ fn a_patch_on_a_moved_object_is_a_conflict_and_on_an_absent_one_not_found() {
 }
 
 #[test]
+fn a_patch_cannot_take_the_version_away() {
+    let mut cluster = cluster();
+    create(&mut cluster, json!({})).expect("created");
+    let failure =
+        patch(&mut cluster, &json!({"metadata": {"resourceVersion": null}})).expect_err("no version");
+    assert_eq!(failure.code, 422);
+}
+
+#[test]
 fn null_on_a_defaulted_field_means_the_default() {
     let mut cluster = cluster();
     create(&mut cluster, json!({"spec": {"dev": true, "version": "v1"}})).expect("created");

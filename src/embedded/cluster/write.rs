@@ -95,14 +95,6 @@ impl Cluster {
         check_name(name, &given)?;
         let existing = self.get(kind, name)?;
         let metadata = candidate.get("metadata").unwrap_or(&Value::Null);
-        if metadata["resourceVersion"].as_str().unwrap_or_default().is_empty() {
-            let cause = Cause {
-                reason: "FieldValueInvalid",
-                message: "Invalid value: 0: must be specified for an update".into(),
-                field: "metadata.resourceVersion".into(),
-            };
-            return Err(Failure::invalid(kind, &kind.plural, name, &[cause]));
-        }
         if let Some(uid) = metadata["uid"].as_str()
             && !uid.is_empty()
             && uid != existing.uid()
@@ -270,7 +262,14 @@ fn check_name(name: &str, given: &Value) -> Result<(), Failure> {
 }
 
 fn check_version(kind: &Kind, existing: &Object, metadata: &Value) -> Result<(), Failure> {
-    let Some(version) = metadata["resourceVersion"].as_str() else { return Ok(()) };
+    let Some(version) = metadata["resourceVersion"].as_str() else {
+        let cause = Cause {
+            reason: "FieldValueInvalid",
+            message: "Invalid value: 0: must be specified for an update".into(),
+            field: "metadata.resourceVersion".into(),
+        };
+        return Err(Failure::invalid(kind, &kind.plural, existing.name(), &[cause]));
+    };
     match version.parse::<u64>() {
         Err(_) => {
             Err(Failure::new(500, "", format!("strconv.ParseUint: parsing {version:?}: invalid syntax")))
