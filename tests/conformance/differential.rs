@@ -1,7 +1,7 @@
 //! The same random requests, drawn from a seed, to the real server and the embedded one: every
 //! answer has to be the same, but for uids, versions and times.
 
-use std::{collections::HashMap, fmt::Write};
+use std::{collections::HashMap, fmt::Write, thread};
 
 use serde_json::{Map, Value, json};
 
@@ -34,6 +34,7 @@ fn random_writes_are_answered_alike() {
 fn compare(seed: u64, real: &Rest, embedded: &Rest) {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut twins = [Twin::new(real), Twin::new(embedded)];
+    let start = [real, embedded].map(versions);
     let mut story = String::new();
     let mut taken: HashMap<Verb, usize> = HashMap::new();
     for number in 0..REQUESTS {
@@ -44,10 +45,45 @@ fn compare(seed: u64, real: &Rest, embedded: &Rest) {
         assert_eq!(embedded, real, "seed {seed}, request {number} (left embedded, right real)\n{recent:#?}");
         *taken.entry(ask.verb).or_default() += usize::from(real["status"].as_u64() < Some(300));
     }
+    let [left, right] = [told(embedded, seed, &start[1]), told(real, seed, &start[0])];
+    assert!(right.len() > REQUESTS / 5, "seed {seed}: only {} events", right.len());
+    assert_eq!(left.len(), right.len(), "seed {seed}: events (left embedded, right real)");
+    for (number, (left, right)) in left.iter().zip(&right).enumerate() {
+        assert_eq!(left, right, "seed {seed}, event {number} (left embedded, right real)");
+    }
     assert!(
         taken.len() == 5 && taken.values().all(|times| *times >= 3),
         "seed {seed}: too little is stored: {taken:?}"
     );
+}
+
+/// Where each kind stands.
+fn versions(server: &Rest) -> Vec<String> {
+    let list = |(plural, ..): &(&str, _, _)| {
+        server.get(&format!("{GROUP}/{plural}?limit=1")).resource_version().into()
+    };
+    KINDS.iter().map(list).collect()
+}
+
+/// What watches tell of this run's objects since then.
+fn told(server: &Rest, seed: u64, since: &[String]) -> Vec<Value> {
+    let ours = format!("differ-{seed}-");
+    let listen = |plural: &str, rv: &str| {
+        let (mut events, mut known) = (Vec::new(), Vec::new());
+        for mut event in server.watch(plural, &format!("resourceVersion={rv}&timeoutSeconds=1")) {
+            let object = event["object"].take();
+            if object["metadata"]["name"].as_str().is_some_and(|name| name.starts_with(&ours)) {
+                events.push(json!({ "type": event["type"], "object": plain(&object, &known) }));
+                known.push(object);
+            }
+        }
+        events
+    };
+    thread::scope(|scope| {
+        let kinds = KINDS.iter().zip(since);
+        let listeners: Vec<_> = kinds.map(|((plural, ..), rv)| scope.spawn(|| listen(plural, rv))).collect();
+        listeners.into_iter().flat_map(|listener| listener.join().unwrap()).collect()
+    })
 }
 
 /// A request that does not say which of two servers it is for.
@@ -206,14 +242,19 @@ fn without_nulls(value: &Value) -> Value {
     }
 }
 
-/// An answer with uids as their ordinal, versions as whether they moved, and no times.
+/// An answer's status and warnings, and its body as [`plain`] has it.
 fn comparable(reply: &Reply, known: &[Value]) -> Value {
     // On a refusal nobody reads warnings.
     let mut warnings: Vec<_> =
         reply.headers.get_all("warning").iter().filter_map(|value| value.to_str().ok()).collect();
     warnings.retain(|_| reply.status < 300);
     warnings.sort_unstable();
-    let mut text = reply.json.to_string();
+    json!({ "status": reply.status, "warnings": warnings, "body": plain(&reply.json, known) })
+}
+
+/// With uids as their ordinal, versions as whether they moved, and no times.
+fn plain(json: &Value, known: &[Value]) -> Value {
+    let mut text = json.to_string();
     // The newest first: an object has one uid for several versions.
     for object in known.iter().rev() {
         let uid = target::text(&object["metadata"]["uid"]);
@@ -245,5 +286,5 @@ fn comparable(reply: &Reply, known: &[Value]) -> Value {
         let (words, _) = message.split_once("the ResourceVersion in").unwrap_or((message, ""));
         json["message"] = words.into();
     }
-    json!({ "status": reply.status, "warnings": warnings, "body": json })
+    json
 }
