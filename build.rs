@@ -18,7 +18,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         .compile_fds(files.clone())?;
     pbjson_build::Builder::new()
         .register_descriptors(&files.encode_to_vec())?
-        .ignore_unknown_fields()
         .out_dir(out)
         .build(&[".server"])?;
     Ok(())

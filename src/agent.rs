@@ -1,12 +1,163 @@
-//! To be written.
+//! The composition root: starts the shards, gives each its client and its stacks, feeds them
+//! from one source of orders, and brings everything to a clean end.
+//!
+//! The first shard carries the source (the membership session, or a file) besides its own stacks.
 
-use std::process::ExitCode;
+pub mod counters;
+mod front;
+mod mail;
+mod membership;
+mod shard;
+mod worker;
 
-use crate::config::Config;
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use shards::{Pool, PoolConfig, ShardError, StartError, Stopper};
+use tracing::{error, info, warn};
+
+pub use counters::Counters;
+pub use front::{Feed, Front, Source};
+pub use membership::local as membership_at;
+
+use crate::{
+    cluster::{ClusterConfig, ClusterConfigError, Limits},
+    config::{self, Config},
+    shutdown,
+    stack::desired::BaseUrl,
+};
+
+/// Everything the shards need to know.
+pub struct Setup {
+    /// Shards, and stacks whose orders run at one time over all of them.
+    pub engine: config::Engine,
+    /// The API server and how to authenticate there.
+    pub cluster: ClusterConfig,
+    /// Limits of requests to it, over all shards.
+    pub limits: Limits,
+    /// Where the region's gateways live.
+    pub base_url: BaseUrl,
+    /// How long writes in flight may take to end when the agent stops.
+    pub grace_period: Duration,
+    /// Where orders come from.
+    pub source: Source,
+}
+
+/// A running agent.
+pub struct Agent {
+    pool: Pool<()>,
+    counters: Arc<Counters>,
+}
+
+impl Agent {
+    /// Starts the shards. Returns at once; the API server need not be reachable yet.
+    pub fn start(setup: Setup) -> Result<Self, StartError> {
+        let counters = Arc::new(Counters::default());
+        let config = PoolConfig::new("stackherd", setup.engine.shards.get());
+        let (setup, shared) = (Arc::new(setup), Arc::clone(&counters));
+        let pool = shards::start(config, move |context| {
+            shard::run(context, Arc::clone(&setup), Arc::clone(&shared))
+        })?;
+        Ok(Self { pool, counters })
+    }
+
+    /// What it has done so far.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// A handle that ends it, from any thread.
+    pub fn stopper(&self) -> Stopper {
+        self.pool.stopper()
+    }
+
+    /// Waits for the end. The errors are those of shards that did not end by themselves.
+    pub fn join(self) -> Result<(), Vec<ShardError>> {
+        let errors: Vec<_> = self.pool.join().into_iter().filter_map(Result::err).collect();
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    /// Runs until the end, or until a signal asks for it. `false` where a shard failed.
+    pub fn herd(self) -> bool {
+        let stopper = self.stopper();
+        let on_signal = move |signal| {
+            info!("{signal}: no more orders are taken, writes in flight may end; once more ends at once");
+            stopper.stop();
+        };
+        if let Err(failure) = shutdown::on_signal(on_signal) {
+            warn!("a signal will end the process without its grace period: {failure}");
+        }
+        match self.join() {
+            Ok(()) => true,
+            Err(failures) => {
+                for failure in failures {
+                    error!("{failure}");
+                }
+                false
+            }
+        }
+    }
+}
+
+/// Why the agent cannot run at all.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// There is no API server to talk to.
+    #[error(transparent)]
+    Cluster(#[from] ClusterConfigError),
+    /// There is no way to membership.
+    #[error(transparent)]
+    Membership(#[from] membership::MembershipError),
+    /// The shards do not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
 
 /// Runs the agent; the exit code is that of the process.
-pub fn run(config: Config) -> ExitCode {
-    tracing::error!(?config, "not there yet");
-    drop(config);
-    ExitCode::FAILURE
+pub fn run(config: &Config) -> ExitCode {
+    for note in &config.notes {
+        warn!("{note}");
+    }
+    match start(config) {
+        Ok(agent) => {
+            if agent.herd() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+        Err(failure) => {
+            error!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(config: &Config) -> Result<Agent, RunError> {
+    let setup = Setup {
+        engine: config.engine,
+        cluster: ClusterConfig::load(config.cluster.kube_config.as_deref())?,
+        limits: limits(&config.cluster),
+        base_url: BaseUrl::from(&config.identity.base_url),
+        grace_period: config.lifecycle.grace_period,
+        source: membership::source(config)?,
+    };
+    info!(
+        version = config::VERSION,
+        id = config.identity.id,
+        membership = %config.membership.server,
+        cluster = %setup.cluster.origin,
+        shards = config.engine.shards,
+        "stackherd starts"
+    );
+    Ok(Agent::start(setup)?)
+}
+
+/// The limits that the settings name, over all shards.
+pub fn limits(cluster: &config::Cluster) -> Limits {
+    Limits {
+        qps: cluster.qps,
+        burst: cluster.burst,
+        max_in_flight: cluster.max_in_flight.get(),
+        deadline: cluster.request_timeout,
+    }
 }

@@ -21,9 +21,9 @@ fn main() -> ExitCode {
             println!("stackherd {VERSION}");
             ExitCode::SUCCESS
         }
-        Command::Agent(config) => logging(&config.log.clone(), || agent::run(*config)),
-        Command::Replay(config) => logging(&config.log.clone(), || replay::run(*config)),
-        Command::Demo(config) => logging(&config.log.clone(), || demo::run(config)),
+        Command::Agent(config) => logging(&config.log.clone(), || agent::run(&config)),
+        Command::Replay(config) => logging(&config.log.clone(), || replay::run(&config)),
+        Command::Demo(config) => logging(&config.log.clone(), || demo::run(&config)),
     }
 }
 

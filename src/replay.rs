@@ -1,12 +1,131 @@
-//! To be written.
+//! `stackherd replay FILE|-`: orders from JSON Lines, applied to the cluster.
 
-use std::process::ExitCode;
+mod lines;
 
-use crate::config::ReplayConfig;
+use std::{
+    io::Write as _,
+    process::ExitCode,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-/// Runs `replay`; the exit code is that of the process.
-pub fn run(config: ReplayConfig) -> ExitCode {
-    tracing::error!(?config, "not there yet");
-    drop(config);
-    ExitCode::FAILURE
+use futures::{FutureExt, StreamExt};
+use tracing::{error, info};
+
+use crate::{
+    agent::{self, Agent, Counters, Feed, Front, RunError, Setup, Source},
+    cluster::ClusterConfig,
+    config::{Input, ReplayConfig},
+    membership::wire,
+    net,
+    stack::{desired::BaseUrl, report::Report},
+    time,
+};
+
+/// Replays a file; the exit code is that of the process: 1 where a line is no order, or an
+/// order could not be applied as it stands.
+pub fn run(config: &ReplayConfig) -> ExitCode {
+    for note in &config.notes {
+        info!("{note}");
+    }
+    let began = time::now();
+    let faults = Arc::new(Faults::default());
+    let agent = match start(config, Arc::clone(&faults)) {
+        Ok(agent) => agent,
+        Err(failure) => {
+            error!("{failure}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let counters = agent.counters();
+    let whole = agent.herd();
+    let bad_lines = faults.lines.load(Relaxed);
+    eprintln!("{}", summary(&counters, bad_lines, time::now().duration_since(began)));
+    let spoiled = bad_lines + counters.failed.get() + counters.faulty.get() + counters.pending();
+    if whole && spoiled == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn start(config: &ReplayConfig, faults: Arc<Faults>) -> Result<Agent, RunError> {
+    let setup = Setup {
+        engine: config.engine,
+        cluster: ClusterConfig::load(config.cluster.kube_config.as_deref())?,
+        limits: agent::limits(&config.cluster),
+        base_url: BaseUrl::from(&config.base_url),
+        grace_period: config.grace_period,
+        source: source(config.input.clone(), faults),
+    };
+    Ok(Agent::start(setup)?)
+}
+
+fn summary(counters: &Counters, bad_lines: u64, elapsed: Duration) -> String {
+    let mut parts = vec![
+        format!("{} orders", counters.accepted.get()),
+        format!("{} applied", counters.applied.get()),
+        format!("{} superseded", counters.superseded.get()),
+    ];
+    let mut add = |n: u64, what: &str| {
+        if n > 0 {
+            parts.push(format!("{n} {what}"));
+        }
+    };
+    add(counters.failed.get(), "refused");
+    add(counters.faulty.get(), "applied in part");
+    add(counters.pending(), "not finished");
+    add(bad_lines, "bad lines");
+    let (requests, writes) = (counters.requests.get(), counters.writes.get());
+    format!("{}; {requests} API requests, {writes} of them writes; {elapsed:.1?}", parts.join(", "))
+}
+
+/// What went wrong with lines, readable after the run.
+#[derive(Debug, Default)]
+struct Faults {
+    lines: AtomicU64,
+}
+
+/// Orders out of `input`. Lines that are no order are told on stderr and counted in `faults`.
+fn source(input: Input, faults: Arc<Faults>) -> Source {
+    Arc::new(move |front| Feed {
+        run: feed(input.clone(), front, Arc::clone(&faults)).boxed_local(),
+        report: Rc::new(print),
+    })
+}
+
+async fn feed(input: Input, front: Front, faults: Arc<Faults>) {
+    let mut lines = lines::read(input);
+    while let Some(line) = lines.next().await {
+        if front.stop.requested() {
+            break;
+        }
+        match line {
+            Ok(line) => match lines::order(&line.text) {
+                Ok(order) => front.submit(order).await,
+                Err(error) => {
+                    faults.lines.fetch_add(1, Relaxed);
+                    eprintln!("line {}: {error}", line.number);
+                }
+            },
+            Err(error) => {
+                faults.lines.fetch_add(1, Relaxed);
+                eprintln!("{error}");
+            }
+        }
+    }
+    while front.counters.pending() > 0 && !front.stop.requested() {
+        net::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn print(report: Report) {
+    match serde_json::to_string(&wire::message(&report)) {
+        Ok(line) => {
+            let mut out = std::io::stdout().lock();
+            // A reader that went away (`| head`) is no reason to stop herding.
+            let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+        }
+        Err(error) => eprintln!("a report could not be written as JSON: {error}"),
+    }
 }

@@ -24,7 +24,6 @@ use stackherd::{
         auth::Auth,
         hello::{Hello, VERSION},
         leave::Leaver,
-        outbox::Report,
         reports::Reports,
         session::{Left, Session, SessionConfig, USER_TIMEOUT},
         wire::server::{Order, order::Message},
@@ -37,6 +36,8 @@ use stackherd::{
         spawn, start_thread,
         tls::{self, Trust},
     },
+    order::StackName,
+    stack::report::Report,
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -176,7 +177,9 @@ impl Agent {
             let _control = spawn(async move {
                 while let Some(what) = told.next().await {
                     match what {
-                        Do::Report(name) => reports.push(Report::StackDeleted(name.into())),
+                        Do::Report(name) => {
+                            reports.push(Report::StackDeleted { stack: StackName::new(name).unwrap() })
+                        }
                         Do::Leave => leaver.close(),
                     }
                 }

@@ -14,7 +14,7 @@ pub struct Engine {
 }
 
 /// More shards than any machine has cores; beyond it somebody mistyped.
-const MOST_SHARDS: usize = 1024;
+const MOST_SHARDS: usize = shards::pool::MAX_SHARDS;
 const MOST_STACKS: usize = 1_000_000;
 
 impl Engine {

@@ -10,35 +10,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::membership::wire::server;
-
-/// One thing to tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Report {
-    /// The Stack of this name is gone.
-    StackDeleted(String),
-}
+use crate::{order::StackName, stack::report::Report};
 
 /// What a report is about; a newer report about it makes an older one needless.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Key {
-    Stack(String),
+    Stack(StackName),
 }
 
-impl Report {
-    fn key(&self) -> Key {
-        match self {
-            Self::StackDeleted(name) => Key::Stack(name.clone()),
-        }
-    }
-
-    /// The wire's message, without metadata.
-    pub fn to_message(&self) -> server::message::Message {
-        use server::message::Message;
-        match self {
-            Self::StackDeleted(name) => {
-                Message::StackDeleted(server::DeletedStack { cluster_name: name.clone() })
-            }
+impl Key {
+    fn of(report: &Report) -> Self {
+        match report {
+            Report::StackDeleted { stack } => Self::Stack(stack.clone()),
         }
     }
 }
@@ -61,7 +44,7 @@ struct Line {
 
 impl Line {
     fn push(&mut self, report: Report, at: Option<Instant>) {
-        let key = report.key();
+        let key = Key::of(&report);
         self.remove(&key);
         self.places.insert(key, self.next);
         self.reports.insert(self.next, (report, at));
@@ -76,7 +59,7 @@ impl Line {
 
     fn pop(&mut self) -> Option<Report> {
         let (_, (report, _)) = self.reports.pop_first()?;
-        self.places.remove(&report.key());
+        self.places.remove(&Key::of(&report));
         Some(report)
     }
 }
@@ -90,7 +73,7 @@ impl Outbox {
 
     /// Adds a report, at the end. Where the same already waits it keeps its place.
     pub fn push(&mut self, report: Report) {
-        let key = report.key();
+        let key = Key::of(&report);
         self.in_doubt.remove(&key);
         let same = |place| self.waiting.reports.get(place).is_some_and(|(waiting, _)| *waiting == report);
         if !self.waiting.places.get(&key).is_some_and(same) {
@@ -113,14 +96,16 @@ impl Outbox {
                 break;
             }
             let (report, _) = entry.remove();
-            self.in_doubt.places.remove(&report.key());
+            self.in_doubt.places.remove(&Key::of(&report));
         }
     }
 
     /// An order for this stack came after what was reported of it: whether that had arrived no
     /// longer matters, and telling it again could undo what the order wants.
     pub fn order_came(&mut self, stack: &str) {
-        self.in_doubt.remove(&Key::Stack(stack.to_owned()));
+        if let Ok(stack) = StackName::new(stack) {
+            self.in_doubt.remove(&Key::Stack(stack));
+        }
     }
 
     /// The stream broke, or was never accepted: what is in doubt goes first on the next one.
@@ -154,7 +139,7 @@ mod tests {
     const DOUBT: Duration = Duration::from_secs(30);
 
     fn deleted(name: &str) -> Report {
-        Report::StackDeleted(name.into())
+        Report::StackDeleted { stack: StackName::new(name).unwrap() }
     }
 
     fn all(outbox: &mut Outbox, now: Instant) -> Vec<Report> {

@@ -3,10 +3,8 @@
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use crate::{
-    membership::{
-        notify::Notify,
-        outbox::{Outbox, Report},
-    },
+    membership::{notify::Notify, outbox::Outbox},
+    stack::report::Report,
     time,
 };
 

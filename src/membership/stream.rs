@@ -22,7 +22,10 @@ use crate::{
         joining::{Heartbeat, Joining},
         leave::{Leave, Stage},
         reports::Reports,
-        wire::server::{Message, Order, Pong, message, order},
+        wire::{
+            self,
+            server::{Message, Order, order},
+        },
     },
     net::{
         self, Task, endpoint::Endpoint, executor::LocalExecutor, io::Io, sleep, spawn, timeout,
@@ -274,16 +277,10 @@ async fn pump(mut messages: mpsc::Sender<Message>, reports: Reports, leave: Leav
             return;
         }
         let Some(report) = reports.take() else { continue };
-        if messages.start_send(with_metadata(report.to_message())).is_err() {
+        if messages.start_send(wire::message(&report)).is_err() {
             return;
         }
     }
-}
-
-/// Every message carries a trace context, an empty one while tracing is off.
-fn with_metadata(message: message::Message) -> Message {
-    let metadata = [("_otelCtx".to_owned(), "{}".to_owned())].into();
-    Message { message: Some(message), metadata }
 }
 
 /// What is sent: Pongs first, then reports. Ends with the reports. tonic wants it `Send`, so it
@@ -298,7 +295,7 @@ impl futures::Stream for Uplink {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         if let Poll::Ready(Some(())) = self.pongs.poll_next_unpin(cx) {
-            return Poll::Ready(Some(with_metadata(message::Message::Pong(Pong {}))));
+            return Poll::Ready(Some(wire::pong()));
         }
         self.messages.poll_next_unpin(cx)
     }

@@ -1,4 +1,9 @@
-//! The wire's messages, generated from `proto/membership.proto`.
+//! The wire's messages, generated from `proto/membership.proto`, and the door through which
+//! they become domain values. Protobuf stops here.
+
+mod door;
+
+pub use door::{OrderError, message, order, pong};
 
 /// Package `server`: messages, client and server, and their proto3 JSON mapping.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]

@@ -6,8 +6,10 @@ use tonic::Status;
 use super::*;
 use crate::{
     embedded::membership::{Event, Membership, Options},
-    membership::{leave::Leaver, outbox::Report, wire::server::order::Message},
+    membership::{leave::Leaver, wire::server::order::Message},
     net::{Thread, proxy::Proxy, spawn, start_thread},
+    order::StackName,
+    stack::report::Report,
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -52,7 +54,9 @@ impl Agent {
             let _control = spawn(async move {
                 while let Some(what) = told.next().await {
                     match what {
-                        Do::Report(name) => reports.push(Report::StackDeleted(name.into())),
+                        Do::Report(name) => {
+                            reports.push(Report::StackDeleted { stack: StackName::new(name).unwrap() })
+                        }
                         Do::StopOrders => leaver.stop_orders(),
                         Do::Close => leaver.close(),
                     }

@@ -24,6 +24,12 @@ impl Memory {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// The objects whose last write may yet take effect, as a list for people.
+    pub fn unsettled(&self) -> Option<String> {
+        let keys: Vec<_> = self.unsettled.keys().map(ToString::to_string).collect();
+        (!keys.is_empty()).then(|| keys.join(", "))
+    }
 }
 
 /// One order over several runs.

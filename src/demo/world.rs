@@ -1,0 +1,108 @@
+//! The embedded cluster and membership with the real agent between them, all on loopback.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{BASE_HOST, check::Objects};
+use crate::{
+    agent::{self, Agent, Counters, Setup},
+    cluster::{ClusterConfig, Limits},
+    config::Engine,
+    embedded::{
+        membership::{self, Membership},
+        server::{self, Latency, Server},
+    },
+    membership::wire::server::Order,
+    net::endpoint::EndpointError,
+    stack::desired::BaseUrl,
+};
+
+/// How long the parts may take to find each other.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why the demo's world cannot be.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WorldError {
+    #[error("the embedded cluster: {0}")]
+    Cluster(#[from] server::ServerError),
+    #[error("the embedded membership: {0}")]
+    Membership(#[from] membership::StartError),
+    #[error("the agent: {0}")]
+    Agent(#[from] shards::StartError),
+    #[error("the embedded cluster's address: {0}")]
+    Address(#[from] EndpointError),
+    #[error("the agent did not join within {PATIENCE:?}")]
+    NotJoined,
+    #[error("the agent failed: {0}")]
+    Failed(String),
+}
+
+/// Cluster, membership and agent.
+pub(super) struct World {
+    cluster: Server,
+    membership: Membership,
+    agent: Agent,
+}
+
+impl World {
+    /// Starts all three and waits until the agent has joined.
+    pub(super) fn start(engine: Engine, seed: u64) -> Result<Self, WorldError> {
+        let latency = Latency {
+            fixed: Duration::from_millis(1),
+            jitter: Duration::from_millis(4),
+            watch: Duration::from_millis(5),
+        };
+        let cluster = Server::start(server::Options { seed, latency, ..server::Options::default() })?;
+        let membership = Membership::start(membership::Options::default())?;
+        let setup = Setup {
+            engine,
+            cluster: ClusterConfig::plain(&cluster.url())?,
+            // The embedded cluster is ours alone: nobody has to be spared.
+            limits: Limits { qps: 0.0, burst: 0, max_in_flight: 256, deadline: Duration::from_secs(10) },
+            base_url: BaseUrl { scheme: "https".into(), host: BASE_HOST.into() },
+            grace_period: Duration::from_secs(5),
+            source: agent::membership_at(membership.address(), "demo", &format!("https://{BASE_HOST}")),
+        };
+        let agent = Agent::start(setup)?;
+        membership.wait_joined(PATIENCE).ok_or(WorldError::NotJoined)?;
+        Ok(Self { cluster, membership, agent })
+    }
+
+    /// Lets membership send these orders, one after the other.
+    pub(super) fn send(&self, orders: &[Order]) {
+        for order in orders {
+            self.membership.send(order.clone());
+        }
+    }
+
+    /// The agent's running totals.
+    pub(super) fn counters(&self) -> Arc<Counters> {
+        self.agent.counters()
+    }
+
+    /// Requests and writes that the API server saw.
+    pub(super) fn requests(&self) -> (u64, u64) {
+        let counts = self.cluster.counts();
+        (counts.requests, counts.writes)
+    }
+
+    /// Everything that carries the label of a stack.
+    pub(super) fn objects(&self) -> Objects {
+        let plurals = super::fleet::PLURALS;
+        let mut objects = Objects::new();
+        for plural in plurals {
+            for object in self.cluster.snapshot(plural) {
+                let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+                objects.insert(((*plural).to_owned(), name), object);
+            }
+        }
+        objects
+    }
+
+    /// Ends all three.
+    pub(super) fn end(self) -> Result<(), WorldError> {
+        self.agent.stopper().stop();
+        self.agent.join().map_err(|failures| {
+            WorldError::Failed(failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        })
+    }
+}

@@ -1,0 +1,117 @@
+use super::*;
+
+fn existing(json: &str) -> Snapshot {
+    let text = format!("{{\"existingStack\":{{{json}}}}}");
+    let message: server::Order = serde_json::from_str(&text).unwrap();
+    match order(message).unwrap().unwrap().change {
+        Change::Existing(snapshot) => *snapshot,
+        change => panic!("{change:?}"),
+    }
+}
+
+fn faults(snapshot: &Snapshot) -> Vec<&str> {
+    snapshot.faults.iter().map(|fault| fault.field.as_str()).collect()
+}
+
+#[test]
+fn every_order_with_a_stack_comes_through() {
+    for (json, change) in [
+        (r#"{"deletedStack":{"clusterName":"a-b"}}"#, Change::Deleted),
+        (r#"{"disabledStack":{"clusterName":"a-b"}}"#, Change::Disabled(true)),
+        (r#"{"enabledStack":{"clusterName":"a-b"}}"#, Change::Disabled(false)),
+    ] {
+        let order = order(serde_json::from_str(json).unwrap()).unwrap().unwrap();
+        assert_eq!((order.stack.as_str(), order.change), ("a-b", change));
+    }
+}
+
+#[test]
+fn messages_without_a_stack_are_no_orders() {
+    for json in ["{}", r#"{"connected":{}}"#, r#"{"ping":{}}"#] {
+        assert_eq!(order(serde_json::from_str(json).unwrap()), Ok(None));
+    }
+}
+
+#[test]
+fn a_bad_name_is_refused_with_the_order_and_the_name() {
+    let long = "x".repeat(300);
+    for (name, part) in [("", "empty"), ("../x", "../x"), ("Upper", "Upper"), (long.as_str(), "300 bytes")] {
+        let stack = server::DeletedStack { cluster_name: name.to_owned() };
+        let message = server::Order { message: Some(Message::DeletedStack(stack)), ..Default::default() };
+        let error = order(message).unwrap_err().to_string();
+        assert!(error.contains("deletedStack") && error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn a_snapshot_takes_over_every_field() {
+    let snapshot = existing(
+        r#""clusterName":"org-id-more","versions":"v2.1","disabled":true,
+           "authConfig":{"clientId":"id","clientSecret":"secret","issuer":"https://issuer"},
+           "staticClients":[{"id":"one","public":true}],
+           "stargateConfig":{"enabled":true,"url":"star:443","disableTLS":true},
+           "additionalLabels":{"plan":"pro"},"additionalAnnotations":{"note":"Hi there"},
+           "modules":[{"name":"Ledger"},{"name":"auth"}]"#,
+    );
+    assert_eq!(snapshot.faults, []);
+    assert_eq!((snapshot.versions.as_str(), snapshot.disabled), ("v2.1", true));
+    assert_eq!(snapshot.labels, BTreeMap::from([("formance.com/plan".into(), "pro".into())]));
+    assert_eq!(snapshot.annotations, BTreeMap::from([("formance.com/note".into(), "Hi there".into())]));
+    assert_eq!(snapshot.modules, BTreeSet::from(["auth".into(), "ledger".into()]));
+    assert_eq!(snapshot.clients, BTreeMap::from([("one".into(), true)]));
+    assert_eq!(
+        snapshot.stargate,
+        StargateWish::On(Stargate {
+            url: "star:443".into(),
+            disable_tls: true,
+            organization_id: "org".into(),
+            stack_id: "id-more".into()
+        })
+    );
+}
+
+#[test]
+fn versions_default_where_membership_named_none() {
+    assert_eq!(existing(r#""clusterName":"a""#).versions, "default");
+}
+
+#[test]
+fn one_bad_label_is_left_out_by_name_and_the_rest_stands() {
+    let snapshot = existing(
+        r#""clusterName":"a","additionalLabels":{"good":"yes","bad key":"x","bad":"no spaces please"}"#,
+    );
+    assert_eq!(snapshot.labels, BTreeMap::from([("formance.com/good".into(), "yes".into())]));
+    assert_eq!(faults(&snapshot), ["additionalLabels[\"bad\"]", "additionalLabels[\"bad key\"]"]);
+}
+
+#[test]
+fn the_agents_own_labels_win_silently() {
+    let snapshot =
+        existing(r#""clusterName":"a","additionalLabels":{"stack":"b","created-by-agent":"false"}"#);
+    assert!(snapshot.labels.is_empty());
+    assert_eq!(snapshot.faults, []);
+}
+
+#[test]
+fn stargate_without_a_dash_in_the_name_is_unusable_and_says_so() {
+    let snapshot = existing(r#""clusterName":"nodash","stargateConfig":{"enabled":true,"url":"u"}"#);
+    assert_eq!(snapshot.stargate, StargateWish::Unusable);
+    assert_eq!(faults(&snapshot), ["stargateConfig"]);
+}
+
+#[test]
+fn clients_without_a_usable_id_are_left_out() {
+    let snapshot = existing(r#""clusterName":"a","staticClients":[{"id":""},{"id":"Upper"},{"id":"ok"}]"#);
+    assert_eq!(snapshot.clients, BTreeMap::from([("ok".into(), false)]));
+    assert_eq!(faults(&snapshot), ["staticClients[0].id", "staticClients[1].id"]);
+}
+
+#[test]
+fn every_message_carries_the_trace_contexts_key() {
+    let report = Report::StackDeleted { stack: StackName::new("a-b").unwrap() };
+    let json = serde_json::to_value(message(&report)).unwrap();
+    assert_eq!(
+        json,
+        serde_json::json!({"stackDeleted": {"clusterName": "a-b"}, "metadata": {"_otelCtx": "{}"}})
+    );
+}

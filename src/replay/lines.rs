@@ -1,0 +1,136 @@
+//! Lines of a file, and the order in each.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    thread,
+};
+
+use futures::{SinkExt, channel::mpsc, executor::block_on};
+
+use crate::{
+    config::Input,
+    membership::wire::{self, OrderError, server},
+    order::Order,
+};
+
+/// Lines that may wait between the reader and the shards.
+const AHEAD: usize = 1024;
+/// The longest line that is read, in bytes: far beyond any order, short of the memory.
+const MAX_LINE: u64 = 64 << 20;
+
+/// One line of the input.
+pub(super) struct Line {
+    /// Counted from 1.
+    pub number: u64,
+    /// Its bytes, without the line's end.
+    pub text: Vec<u8>,
+}
+
+/// Why the input gave no more lines.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum InputError {
+    /// The file would not open.
+    #[error("{0}: {1}")]
+    Open(String, io::Error),
+    /// Reading failed in the middle.
+    #[error("line {0}: {1}; nothing after it was read")]
+    Read(u64, io::Error),
+}
+
+/// Why a line is no order.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LineError {
+    /// Not JSON, or not the JSON of an Order.
+    #[error("no order in proto3 JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// JSON of an Order that says nothing.
+    #[error("names no order; expected one of existingStack, deletedStack, enabledStack, disabledStack")]
+    Empty,
+    /// An order that cannot be.
+    #[error(transparent)]
+    Order(#[from] OrderError),
+}
+
+/// Reads `input` on a thread of its own: a terminal or a pipe may take as long as it likes.
+/// Empty lines are passed over.
+pub(super) fn read(input: Input) -> mpsc::Receiver<Result<Line, InputError>> {
+    let (mut lines, receiver) = mpsc::channel(AHEAD);
+    thread::spawn(move || {
+        let mut each = |line| block_on(lines.send(line)).is_ok();
+        match open(&input) {
+            Ok(reader) => read_all(reader, &mut each),
+            Err(error) => {
+                each(Err(error));
+            }
+        }
+    });
+    receiver
+}
+
+fn open(input: &Input) -> Result<Box<dyn BufRead>, InputError> {
+    Ok(match input {
+        Input::Stdin => Box::new(io::stdin().lock()),
+        Input::File(path) => {
+            let file = File::open(path).map_err(|e| InputError::Open(path.display().to_string(), e))?;
+            Box::new(BufReader::new(file))
+        }
+    })
+}
+
+fn read_all(mut reader: Box<dyn BufRead>, each: &mut dyn FnMut(Result<Line, InputError>) -> bool) {
+    for number in 1.. {
+        let mut text = Vec::new();
+        match reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut text) {
+            Ok(0) => return,
+            Ok(_) if text.trim_ascii().is_empty() => {}
+            Ok(_) => {
+                if !each(Ok(Line { number, text })) {
+                    return;
+                }
+            }
+            Err(error) => {
+                each(Err(InputError::Read(number, error)));
+                return;
+            }
+        }
+    }
+}
+
+/// The order in a line.
+pub(super) fn order(text: &[u8]) -> Result<Order, LineError> {
+    let message: server::Order = serde_json::from_slice(text)?;
+    wire::order(message)?.ok_or(LineError::Empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_an_order_in_proto3_json() {
+        let order = order(br#"{"deletedStack":{"clusterName":"a-b"}}"#).unwrap();
+        assert_eq!(order.stack.as_str(), "a-b");
+    }
+
+    #[test]
+    fn a_line_that_is_no_order_says_why() {
+        let error = |text: &str| order(text.as_bytes()).unwrap_err().to_string();
+        assert!(error("nonsense").contains("line 1"), "{}", error("nonsense"));
+        assert!(error("{}").contains("names no order"));
+        assert!(error(r#"{"ping":{}}"#).contains("names no order"));
+        assert!(error(r#"{"deletedStak":{}}"#).contains("deletedStak"));
+        assert!(error(r#"{"deletedStack":{"clusterName":"../x"}}"#).contains("../x"));
+    }
+
+    #[test]
+    fn lines_are_counted_with_the_empty_ones_passed_over() {
+        let input: &[u8] = b"a\n\nb";
+        let mut numbers = Vec::new();
+        read_all(Box::new(input), &mut |line| {
+            numbers.push(line.map(|line| line.number).unwrap_or(0));
+            true
+        });
+        assert_eq!(numbers, [1, 3]);
+    }
+}
