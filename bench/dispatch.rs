@@ -1,7 +1,7 @@
 //! Orders on their way through the engine: shard 0 routes each by its key over the mesh, and the
 //! owner offers it to its runner, whose handler does nothing.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use shards::{
     Class, Context, Handler, Order, PoolConfig, Runner, ShardError, Slot, StartError, Turn, Verdict, shard_of,
 };
@@ -122,7 +122,7 @@ fn dispatch(shards: usize, load: &Arc<Load>, rounds: u64) -> Result<Duration, Fa
 fn route_and_handle(c: &mut Criterion) {
     let mut group = c.benchmark_group("dispatch");
     group.sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
-    group.throughput(Throughput::Elements(ORDERS as u64));
+    group.throughput(Throughput::Elements(ORDERS as u64)).sampling_mode(SamplingMode::Flat);
     for keys in ["uniform", "zipf"] {
         let load = Arc::new(Load::new(keys));
         for shards in [1, 2, 4] {

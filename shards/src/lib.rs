@@ -3,7 +3,7 @@
 //! Orders for the same key run one after the other; orders for different keys run side by side.
 //! A key hashes to one shard ([`shard_of`]) for the life of the process. A shard is one executor
 //! on one thread, pinned to a core where there are enough; it alone owns its keys, so nothing is
-//! locked. What one shard wants of another it sends as a message over the [mesh](mesh).
+//! locked. What one shard wants of another it sends as a message over the [mesh].
 //!
 //! | part | what it is |
 //! |---|---|

@@ -132,7 +132,7 @@ impl<K: Hash + Eq + Clone, O: Order> Slot<K, O> {
         .await;
     }
 
-    /// Whether the order in flight should be put off to now ([`Verdict::Later`]): its key has been
+    /// Whether the order in flight should be put off to now ([`Verdict::Later`](crate::Verdict)): its key has been
     /// served many times in a row while others wait for a slot, or the runner is being drained.
     pub fn should_yield(&self) -> bool {
         self.desk.draining.get()
