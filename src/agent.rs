@@ -16,7 +16,7 @@ use shards::{Pool, PoolConfig, ShardError, StartError, Stopper};
 use tracing::{error, info, warn};
 
 pub use counters::Counters;
-pub use front::{Feed, Front, Source};
+pub use front::{Feed, Front, Source, Tell};
 pub use membership::local as membership_at;
 
 use crate::{

@@ -119,8 +119,8 @@ async fn feed(input: Input, front: Front, faults: Arc<Faults>) {
     }
 }
 
-fn print(report: Report) {
-    match serde_json::to_string(&wire::message(&report)) {
+fn print(report: &Report) {
+    match serde_json::to_string(&wire::message(report)) {
         Ok(line) => {
             let mut out = std::io::stdout().lock();
             // A reader that went away (`| head`) is no reason to stop herding.

@@ -19,13 +19,16 @@ use crate::{
 /// Makes the feed on shard 0, once the kinds of the cluster are known.
 pub type Source = Arc<dyn Fn(Front) -> Feed + Send + Sync>;
 
+/// Takes what shall be told, from all shards.
+pub type Tell = Rc<dyn Fn(&Report)>;
+
 /// A source at work.
 pub struct Feed {
     /// Submits orders until there are no more, or until [`Front::stop`] is requested. When it
     /// ends by itself, the agent stops; when the agent stops, it is awaited until it ends.
     pub run: LocalBoxFuture<'static, ()>,
-    /// Takes what shall be told, from all shards.
-    pub report: Rc<dyn Fn(Report)>,
+    /// Where reports go.
+    pub report: Tell,
 }
 
 /// The agent as its source sees it.

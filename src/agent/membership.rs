@@ -22,6 +22,7 @@ use crate::{
         proxy::{Proxy, ProxyError},
         tls::{self, TlsError},
     },
+    stack::report::Report,
 };
 
 /// Bound on resolving, connecting and the TLS handshake.
@@ -113,7 +114,7 @@ fn feed(mut config: SessionConfig, front: Front) -> Feed {
     let outbox = reports.clone();
     Feed {
         run: stay(config, front, reports).boxed_local(),
-        report: Rc::new(move |report| outbox.push(report)),
+        report: Rc::new(move |report: &Report| outbox.push(report.clone())),
     }
 }
 

@@ -8,7 +8,7 @@ use tracing::{debug, error, info, warn};
 use super::{
     Setup,
     counters::Counters,
-    front::{Feed, Front},
+    front::{Feed, Front, Tell},
     mail::{FRONT, Job, Mail},
     worker::{Memories, Worker},
 };
@@ -17,7 +17,7 @@ use crate::{
     cluster::{Client, Limits},
     net,
     order::StackName,
-    stack::{machine, object::Catalog, report::Report},
+    stack::{machine, object::Catalog},
 };
 
 /// Runs one shard until the agent was stopped and what it had in flight has ended.
@@ -79,7 +79,7 @@ struct Shard {
     /// Shards that have nothing in flight any more; counted on the front shard.
     drained: Cell<usize>,
     /// Where reports go; set on the front shard.
-    report: OnceCell<Rc<dyn Fn(Report)>>,
+    report: OnceCell<Tell>,
 }
 
 impl Shard {
@@ -93,7 +93,7 @@ impl Shard {
                     self.counters.superseded.add(uncounted as u64);
                 }
                 Mail::Report(report) => match self.report.get() {
-                    Some(tell) => tell(report),
+                    Some(tell) => tell(&report),
                     None => error!(shard = %self.id, ?report, "a report came to a shard that has no source"),
                 },
                 Mail::Drained => self.drained.set(self.drained.get() + 1),

@@ -89,7 +89,6 @@ impl Handler<StackName, Job> for Worker {
             machine: Machine::new(job.order.clone(), memory, Rc::clone(&self.context)),
             stack: job.order.stack.clone(),
             writes: FuturesUnordered::new(),
-            faulty: false,
             counted: job.counted,
             worker: self,
             slot,
@@ -116,7 +115,6 @@ struct Run<'a> {
     stack: StackName,
     machine: Machine,
     writes: FuturesUnordered<Answered<'a>>,
-    faulty: bool,
     counted: bool,
 }
 
@@ -137,7 +135,7 @@ impl Run<'_> {
                 }
                 Step::Write if !stopping => self.write().await,
                 _ if !self.writes.is_empty() => self.answer().await,
-                step => return self.verdict(step),
+                step => return self.verdict(&step),
             }
             if self.writes.is_empty() && self.slot.should_yield() {
                 return self.later(now(), Keep::UntilSuperseded);
@@ -153,7 +151,6 @@ impl Run<'_> {
             }
             debug!(stack = %self.stack, "a newer order takes over");
             self.counted = newer.counted;
-            self.faulty = false;
             self.machine.supersede(newer.order);
         }
     }
@@ -199,21 +196,21 @@ impl Run<'_> {
         }
     }
 
-    fn verdict(&mut self, step: Step) -> Verdict<Job> {
+    fn verdict(&mut self, step: &Step) -> Verdict<Job> {
         match step {
             Step::Done => {
                 self.end(|counters| &counters.applied);
                 Verdict::Done
             }
-            Step::Attend { at } => {
+            &Step::Attend { at } => {
                 self.end(|counters| &counters.applied);
                 self.later(at, Keep::UntilAnything)
             }
-            Step::Later { at, refused: true } => {
+            &Step::Later { at, refused: true } => {
                 self.end(|counters| &counters.failed);
                 self.later(at, Keep::UntilAnything)
             }
-            Step::Later { at, refused: false } => self.later(at, Keep::UntilSuperseded),
+            &Step::Later { at, refused: false } => self.later(at, Keep::UntilSuperseded),
             // The shard is stopping.
             Step::Read(_) | Step::Write | Step::Await => self.later(now(), Keep::UntilSuperseded),
         }
@@ -223,7 +220,7 @@ impl Run<'_> {
     fn end(&mut self, fate: fn(&Counters) -> &Counter) {
         if !std::mem::replace(&mut self.counted, true) {
             fate(&self.worker.counters).add(1);
-            if std::mem::take(&mut self.faulty) {
+            if self.machine.is_faulty() {
                 self.worker.counters.faulty.add(1);
             }
         }
@@ -244,11 +241,7 @@ impl Run<'_> {
                         error!(stack = %self.stack, "a report is lost, the first shard is gone");
                     }
                 }
-                Notice::Fault { .. } | Notice::Clash { .. } => {
-                    self.faulty = true;
-                    error!("{notice}");
-                }
-                Notice::Refused { .. } => error!("{notice}"),
+                Notice::Fault { .. } | Notice::Clash { .. } | Notice::Refused { .. } => error!("{notice}"),
                 Notice::Failed { .. } => warn!("{notice}"),
                 Notice::NoStack { .. } | Notice::Terminating { .. } => info!("{notice}"),
             }

@@ -39,9 +39,10 @@ impl<T> Future for Task<T> {
     }
 }
 
-/// Gives way to every other runnable task of this executor.
+/// Gives way to every other runnable task of this executor, and to IO and timers: merely yielding
+/// the task queue would leave those waiting as long as anything is runnable.
 pub async fn yield_now() {
-    glommio::executor().yield_task_queue_now().await;
+    shards::yield_to_reactor().await;
 }
 
 /// Why blocking work has no result.

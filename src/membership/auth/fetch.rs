@@ -32,7 +32,7 @@ pub enum FetchError {
     Url(#[from] EndpointError),
     /// No connection.
     #[error(transparent)]
-    Connect(#[from] ConnectError),
+    Connect(Box<ConnectError>),
     /// The request cannot be written as HTTP.
     #[error("request to {url}: {source}")]
     Request {
@@ -84,7 +84,7 @@ pub(super) async fn fetch(connector: &Connector, request: &Request) -> Result<An
 async fn exchange(connector: &Connector, request: &Request) -> Result<(Answer, Option<String>), FetchError> {
     let broken = |reason: String| FetchError::Http { url: request.url.clone(), reason };
     let endpoint = Endpoint::from_url(&request.url)?;
-    let io = connector.connect(&endpoint).await?.io;
+    let io = connector.connect(&endpoint).await.map_err(|error| FetchError::Connect(Box::new(error)))?.io;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(io).await.map_err(|error| broken(error.to_string()))?;
     let _driver = net::spawn(connection);
