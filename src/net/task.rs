@@ -1,6 +1,7 @@
 //! Tasks of this thread's executor, and work that would block it.
 
 use std::{
+    future::poll_fn,
     io,
     pin::Pin,
     task::{Context, Poll},
@@ -13,9 +14,28 @@ use futures::channel::oneshot;
 #[derive(Debug)]
 pub struct Task<T>(glommio::Task<T>);
 
-/// Starts a task on this thread's executor.
+/// Starts a task on this thread's executor. Its first step comes after the caller's.
+///
+/// glommio would run that step at once, inside of this call: before the caller has stored the
+/// handle, and while it may hold a borrow that the task takes as well.
 pub fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Task<T> {
-    Task(glommio::spawn_local(future))
+    Task(glommio::spawn_local(async move {
+        next_turn().await;
+        future.await
+    }))
+}
+
+/// Suspends once, runnable again at once.
+async fn next_turn() {
+    let mut suspended = false;
+    poll_fn(|cx| match std::mem::replace(&mut suspended, true) {
+        true => Poll::Ready(()),
+        false => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 impl<T: 'static> Task<T> {
@@ -95,6 +115,24 @@ mod tests {
             }));
             sleep(Duration::from_millis(20)).await;
             assert!(!ran.get());
+        });
+    }
+
+    #[test]
+    fn a_task_begins_after_its_handle_was_stored() {
+        run(async {
+            let slot = Rc::new(Cell::new(None::<Task<()>>));
+            let seen = slot.clone();
+            let found = Rc::new(Cell::new(false));
+            let finding = found.clone();
+            slot.set(Some(spawn(async move {
+                finding.set(seen.take().is_some_and(|task| {
+                    task.detach();
+                    true
+                }))
+            })));
+            sleep(Duration::from_millis(1)).await;
+            assert!(found.get());
         });
     }
 
