@@ -1,12 +1,14 @@
 //! What the four orders leave behind, by section 3 of the contract.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, thread, time::Duration};
+
+use serde_json::{Value, json};
 
 use crate::{
     e2e::{
         objects::{
-            Expected, all, assert_has_exactly, auth_spec, client_spec, find, gateway_spec, module_spec,
-            of_stack, stack_spec, stargate_spec, versions,
+            Expected, all, assert_has_exactly, auth_spec, client_spec, find, gateway_spec, get, module_spec,
+            of_stack, path, stack_spec, stargate_spec, versions,
         },
         orders::{StackExt, deleted, disabled, enabled, stack},
         playback::told_deleted,
@@ -172,6 +174,34 @@ fn a_stack_made_again_gets_children_of_its_own() {
                 assert_eq!(object["metadata"]["ownerReferences"][0]["uid"], *uid, "owner of {key}");
             }
         }
+    });
+}
+
+#[test]
+fn a_stack_that_is_still_going_is_made_again_once_it_is_gone() {
+    on_each_server(|rest, playback| {
+        let name = "still-going";
+        let finalizers = |names: Value| {
+            let patch = json!({ "metadata": { "finalizers": names } });
+            rest.patch(&path("stacks", name), &patch).expect(200);
+        };
+        playback.applied([stack(name).order()]);
+        finalizers(json!(["example.com/hold"]));
+        // Terminating is as good as deleted: the run ends.
+        playback.applied([deleted(name)]);
+        let dying = get(rest, "stacks", name)["metadata"].clone();
+        assert!(dying["deletionTimestamp"].is_string(), "{dying:#}");
+
+        let mut replay = playback.start([stack(name).versions("v2").modules(&["ledger"]).order()]);
+        thread::sleep(Duration::from_secs(2));
+        replay.lives();
+        assert_eq!(find(rest, "ledgers", name), None, "nothing is made for a dying stack");
+        finalizers(json!([]));
+        let outcome = replay.outcome(Duration::from_secs(30));
+        assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+        assert_ne!(get(rest, "stacks", name)["metadata"]["uid"], dying["uid"]);
+        Expected::of(name).stack(rest, stack_spec("v2", false));
+        Expected::of(name).child(rest, "ledgers", name, module_spec(name));
     });
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     e2e::{
-        objects::find,
+        objects::{find, get},
         orders::{StackExt, deleted, line, stack},
         playback::{reports, told_deleted},
     },
@@ -64,14 +64,19 @@ fn an_empty_file_is_no_fault() {
 }
 
 #[test]
-fn a_part_that_the_server_refuses_fails_the_run_and_harms_nothing_else() {
+fn what_the_server_refuses_fails_the_run_and_harms_nothing_else() {
     on_each_server(|rest, playback| {
-        // More than the 256 KiB that annotations may have together: only the server knows that limit.
-        let refused = stack("refused-part").annotation("long", &"x".repeat(300_000));
-        let outcome = playback.run([refused.order(), stack("refused-not").modules(&["ledger"]).order()]);
-        assert_eq!(outcome.code, Some(1), "{outcome:#?}");
-        assert!(outcome.stderr.lines().any(|line| line.contains("refused-part")), "{}", outcome.stderr);
-        assert!(find(rest, "ledgers", "refused-not").is_some());
-        assert_eq!(find(rest, "stacks", "refused-part"), None);
+        // More than a request may have, and more than the store behind it takes.
+        for (name, size) in [("refused-413", 4 << 20), ("refused-500", 2 << 20)] {
+            let refused = stack(name).versions(&"x".repeat(size)).modules(&["ledger"]);
+            let good = stack("refused-not").versions(name).modules(&["ledger"]);
+            let outcome = playback.run([refused.order(), good.order()]);
+            assert_eq!(outcome.code, Some(1), "{outcome:#?}");
+            assert!(outcome.stderr.lines().any(|line| line.contains(name)), "{outcome:#?}");
+            assert!(outcome.stderr.len() < 10_000, "{} bytes of log", outcome.stderr.len());
+            assert_eq!(get(rest, "stacks", "refused-not")["spec"]["versionsFromFile"], name);
+            assert!(find(rest, "ledgers", "refused-not").is_some());
+            assert_eq!(find(rest, "stacks", name), None);
+        }
     });
 }

@@ -7,7 +7,7 @@ use stackherd::membership::wire::server::order;
 use tempfile::TempDir;
 
 use super::{
-    agent::{BASE_URL, Invocation, Outcome},
+    agent::{BASE_URL, Invocation, Outcome, Process},
     orders::line,
 };
 use crate::support::{api_server::ApiServer, kubeconfig};
@@ -28,11 +28,17 @@ impl Playback {
         Self { folder }
     }
 
+    /// Starts `replay` over these orders.
+    pub fn start(&self, orders: impl IntoIterator<Item = order::Message>) -> Process {
+        let lines: Vec<String> = orders.into_iter().map(line).collect();
+        let file = self.file(&lines.join("\n"));
+        self.invocation().arg(file).start()
+    }
+
     /// Runs `replay` over these orders.
     #[track_caller]
     pub fn run(&self, orders: impl IntoIterator<Item = order::Message>) -> Outcome {
-        let lines: Vec<String> = orders.into_iter().map(line).collect();
-        self.lines(&lines.join("\n"))
+        self.start(orders).outcome(WITHIN)
     }
 
     /// The same, and it must succeed.
