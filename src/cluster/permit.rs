@@ -144,6 +144,8 @@ fn wake_at(permits: &Rc<Inner>, at: Instant) {
         return;
     }
     permits.timer_at.set(Some(at));
+    // The one that was set for later is cancelled.
+    drop(permits.timer.take());
     let weak = Rc::downgrade(permits);
     let task = net::spawn(async move {
         net::sleep(at.saturating_duration_since(time::now())).await;
@@ -151,14 +153,17 @@ fn wake_at(permits: &Rc<Inner>, at: Instant) {
             permits.timer_at.set(None);
             // The handle of this very task: let go of, since dropping it would cancel what is
             // still to be done here.
-            if let Some(this) = permits.timer.borrow_mut().take() {
+            if let Some(this) = permits.timer.take() {
                 this.detach();
             }
             serve(&permits);
         }
     });
-    // The one that was set for later is cancelled.
-    drop(permits.timer.borrow_mut().replace(task));
+    // A new task is polled at once, and where the time has come meanwhile it has ended by now:
+    // the timer that is set then is the next one, which must not be cancelled for it.
+    if permits.timer_at.get() == Some(at) {
+        permits.timer.replace(Some(task));
+    }
 }
 
 #[cfg(test)]
@@ -255,6 +260,19 @@ mod tests {
                 .collect();
             futures::future::join_all(tasks).await;
             assert!(begun.elapsed() >= Duration::from_millis(174), "{:?}", begun.elapsed());
+        });
+    }
+
+    #[test]
+    fn a_time_that_has_come_before_the_timer_is_set_stops_nobody() {
+        run(async {
+            // So often that now and then the next token is there before its timer is.
+            for rate in [1e4, 3e4, 1e5, 3e5, 1e6] {
+                let permits = permits(rate, 1, 10_000);
+                let waiting = (0..1000).map(|_| async { permits.acquire().await.spend() });
+                let all = futures::future::join_all(waiting);
+                assert!(net::timeout(Duration::from_secs(5), all).await.is_ok(), "{permits:?}");
+            }
         });
     }
 
