@@ -119,6 +119,9 @@ pub struct Snapshot {
     pub annotations: BTreeMap<String, String>,
     /// Singular names of the wanted modules, lower case.
     pub modules: BTreeSet<String>,
+    /// Complete keys of labels and annotations that the order got wrong: what the cluster has of
+    /// them stays, since an error takes nothing away.
+    pub spared: BTreeSet<String>,
     /// The delegated OpenID server.
     pub auth: Option<AuthConfig>,
     /// Whether there shall be a Stargate.

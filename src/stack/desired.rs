@@ -1,6 +1,9 @@
 //! From an order to the objects that shall be.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde_json::{Value, json};
 
@@ -41,6 +44,8 @@ pub struct Desired {
     pub labels: BTreeMap<String, String>,
     /// Annotations of every object.
     pub annotations: BTreeMap<String, String>,
+    /// Labels and annotations that stay as they are, since the order got them wrong.
+    pub spared: BTreeSet<String>,
     /// The Stack, which owns the others.
     pub stack: Wanted,
     /// Modules and clients.
@@ -67,6 +72,7 @@ pub fn desired(stack: &StackName, snapshot: &Snapshot, catalog: &Catalog, base: 
     let mut desired = Desired {
         labels,
         annotations: snapshot.annotations.clone(),
+        spared: snapshot.spared.clone(),
         stack: Wanted {
             key: ObjectKey::new(&catalog.stack, stack.as_str()),
             spec: json!({"versionsFromFile": versions, "disabled": snapshot.disabled}),

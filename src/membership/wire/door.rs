@@ -87,16 +87,26 @@ fn snapshot(name: &StackName, stack: Stack) -> Snapshot {
         }),
         stargate: stargate(name, stack.stargate_config, &mut faults),
         clients: clients(name, stack.static_clients, &mut faults),
-        faults: faults.0,
+        spared: faults.spared,
+        faults: faults.found,
     }
 }
 
 #[derive(Default)]
-struct Faults(Vec<Fault>);
+struct Faults {
+    found: Vec<Fault>,
+    /// Complete keys of labels and annotations among them.
+    spared: BTreeSet<String>,
+}
 
 impl Faults {
     fn add(&mut self, field: impl Into<String>, reason: impl Into<String>) {
-        self.0.push(Fault { field: field.into(), reason: reason.into() });
+        self.found.push(Fault { field: field.into(), reason: reason.into() });
+    }
+
+    fn spare(&mut self, field: &str, key: &str, reason: String) {
+        self.add(format!("{field}[{:?}]", shown(key)), reason);
+        self.spared.insert(format!("{}{key}", labels::PREFIX));
     }
 }
 
@@ -109,7 +119,7 @@ fn additional_labels(given: HashMap<String, String>, faults: &mut Faults) -> BTr
             continue;
         }
         match labels::label_fault(&key, &value) {
-            Some(reason) => faults.add(format!("additionalLabels[{:?}]", shown(&key)), reason),
+            Some(reason) => faults.spare("additionalLabels", &key, reason),
             None => {
                 kept.insert(full, value);
             }
@@ -130,7 +140,7 @@ fn additional_annotations(given: HashMap<String, String>, faults: &mut Faults) -
             })
         });
         match fault {
-            Some(reason) => faults.add(format!("additionalAnnotations[{:?}]", shown(&key)), reason),
+            Some(reason) => faults.spare("additionalAnnotations", &key, reason),
             None => {
                 bytes += size;
                 kept.insert(full, value);

@@ -31,7 +31,8 @@ pub(super) fn to_wanted(
         ("annotations", &desired.annotations, &object.annotations, &removable.annotations),
     ];
     for (field, want, have, ours) in maps {
-        let dropped = ours.iter().filter(|key| have.contains_key(*key) && !want.contains_key(*key));
+        let stays = |key: &&String| want.contains_key(*key) || desired.spared.contains(*key);
+        let dropped = ours.iter().filter(|key| have.contains_key(*key) && !stays(key));
         let mut changed = changed_keys(want, have);
         changed.extend(dropped.map(|key| (key.clone(), Value::Null)));
         if !changed.is_empty() {

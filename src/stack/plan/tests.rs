@@ -127,6 +127,14 @@ fn labels_that_the_agent_set_and_nobody_wants_go_and_those_of_others_stay() {
 }
 
 #[test]
+fn a_label_that_the_order_got_wrong_stays_as_it_is() {
+    let mut json = ledger();
+    json["metadata"]["labels"]["formance.com/plan"] = "pro".into();
+    let wrong = Snapshot { spared: ["formance.com/plan".to_owned()].into(), ..snapshot() };
+    assert_eq!(act(&wrong, "ledgers/org-stack", "stackherd", json).0, Action::Nothing);
+}
+
+#[test]
 fn the_lock_survives_and_dropped_annotations_go() {
     let mut json = ledger();
     json["metadata"]["annotations"] = json!({"formance.com/skip": "true", "formance.com/old": "x"});

@@ -82,6 +82,7 @@ fn one_bad_label_is_left_out_by_name_and_the_rest_stands() {
     );
     assert_eq!(snapshot.labels, BTreeMap::from([("formance.com/good".into(), "yes".into())]));
     assert_eq!(faults(&snapshot), ["additionalLabels[\"bad\"]", "additionalLabels[\"bad key\"]"]);
+    assert!(snapshot.spared.contains("formance.com/bad"));
 }
 
 #[test]

@@ -55,6 +55,7 @@ fn some_snapshot() -> impl Strategy<Value = Snapshot> {
                 stargate,
                 clients,
                 faults: Vec::new(),
+                spared: BTreeSet::new(),
             }
         })
 }
