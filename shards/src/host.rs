@@ -15,8 +15,9 @@ const MEMLOCK_NEEDED: u64 = 512 * 1024;
 /// The oldest kernel that has what glommio uses.
 const OLDEST_KERNEL: (u32, u32) = (5, 8);
 
-/// Makes sure that executors can start.
-pub(crate) fn prepare() -> Result<(), StartError> {
+/// Makes sure that executors can start, those outside of a pool too: glommio itself panics in the
+/// new thread where they cannot. [`start`](crate::start) does so by itself.
+pub fn prepare_host() -> Result<(), StartError> {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     if kernel_version(&release).is_some_and(|version| version < OLDEST_KERNEL) {
         return Err(StartError::Kernel { release: release.trim().to_owned() });

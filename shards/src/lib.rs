@@ -103,6 +103,7 @@ pub mod turn;
 
 pub use error::{ShardError, StartError};
 pub use hash::shard_of;
+pub use host::prepare_host;
 pub use mailbox::{Displaced, Mailbox};
 pub use mesh::{Inbox, Rejected, Router};
 pub use order::{Class, Order};

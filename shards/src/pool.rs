@@ -140,7 +140,7 @@ where
     if !(1..=MAX_SHARDS).contains(&config.shards) {
         return Err(StartError::Shards { asked: config.shards });
     }
-    host::prepare()?;
+    host::prepare_host()?;
     let cores = host::allowed_cores();
     let pinned = cores.len() >= config.shards;
     let (stop, health) = (Arc::new(StopFlag::default()), Health::new(config.shards));

@@ -99,9 +99,12 @@ impl Reply {
             && (named.is_empty() || named == name)
     }
 
-    /// An object beyond what the store takes answers as an internal error, on some versions.
+    /// An object beyond what the store takes answers as an internal error: in etcd's words, or in
+    /// those of the gRPC client before it.
     fn too_large(&self) -> bool {
-        self.status.is_server_error() && self.refusal().message.contains("request is too large")
+        const WORDS: [&str; 2] = ["request is too large", "trying to send message larger than max"];
+        let message = self.refusal().message;
+        self.status.is_server_error() && WORDS.iter().any(|words| message.contains(words))
     }
 }
 

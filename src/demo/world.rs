@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Why the demo's world cannot be.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WorldError {
+    #[error(transparent)]
+    Host(shards::StartError),
     #[error("the embedded cluster: {0}")]
     Cluster(#[from] server::ServerError),
     #[error("the embedded membership: {0}")]
@@ -46,6 +48,8 @@ pub(super) struct World {
 impl World {
     /// Starts all three and waits until the agent has joined.
     pub(super) fn start(engine: Engine, seed: u64) -> Result<Self, WorldError> {
+        // Before the embedded servers, which run on executors as well.
+        shards::prepare_host().map_err(WorldError::Host)?;
         let latency = Latency {
             fixed: Duration::from_millis(1),
             jitter: Duration::from_millis(4),

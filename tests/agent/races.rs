@@ -20,8 +20,8 @@ use crate::{
 
 const BATCHES: usize = 20;
 const PER_BATCH: usize = 50;
-/// From "in one segment" to "the first one is long done", for requests of 1 to 8 ms.
-const GAPS_MS: [u64; 10] = [0, 0, 1, 3, 6, 10, 16, 25, 40, 80];
+/// From "in one segment" to "the first one is done", for requests of 1 to 8 ms.
+const GAPS_MS: [u64; 10] = [0, 1, 10, 30, 60, 90, 120, 160, 200, 300];
 const LATENCY: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(8)];
 const WITHIN: Duration = Duration::from_secs(60);
 

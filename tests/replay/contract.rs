@@ -212,7 +212,7 @@ fn the_same_file_a_second_time_moves_nothing() {
             (0..30).map(|i| {
                 let mut order = stack(&format!("again-{i}")).versions("v1").label("number", &i.to_string());
                 if i % 2 == 0 {
-                    order = order.modules(&["ledger", "gateway", "auth"]).annotation("even", "yes");
+                    order = order.modules(&["ledger", "gateway", "auth"]).auth().annotation("even", "yes");
                 }
                 if i % 3 == 0 {
                     order = order.auth().client("web", true).client("service", false);

@@ -80,7 +80,8 @@ fn what_the_go_agent_wrote_and_the_order_dropped_goes() {
             .client("web", true)
             .label("stays", "1")
             .order();
-        playback.applied([order]);
+        // The login that is dropped is told as a fault.
+        playback.run([order]);
 
         assert_has_exactly(
             rest,
