@@ -70,7 +70,7 @@ impl Config {
         let cluster = Cluster::read(&mut settings);
         let engine = Engine::read(&mut settings);
         let lifecycle = Lifecycle::read(&mut settings);
-        let log = Log::read(&mut settings);
+        let log = Log::read(&mut settings, Log::INFO);
         let traces = Traces::read(&mut settings);
         settings.note_ignored();
         let config = || {

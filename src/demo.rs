@@ -79,7 +79,6 @@ fn converge(config: &DemoConfig) -> Result<Outcome, world::WorldError> {
 
 /// A bar on a terminal; nothing elsewhere.
 fn progress(orders: u64) -> ProgressBar {
-    let style =
-        ProgressStyle::with_template("{spinner} {bar:40} {pos}/{len} {msg} settled, {per_sec}, {elapsed}");
+    let style = ProgressStyle::with_template("{spinner} {bar:40} {pos}/{len} {msg} settled, {elapsed}");
     ProgressBar::new(orders).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

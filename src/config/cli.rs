@@ -198,7 +198,7 @@ impl ReplayConfig {
         let cluster = Cluster::read(&mut settings);
         let engine = Engine::read(&mut settings);
         let grace_period = settings.read(&flags::GRACE_PERIOD, duration::duration);
-        let log = Log::read(&mut settings);
+        let log = Log::read(&mut settings, Log::INFO);
         let config = || {
             let notes = Vec::new();
             Some(Self {
@@ -224,7 +224,7 @@ impl DemoConfig {
         let formats = [("text", Format::Text), ("json", Format::Json)];
         let format = settings.read(&flags::FORMAT, |text| value::choice(text, &formats));
         let engine = Engine::read(&mut settings);
-        let log = Log::read(&mut settings);
+        let log = Log::read(&mut settings, Log::WARN);
         let config = || Some(Self { stacks: stacks?, seed: seed?, format: format?, engine: engine?, log });
         Ok(settings.finish(config())?.0)
     }

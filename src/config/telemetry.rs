@@ -16,13 +16,15 @@ pub struct Log {
 impl Log {
     /// The filter without any setting.
     pub const INFO: &str = "info";
+    /// What is logged where progress is shown otherwise: trouble.
+    pub const WARN: &str = "warn";
     /// The filter of `--debug`: the agent's own crates, not every library's frames.
     pub const DEBUG: &str = "info,stackherd=debug,shards=debug";
 
-    pub(super) fn read(settings: &mut Settings<'_>) -> Self {
+    pub(super) fn read(settings: &mut Settings<'_>, usual: &str) -> Self {
         let debug = settings.switch(&flags::DEBUG);
         let json = settings.switch(&flags::JSON_FORMATTING_LOGGER);
-        let level = if debug { Self::DEBUG } else { Self::INFO };
+        let level = if debug { Self::DEBUG } else { usual };
         let filter = match settings.variable("RUST_LOG") {
             None => level.to_owned(),
             Some(directives) => match EnvFilter::try_new(&directives) {
