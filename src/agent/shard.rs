@@ -1,6 +1,14 @@
 //! One shard's life: learn the kinds, take mail, drain, end.
 
-use std::{cell::Cell, cell::OnceCell, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::{Cell, OnceCell},
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::future::{Either, select};
 
 use shards::{Context, Inbox, Router, Runner, ShardId, Stop};
 use tracing::{debug, error, info, warn};
@@ -15,7 +23,7 @@ use super::{
 use crate::{
     backoff::Backoff,
     cluster::{Client, Limits},
-    net,
+    net::{self, endpoint::Endpoint},
     order::StackName,
     stack::{machine, object::Catalog},
 };
@@ -26,7 +34,7 @@ pub(super) async fn run(context: Context<Mail>, setup: Arc<Setup>, counters: Arc
     let client = Client::new(&setup.cluster, share(setup.limits, shards));
     let catalog = match id {
         FRONT => discover(&client, &setup, &stop).await,
-        _ => first_catalog(&mut inbox).await,
+        _ => first_catalog(&mut inbox, &stop).await,
     };
     let Some(catalog) = catalog else {
         router.close().await;
@@ -165,36 +173,49 @@ fn share(limits: Limits, shards: usize) -> Limits {
 
 /// Asks the API server for its modules until it answers. `None`: the agent was stopped first.
 async fn discover(client: &Client, setup: &Setup, stop: &Stop) -> Option<Arc<Catalog>> {
+    let server = &setup.cluster.endpoint;
     let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
-    while !stop.requested() {
-        match client.catalog().await {
+    loop {
+        match unless_stopped(stop, client.catalog()).await? {
             Ok(catalog) => {
-                let modules: Vec<_> = catalog.modules.iter().map(|m| m.singular.as_str()).collect();
-                info!(server = %setup.cluster.endpoint, modules = modules.join(","), "the cluster answers");
-                if modules.is_empty() {
-                    warn!(
-                        "no CRD is labelled formance.com/kind=module: only stacks and auth clients are kept; install the operator's CRDs and restart"
-                    );
-                }
+                tell_modules(server, &catalog);
                 return Some(Arc::new(catalog));
             }
             Err(failure) => {
                 let pause = backoff.fail(fastrand::f64());
-                warn!(server = %setup.cluster.endpoint, "the modules could not be listed, trying again in {pause:.1?}: {failure}");
-                let _ = net::timeout(pause, stop.wait()).await;
+                warn!(%server, "the modules could not be listed, trying again in {pause:.1?}: {failure}");
+                unless_stopped(stop, net::sleep(pause)).await?;
             }
         }
     }
-    None
+}
+
+fn tell_modules(server: &Endpoint, catalog: &Catalog) {
+    let modules: Vec<_> = catalog.modules.iter().map(|module| module.singular.as_str()).collect();
+    info!(%server, modules = modules.join(","), "the cluster answers");
+    if modules.is_empty() {
+        warn!(
+            "no CRD is labelled formance.com/kind=module: only stacks and auth clients are kept; \
+             install the operator's CRDs and restart"
+        );
+    }
 }
 
 /// Waits for the front shard's word. `None`: the agent was stopped first.
-async fn first_catalog(inbox: &mut Inbox<Mail>) -> Option<Arc<Catalog>> {
-    match inbox.recv().await? {
+async fn first_catalog(inbox: &mut Inbox<Mail>, stop: &Stop) -> Option<Arc<Catalog>> {
+    match unless_stopped(stop, inbox.recv()).await?? {
         Mail::Catalog(catalog) => Some(catalog),
         mail => {
             error!(?mail, "mail came before the kinds were known");
             None
         }
+    }
+}
+
+/// Awaits `future`, or gives it up when the agent is stopped.
+async fn unless_stopped<T>(stop: &Stop, future: impl Future<Output = T>) -> Option<T> {
+    match select(pin!(future), pin!(stop.wait())).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(_) => None,
     }
 }
