@@ -92,7 +92,12 @@ fn what_others_set_survives_updates() {
     on_each_server(|rest, playback| {
         let name = "theirs-stay";
         let order = |versions: &str, label: &str| {
-            stack(name).versions(versions).modules(&["ledger", "gateway", "auth"]).auth().label(label, "1").order()
+            stack(name)
+                .versions(versions)
+                .modules(&["ledger", "gateway", "auth"])
+                .auth()
+                .label(label, "1")
+                .order()
         };
         playback.applied([order("v1", "ours-before")]);
         let metadata = json!({
