@@ -8,7 +8,7 @@ mod e2e;
 #[path = "support/support.rs"]
 mod support;
 
-use std::{fs, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use e2e::{
     agent::{Invocation, while_it_lives},
@@ -30,6 +30,42 @@ fn whole_session(server: &ApiServer, mut membership: PythonMembership, invocatio
         .start();
 
     let metadata = membership.joined();
+    assert_is_as_agreed(&metadata);
+
+    membership.order(order::Message::Connected(Default::default()));
+    membership.order(order::Message::Ping(Default::default()));
+    membership.message("pong");
+
+    let first = format!("{prefix}-first");
+    membership.order(stack(&first).versions("v1").modules(&["ledger"]).order());
+    while_it_lives(&mut agent, "the first stack", WITHIN, || find(&rest, "ledgers", &first));
+    Expected::of(&first).stack(&rest, stack_spec("v1", false));
+    Expected::of(&first).child(&rest, "ledgers", &first, module_spec(&first));
+    let absent = format!("{prefix}-absent");
+    membership.order(deleted(&absent));
+    assert_eq!(membership.message("stackDeleted")["clusterName"], *absent);
+
+    membership.kill_stream();
+    assert_eq!(membership.joined(), metadata);
+    let second = format!("{prefix}-second");
+    membership.order(stack(&second).modules(&["ledger"]).order());
+    membership.order(deleted(&first));
+    while_it_lives(&mut agent, "the second stack", WITHIN, || find(&rest, "ledgers", &second));
+    while_it_lives(&mut agent, "the first one's end", WITHIN, || {
+        find(&rest, "stacks", &first).is_none().then_some(())
+    });
+    membership.order(order::Message::Ping(Default::default()));
+    membership.message("pong");
+
+    agent.terminate();
+    membership.event("half-closed");
+    let outcome = agent.outcome(WITHIN);
+    assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+}
+
+/// The metadata of section 1 of the contract, as it follows from the command line.
+#[track_caller]
+fn assert_is_as_agreed(metadata: &BTreeMap<String, Vec<String>>) {
     let version = &metadata["version"][0];
     assert!(version.starts_with('v') && version.split('.').count() == 3, "{version}");
     for (key, values) in [
@@ -71,36 +107,6 @@ fn whole_session(server: &ApiServer, mut membership: PythonMembership, invocatio
     ] {
         assert_eq!(metadata.get(key).map(Vec::as_slice).unwrap_or_default(), values, "{key}");
     }
-
-    membership.order(order::Message::Connected(Default::default()));
-    membership.order(order::Message::Ping(Default::default()));
-    membership.message("pong");
-
-    let first = format!("{prefix}-first");
-    membership.order(stack(&first).versions("v1").modules(&["ledger"]).order());
-    while_it_lives(&mut agent, "the first stack", WITHIN, || find(&rest, "ledgers", &first));
-    Expected::of(&first).stack(&rest, stack_spec("v1", false));
-    Expected::of(&first).child(&rest, "ledgers", &first, module_spec(&first));
-    let absent = format!("{prefix}-absent");
-    membership.order(deleted(&absent));
-    assert_eq!(membership.message("stackDeleted")["clusterName"], *absent);
-
-    membership.kill_stream();
-    assert_eq!(membership.joined(), metadata);
-    let second = format!("{prefix}-second");
-    membership.order(stack(&second).modules(&["ledger"]).order());
-    membership.order(deleted(&first));
-    while_it_lives(&mut agent, "the second stack", WITHIN, || find(&rest, "ledgers", &second));
-    while_it_lives(&mut agent, "the first one's end", WITHIN, || {
-        find(&rest, "stacks", &first).is_none().then_some(())
-    });
-    membership.order(order::Message::Ping(Default::default()));
-    membership.message("pong");
-
-    agent.terminate();
-    membership.event("half-closed");
-    let outcome = agent.outcome(WITHIN);
-    assert_eq!(outcome.code, Some(0), "{outcome:#?}");
 }
 
 /// An API server, a folder with its kubeconfig, and a Python with grpcio, where they are to be had.

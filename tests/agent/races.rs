@@ -21,7 +21,7 @@ use crate::{
 const BATCHES: usize = 20;
 const PER_BATCH: usize = 50;
 /// From "in one segment" to "the first one is done", for requests of 1 to 8 ms.
-const GAPS_MS: [u64; 10] = [0, 1, 10, 30, 60, 90, 120, 160, 200, 300];
+const GAPS_MS: [u64; 10] = [0, 5, 40, 100, 160, 220, 280, 340, 420, 550];
 const LATENCY: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(8)];
 const WITHIN: Duration = Duration::from_secs(60);
 
@@ -97,7 +97,8 @@ fn of_two_existing_orders_the_second_stands_a_thousand_times() {
     };
     let rewritten = objects.iter().filter(rewritten).count();
     let tries = BATCHES * PER_BATCH;
-    assert!((tries / 20..tries).contains(&rewritten), "{rewritten} first orders had been written: no race");
+    println!("{rewritten} of {tries} first orders were written before the second came");
+    assert!((tries / 100..tries).contains(&rewritten), "{rewritten} first orders had been written: no race");
 }
 
 #[test]
@@ -119,5 +120,9 @@ fn a_deletion_behind_an_existing_order_leaves_nothing_a_thousand_times() {
     assert_eq!(left, [""; 0], "it came back");
     let deletions = herd.cluster.verb("delete") as usize;
     let tries = BATCHES * PER_BATCH;
-    assert!((tries / 20..tries).contains(&deletions), "{deletions} stacks were there to be deleted: no race");
+    println!("{deletions} of {tries} stacks were there before their deletion came");
+    assert!(
+        (tries / 100..tries).contains(&deletions),
+        "{deletions} stacks were there to be deleted: no race"
+    );
 }

@@ -6,6 +6,7 @@
 #![allow(unreachable_pub, reason = "a test is a crate of its own")]
 #![allow(missing_docs, reason = "fields and methods that say what they are by their names")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a broken fixture fails the test")]
+#![allow(clippy::needless_pass_by_value, reason = "JSON is made where it is handed over")]
 
 pub mod agent;
 pub mod cgroups;

@@ -52,7 +52,7 @@ impl Membership {
                     break;
                 }
                 let host = host.clone();
-                thread::spawn(move || host.serve(stream));
+                thread::spawn(move || host.serve(&stream));
             }
         });
         Self { address, joined, joins, refuse, stopped }
@@ -235,7 +235,7 @@ struct Open {
 
 impl Host {
     /// Reads a connection to its end; what is wrong with it shows to the test as a broken stream.
-    fn serve(self, connection: TcpStream) {
+    fn serve(self, connection: &TcpStream) {
         let _ = connection.set_nodelay(true);
         let (Ok(from), Ok(to)) = (connection.try_clone(), connection.try_clone()) else { return };
         let (out, orders) = mpsc::channel();
@@ -245,7 +245,7 @@ impl Host {
         let mut preface = [0; PREFACE.len()];
         if from.read_exact(&mut preface).is_ok() && preface == *PREFACE {
             while let Ok(frame) = Frame::read(&mut from) {
-                if self.handle(frame, &connection, &out, &mut open).is_none() {
+                if self.handle(frame, connection, &out, &mut open).is_none() {
                     break;
                 }
             }
