@@ -10,7 +10,7 @@ use crate::{
         objects::find,
         orders::{StackExt, stack},
     },
-    support::{eventually, holdback::Fate, holdback::Holdback, now},
+    support::{eventually, holdback::Fate, holdback::Holdback, kubeconfig, now},
 };
 
 const WITHIN: Duration = Duration::from_secs(30);
@@ -80,4 +80,28 @@ fn a_second_signal_exits_at_once() {
     agent.lives();
     agent.terminate();
     agent.outcome(Duration::from_secs(2));
+}
+
+/// Nobody listens at a discard port.
+const NOWHERE: &str = "127.0.0.1:9";
+
+#[test]
+fn a_signal_ends_an_agent_that_never_reached_the_cluster() {
+    let membership = Membership::start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kubeconfig");
+    kubeconfig::write(&path, &format!("http://{NOWHERE}"), None, None);
+    let agent = Invocation::agent(&membership.address(), &path).args(["--shards", "3"]).start();
+    agent.says(WITHIN, &[NOWHERE]);
+    agent.terminate();
+    assert_eq!(agent.outcome(Duration::from_secs(5)).code, Some(0));
+}
+
+#[test]
+fn a_signal_ends_an_agent_that_never_reached_membership() {
+    let cluster = Cluster::start();
+    let agent = Invocation::agent(NOWHERE, &cluster.kubeconfig()).args(["--shards", "3"]).start();
+    agent.says(WITHIN, &[NOWHERE, "not joined"]);
+    agent.terminate();
+    assert_eq!(agent.outcome(Duration::from_secs(5)).code, Some(0));
 }
