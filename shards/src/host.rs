@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn this_host_will_do() {
-        prepare().unwrap();
+        prepare_host().unwrap();
         assert!(!allowed_cores().is_empty());
     }
 
