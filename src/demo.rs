@@ -1,7 +1,7 @@
 //! `stackherd demo`: the real agent between an embedded membership and an embedded cluster.
 //!
 //! All three talk over real sockets on loopback. The fleet's orders come from a seed, and at
-//! the end the cluster is compared with the last orders by [`check`], which shares no code
+//! the end the cluster is compared with the last orders by `check`, which shares no code
 //! with what the agent decides by.
 
 mod check;

@@ -75,7 +75,7 @@ fn summary(counters: &Counters, bad_lines: u64, elapsed: Duration) -> String {
     add(counters.failed.get(), "refused");
     add(counters.faulty.get(), "applied in part");
     add(counters.pending(), "not finished");
-    add(bad_lines, "bad lines");
+    add(bad_lines, if bad_lines == 1 { "line that is no order" } else { "lines that are no order" });
     let (requests, writes) = (counters.requests.get(), counters.writes.get());
     format!("{}; {requests} API requests, {writes} of them writes; {elapsed:.1?}", parts.join(", "))
 }

@@ -63,8 +63,13 @@ class Membership(pb_grpc.ServerServicer):
         try:
             reader = threading.Thread(target=self.read, args=(messages, context), daemon=True)
             reader.start()
-            while True:
-                order = self.orders.get()
+            # A stream that the agent breaks off ends no `get`, and a handler that waits for ever
+            # would keep this process from ending.
+            while context.is_active():
+                try:
+                    order = self.orders.get(timeout=0.1)
+                except queue.Empty:
+                    continue
                 if order == "kill":
                     context.abort(grpc.StatusCode.UNAVAILABLE, "killed by the test")
                 if order is context:

@@ -124,7 +124,15 @@ impl PythonMembership {
 
 impl Drop for PythonMembership {
     fn drop(&mut self) {
+        // It ends when its input does; a test does not hang where it fails to.
         drop(self.commands.take());
+        for _ in 0..100 {
+            if let Ok(Some(_)) = self.child.try_wait() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }

@@ -1,8 +1,9 @@
 //! Everything that has to pass before a merge, one step after the other.
 
-use std::{env, process::Command};
-
-use crate::{cache, envtest, grpcio, step};
+use crate::{
+    envtest, grpcio,
+    step::{self, cargo},
+};
 
 /// `cargo xtask ci`.
 pub(crate) fn command() -> Result<(), String> {
@@ -25,11 +26,4 @@ pub(crate) fn command() -> Result<(), String> {
     step::run("docs", &mut doc)?;
     eprintln!("all passed in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
-}
-
-/// The cargo that runs us, in the repository.
-fn cargo() -> Command {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(cache::repository());
-    command
 }

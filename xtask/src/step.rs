@@ -1,11 +1,20 @@
 //! Commands that are run for their effect, announced beforehand, with their time afterwards.
 
-use std::{io::ErrorKind, process::Command, time::Instant};
+use std::{env, io::ErrorKind, process::Command, time::Instant};
+
+use crate::cache;
 
 /// The time, for telling how long things took.
 #[expect(clippy::disallowed_methods, reason = "nothing is decided by it")]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// The cargo that runs us, in the repository.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(cache::repository());
+    command
 }
 
 /// Runs a command to its end; its output goes where ours goes.
@@ -28,7 +37,8 @@ pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     } else {
-        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+        let said = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
+        Err(String::from_utf8_lossy(said).trim().to_owned())
     }
 }
 
