@@ -12,6 +12,7 @@ pub mod object;
 pub mod ownership;
 pub mod plan;
 pub mod report;
+pub mod status;
 #[cfg(test)]
 mod testing;
 pub mod view;

@@ -159,6 +159,38 @@ impl Desired {
     }
 }
 
+/// What of an object's spec is ever compared with what is wanted: all that [`desired`] may set,
+/// and `delegatedOIDCServer` as a whole, since it goes only where nobody else has a key in it.
+pub fn compared(spec: &Value) -> Value {
+    const WHOLE: [&str; 9] = [
+        "versionsFromFile",
+        "disabled",
+        "stack",
+        "delegatedOIDCServer",
+        "organizationID",
+        "stackID",
+        "serverURL",
+        "id",
+        "public",
+    ];
+    const PARTS: [(&str, &[&str]); 3] = [
+        ("ingress", &["host", "scheme"]),
+        ("auth", &["issuer", "clientID", "clientSecret"]),
+        ("tls", &["disable"]),
+    ];
+    let Some(spec) = spec.as_object() else { return Value::Null };
+    let part = |name: &str, value: &Value| -> Option<Value> {
+        if WHOLE.contains(&name) {
+            return Some(value.clone());
+        }
+        let (_, fields) = PARTS.iter().find(|(part, _)| *part == name)?;
+        let Some(map) = value.as_object() else { return Some(value.clone()) };
+        let kept = map.iter().filter(|(field, _)| fields.contains(&field.as_str()));
+        Some(Value::Object(kept.map(|(field, value)| (field.clone(), value.clone())).collect()))
+    };
+    spec.iter().filter_map(|(name, value)| Some((name.clone(), part(name, value)?))).collect()
+}
+
 fn credentials(auth: &AuthConfig) -> Value {
     json!({"issuer": auth.issuer, "clientID": auth.client_id, "clientSecret": auth.client_secret})
 }
@@ -325,6 +357,21 @@ mod tests {
             assert!(desired.faults[0].field.starts_with("staticClients["), "{id}");
             assert_eq!(desired.children.len(), 3, "{id}");
         }
+    }
+
+    #[test]
+    fn everything_that_is_wanted_is_compared_and_what_others_set_is_not() {
+        let desired = wanted(&Snapshot { stargate: stargate(), ..snapshot() });
+        for wanted in desired.children.iter().chain([&desired.stack]) {
+            let mut spec = wanted.spec.clone();
+            spec["debug"] = true.into();
+            if let Some(ingress) = spec.get_mut("ingress") {
+                ingress["annotations"] = json!({"a": "b"});
+            }
+            assert_eq!(compared(&spec), wanted.spec, "{}", wanted.key);
+        }
+        assert_eq!(compared(&Value::Null), Value::Null);
+        assert_eq!(compared(&json!({"tls": "odd"})), json!({"tls": "odd"}));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde_json::Value;
 
-use super::ownership::Removable;
+use super::{ownership::Removable, status};
 
 /// The one API group that the agent speaks.
 pub const GROUP: &str = "formance.com";
@@ -38,13 +38,18 @@ impl Resource {
     }
 }
 
-/// The kinds in play: the two that the contract fixes, and the modules that were discovered.
+/// Plural of kind `AuthClient`, whose objects belong to the stack that their spec names.
+const AUTH_CLIENTS: &str = "authclients";
+
+/// The kinds in play: the three that the contract fixes, and the modules that were discovered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalog {
     /// Kind `Stack`.
     pub stack: Arc<Resource>,
     /// Kind `AuthClient`.
     pub auth_client: Arc<Resource>,
+    /// Kind `Versions`: read and reported, never written.
+    pub versions: Arc<Resource>,
     /// Module kinds, Stargate included, sorted by singular name.
     pub modules: Vec<Arc<Resource>>,
 }
@@ -55,7 +60,8 @@ impl Catalog {
         modules.sort_by(|a, b| a.singular.cmp(&b.singular));
         Self {
             stack: Resource::new("Stack", "stack", "stacks"),
-            auth_client: Resource::new("AuthClient", "authclient", "authclients"),
+            auth_client: Resource::new("AuthClient", "authclient", AUTH_CLIENTS),
+            versions: Resource::new("Versions", "versions", "versions"),
             modules,
         }
     }
@@ -131,7 +137,7 @@ pub struct Object {
     pub owners: Vec<Owner>,
     /// `spec`, `Null` where absent.
     pub spec: Value,
-    /// `status`, `Null` where absent.
+    /// What of `status` is reported, `Null` where nothing is; see [`status::reported`].
     pub status: Value,
     /// What the agent may take back, read from `managedFields` at the door.
     pub removable: Removable,
@@ -166,8 +172,17 @@ impl Object {
             owners: owners(metadata.get("ownerReferences")),
             removable: Removable::read(metadata.get("managedFields").unwrap_or(&Value::Null)),
             spec: json.get_mut("spec").map(Value::take).unwrap_or_default(),
-            status: json.get_mut("status").map(Value::take).unwrap_or_default(),
+            status: status::reported(json.get_mut("status").map(Value::take)),
         })
+    }
+
+    /// The stack that it belongs to: Stacks and modules are named after it, an AuthClient's spec
+    /// names it. `None` for an AuthClient that names none.
+    pub fn belongs_to(&self) -> Option<&str> {
+        if self.key.resource.plural == AUTH_CLIENTS {
+            return self.spec.get("stack").and_then(Value::as_str).filter(|name| !name.is_empty());
+        }
+        Some(&self.key.name)
     }
 
     /// The value of a label.
@@ -245,6 +260,18 @@ mod tests {
         assert_eq!(object.spec, json!({"stack": "org-a"}));
         assert_eq!(object.status, json!({"ready": true}));
         assert!(object.removable.labels.contains("formance.com/x"));
+    }
+
+    #[test]
+    fn clients_belong_to_the_stack_of_their_spec_and_all_else_to_that_of_its_name() {
+        let object = |resource: &Arc<Resource>, spec: Value| {
+            let json = json!({"metadata": {"name": "a-b", "uid": "u", "resourceVersion": "1"}, "spec": spec});
+            Object::from_json(resource, json).expect("an object")
+        };
+        let clients = Catalog::new(Vec::new()).auth_client;
+        assert_eq!(object(&clients, json!({"stack": "a"})).belongs_to(), Some("a"));
+        assert_eq!(object(&clients, json!({"stack": ""})).belongs_to(), None);
+        assert_eq!(object(&ledgers(), json!({"stack": "a"})).belongs_to(), Some("a-b"));
     }
 
     #[test]
