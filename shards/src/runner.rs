@@ -95,6 +95,23 @@ where
         runner
     }
 
+    /// What performs the orders.
+    pub fn handler(&self) -> &H {
+        &self.0.handler
+    }
+
+    /// Takes up no more orders until [`release`](Self::release); those in flight go on, and those
+    /// that come wait, compacted.
+    pub fn hold(&self) {
+        self.0.desk.held.set(true);
+    }
+
+    /// Goes on after [`hold`](Self::hold).
+    pub fn release(&self) {
+        self.0.desk.held.set(false);
+        self.staff();
+    }
+
     /// Queues an order. What comes back will not run: the newer one made it pointless.
     pub fn offer(&self, key: K, order: O) -> Displaced<O> {
         let displaced = self.0.desk.offer(key, order);
@@ -148,7 +165,7 @@ where
     /// Sees to it that as many workers are awake as there is work for.
     fn staff(&self) {
         let inner = &self.0;
-        if inner.desk.draining.get() {
+        if inner.desk.draining.get() || inner.desk.held.get() {
             return;
         }
         let wanted = inner.desk.table.borrow().takeable();

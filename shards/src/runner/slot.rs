@@ -19,6 +19,8 @@ pub(super) struct Desk<K, O> {
     pub(super) table: RefCell<Table<K, O>>,
     /// No more orders are taken up.
     pub(super) draining: Cell<bool>,
+    /// No more orders are taken up for now.
+    pub(super) held: Cell<bool>,
     /// The runner is over; what was in flight is not any more.
     pub(super) ended: Cell<bool>,
     /// Workers wait here for a call.
@@ -38,6 +40,7 @@ impl<K: Hash + Eq + Clone, O: Order> Desk<K, O> {
         Self {
             table: RefCell::new(table),
             draining: Cell::new(false),
+            held: Cell::new(false),
             ended: Cell::new(false),
             called: Signal::default(),
             calls: Cell::new(0),
@@ -63,7 +66,7 @@ impl<K: Hash + Eq + Clone, O: Order> Desk<K, O> {
     }
 
     pub(super) fn take(&self) -> Option<(K, O)> {
-        if self.draining.get() { None } else { self.table.borrow_mut().take(now()) }
+        if self.draining.get() || self.held.get() { None } else { self.table.borrow_mut().take(now()) }
     }
 
     pub(super) fn finish(&self, key: &K) {
