@@ -3,11 +3,16 @@
 //!
 //! The first shard carries the source (the membership session, or a file) besides its own stacks.
 
+mod conductor;
 pub mod counters;
 mod front;
+mod kinds;
+mod knowledge;
 mod mail;
 mod membership;
+mod reporter;
 mod shard;
+mod watcher;
 mod worker;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
@@ -16,7 +21,7 @@ use shards::{Pool, PoolConfig, ShardError, StartError, Stopper};
 use tracing::{error, info, warn};
 
 pub use counters::Counters;
-pub use front::{Feed, Front, Source, Tell};
+pub use front::{Feed, Front, Modules, Source, Tell};
 pub use membership::local as membership_at;
 
 use crate::{
@@ -38,6 +43,10 @@ pub struct Setup {
     pub base_url: BaseUrl,
     /// How long writes in flight may take to end when the agent stops.
     pub grace_period: Duration,
+    /// How often everything is reported again; never where absent.
+    pub resync_period: Option<Duration>,
+    /// Reports a second that repeat what was told before, over all shards; 0 is unlimited.
+    pub report_qps: f64,
     /// Where orders come from.
     pub source: Source,
 }
@@ -139,6 +148,8 @@ fn start(config: &Config) -> Result<Agent, RunError> {
         limits: limits(&config.cluster),
         base_url: BaseUrl::from(&config.identity.base_url),
         grace_period: config.lifecycle.grace_period,
+        resync_period: config.lifecycle.resync_period,
+        report_qps: config.lifecycle.report_qps,
         source: membership::source(config)?,
     };
     info!(

@@ -5,19 +5,26 @@
 //! [`credentials`], [`exec`]) and the connections ([`client`] over the private `transport`).
 
 pub mod answer;
+mod body;
 pub mod catalog;
 pub mod client;
 pub mod config;
 mod connection;
 pub mod credentials;
 pub mod exec;
+mod gunzip;
 pub mod kubeconfig;
 pub mod limiter;
 mod line;
+mod lines;
+mod page;
 pub mod permit;
 pub mod request;
+pub mod store;
 mod transport;
 pub mod warning;
+pub mod watch;
+pub mod watching;
 
 pub use client::{Client, Counts, Limits};
 pub use config::{ClusterConfig, ClusterConfigError};

@@ -10,6 +10,7 @@ pub mod demo;
 pub mod embedded;
 pub mod membership;
 pub mod net;
+mod notify;
 pub mod order;
 pub mod replay;
 pub mod shutdown;

@@ -4,9 +4,9 @@
 pub mod auth;
 mod codec;
 pub mod hello;
+pub mod introduction;
 mod joining;
 pub mod leave;
-mod notify;
 pub mod outbox;
 pub mod reports;
 pub mod session;

@@ -4,11 +4,15 @@
 //! cannot be used without spoiling the rest of it (one bad label, one bad client id) is left
 //! out there and kept as a [`Fault`], to be told with the stack's name.
 
+mod trace;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
 };
+
+pub use trace::Trace;
 
 /// The name of a stack: a DNS-1123 subdomain of at most 63 bytes, since it is an object's
 /// name as well as a label's value. Cheap to clone; crosses cores.
@@ -107,7 +111,7 @@ pub enum Change {
 }
 
 /// The whole desired state of a stack, valid field by field.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Snapshot {
     /// `spec.versionsFromFile`; `default` where membership named none.
     pub versions: String,
@@ -133,7 +137,7 @@ pub struct Snapshot {
 }
 
 /// An OpenID server and the client to use with it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct AuthConfig {
     /// Issuer URL.
     pub issuer: String,
@@ -154,7 +158,7 @@ impl fmt::Debug for AuthConfig {
 
 /// What an order says about Stargate. One that is asked for and cannot be had is not the same
 /// as one that is not wanted: an existing Stargate is deleted for the latter alone.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum StargateWish {
     /// Not wanted.
     #[default]
@@ -167,7 +171,7 @@ pub enum StargateWish {
 }
 
 /// The Stargate of a stack; its credentials are the snapshot's `auth`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Stargate {
     /// `spec.serverURL`.
     pub url: String,
@@ -180,7 +184,7 @@ pub struct Stargate {
 }
 
 /// A part of an order that could not be used; the rest of the order stands.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("{field}: {reason}")]
 pub struct Fault {
     /// The field of the order, as it is called on the wire.

@@ -56,6 +56,8 @@ fn start(config: &ReplayConfig, faults: Arc<Faults>) -> Result<Agent, RunError> 
         limits: agent::limits(&config.cluster),
         base_url: BaseUrl::from(&config.base_url),
         grace_period: config.grace_period,
+        resync_period: None,
+        report_qps: 0.0,
         source: source(config.input.clone(), faults),
     };
     Ok(Agent::start(setup)?)
@@ -80,6 +82,9 @@ fn summary(counters: &Counters, bad_lines: u64, elapsed: Duration) -> String {
     format!("{}; {requests} API requests, {writes} of them writes; {elapsed:.1?}", parts.join(", "))
 }
 
+/// How long the last reports may take to be printed.
+const REPORTED: Duration = Duration::from_secs(5);
+
 /// What went wrong with lines, readable after the run.
 #[derive(Debug, Default)]
 struct Faults {
@@ -89,12 +94,17 @@ struct Faults {
 /// Orders out of `input`. Lines that are no order are told on stderr and counted in `faults`.
 fn source(input: Input, faults: Arc<Faults>) -> Source {
     Arc::new(move |front| Feed {
-        run: feed(input.clone(), front, Arc::clone(&faults)).boxed_local(),
-        report: Rc::new(print),
+        run: feed(input.clone(), front.clone(), Arc::clone(&faults)).boxed_local(),
+        report: Rc::new(move |shard, report| {
+            print(&report);
+            front.sent(shard);
+        }),
     })
 }
 
 async fn feed(input: Input, front: Front, faults: Arc<Faults>) {
+    // What stood before is not told: the file's orders are what this is about.
+    front.opened(false);
     let mut lines = lines::read(input);
     while let Some(line) = lines.next().await {
         if front.stop.requested() {
@@ -102,7 +112,7 @@ async fn feed(input: Input, front: Front, faults: Arc<Faults>) {
         }
         match line {
             Ok(line) => match lines::order(&line.text) {
-                Ok(order) => front.submit(order).await,
+                Ok((order, trace)) => front.submit(order, trace).await,
                 Err(error) => {
                     faults.lines.fetch_add(1, Relaxed);
                     eprintln!("line {}: {error}", line.number);
@@ -114,9 +124,9 @@ async fn feed(input: Input, front: Front, faults: Arc<Faults>) {
             }
         }
     }
-    while front.counters.pending() > 0 && !front.stop.requested() {
-        net::sleep(Duration::from_millis(10)).await;
-    }
+    front.settled().await;
+    // Bounded: what never comes to an end must not keep a file from coming to its own.
+    let _ = net::timeout(REPORTED, front.reported()).await;
 }
 
 fn print(report: &Report) {

@@ -14,6 +14,7 @@ pub mod plan;
 pub mod report;
 pub mod status;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
+pub mod version;
 pub mod view;
 pub mod write;

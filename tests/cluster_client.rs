@@ -15,7 +15,7 @@ use stackherd::{
     order::StackName,
     stack::{
         object::{Catalog, Object, ObjectKey, Resource},
-        write::{Answer, ReadError, Scope, Write},
+        write::{Answer, ReadError, Write},
     },
 };
 use support::{api_server::ApiServer, crds::Crds};
@@ -123,7 +123,7 @@ fn a_finalizer_holds_what_is_deleted() {
         assert_eq!(put(&client, &key, &json!({})).await, Answer::AlreadyExists);
         let last = stored(perform(&client, &with(json!([]), &dying)).await);
         assert_eq!(last.uid, made.uid);
-        let read = client.read(&Scope::Objects(vec![key.clone()]), &catalog).await.unwrap();
+        let read = client.read(std::slice::from_ref(&key)).await.unwrap();
         assert!(read.is_empty());
     });
 }
@@ -145,30 +145,19 @@ fn content_that_the_server_does_not_take_is_refused() {
         let kind = Resource::new("Nothing", "nothing", "nothings");
         let no_kind = put(&client, &ObjectKey::new(&kind, "a"), &json!({})).await;
         assert!(matches!(&no_kind, Answer::Refused(r) if r.code == 404), "{no_kind:?}");
-        let read = client.read(&Scope::Objects(vec![ObjectKey::new(&kind, "a")]), &catalog).await;
+        let read = client.read(&[ObjectKey::new(&kind, "a")]).await;
         assert!(matches!(read, Err(ReadError::Refused { .. })), "{read:?}");
     });
 }
 
 #[test]
-fn a_stack_is_read_whole() {
+fn what_is_there_is_read_and_what_is_absent_left_out() {
     with_client(|client, catalog| async move {
-        let name = StackName::new("whole").unwrap();
-        let whole = Scope::Whole(name.clone());
-        assert!(client.read(&whole, &catalog).await.unwrap().is_empty());
-        let ledger = Arc::clone(catalog.module("ledger").unwrap());
-        for resource in [&catalog.stack, &ledger] {
-            let spec = if resource.kind == "Stack" { json!({}) } else { json!({"stack": "whole"}) };
-            stored(put(&client, &ObjectKey::new(resource, "whole"), &spec).await);
-        }
-        stored(put(&client, &ObjectKey::new(&catalog.stack, "whole-other"), &json!({})).await);
-        let read = client.read(&whole, &catalog).await.unwrap();
-        let mut keys: Vec<_> = read.iter().map(|object| object.key.to_string()).collect();
-        keys.sort();
-        assert_eq!(keys, ["ledgers/whole", "stacks/whole"]);
-        let alone = client.read(&Scope::Stack(name), &catalog).await.unwrap();
-        assert_eq!(alone.len(), 1);
-        assert_eq!(alone[0].label("formance.com/stack"), Some("whole"));
+        let keys = ["here", "not-here"].map(|name| ObjectKey::new(&catalog.stack, name));
+        stored(put(&client, &keys[0], &json!({})).await);
+        let read = client.read(&keys).await.unwrap();
+        assert_eq!(read.len(), 1);
+        assert_eq!(read[0].label("formance.com/stack"), Some("here"));
     });
 }
 

@@ -23,6 +23,7 @@ use stackherd::{
     membership::{
         auth::Auth,
         hello::{Hello, VERSION},
+        introduction::Introduction,
         leave::Leaver,
         reports::Reports,
         session::{Left, Session, SessionConfig, USER_TIMEOUT},
@@ -36,8 +37,7 @@ use stackherd::{
         spawn, start_thread,
         tls::{self, Trust},
     },
-    order::StackName,
-    stack::report::Report,
+    stack::report::{News, Report},
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -157,28 +157,31 @@ impl Agent {
                 user_timeout: Some(USER_TIMEOUT),
             },
             auth: Auth::Token("secret token".into()),
-            hello: Hello {
-                id: "region-1".into(),
-                base_url: "https://Region.Example.com:443".into(),
-                additional_base_urls: vec!["https://one".into(), "https://two/".into()],
-                production: true,
-                outdated: false,
-                version: VERSION.into(),
-                modules: vec!["wallets".into(), "ledger".into()],
-                enterprise_modules: vec!["wallets".into()],
-            },
+            id: "region-1".into(),
+        };
+        let hello = Hello {
+            id: "region-1".into(),
+            base_url: "https://Region.Example.com:443".into(),
+            additional_base_urls: vec!["https://one".into(), "https://two/".into()],
+            production: true,
+            outdated: false,
+            version: VERSION.into(),
+            modules: vec!["wallets".into(), "ledger".into()],
+            enterprise_modules: vec!["wallets".into()],
         };
         let (tell, mut told) = futures::channel::mpsc::unbounded();
         let (to_test, orders) = mpsc::channel();
         let thread = start_thread("agent", move || async move {
-            let (reports, leaver) = (Reports::new(), Leaver::new());
-            let session = Session::new(config, reports.clone()).unwrap();
+            let (reports, leaver) = (Reports::new(|_| ()), Leaver::new());
+            let introduction = Introduction::new(&hello).unwrap();
+            let session = Session::new(config, introduction, reports.clone());
             let leave = leaver.leave();
             let _control = spawn(async move {
                 while let Some(what) = told.next().await {
                     match what {
                         Do::Report(name) => {
-                            reports.push(Report::StackDeleted { stack: StackName::new(name).unwrap() })
+                            let news = News::StackDeleted { stack: name.into() };
+                            reports.push(0, Report { news, trace: None });
                         }
                         Do::Leave => leaver.close(),
                     }

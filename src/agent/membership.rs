@@ -1,8 +1,11 @@
 //! Membership as a source of orders: the session on the front shard.
 
-use std::{cell::Cell, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::Cell, convert::Infallible, net::SocketAddr, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
-use futures::FutureExt;
+use futures::{
+    FutureExt,
+    future::{Either, select},
+};
 use tracing::{error, info, warn};
 
 use super::front::{Feed, Front, Source};
@@ -11,8 +14,9 @@ use crate::{
     membership::{
         auth::Auth,
         hello::{Hello, VERSION},
+        introduction::Introduction,
         leave::Leaver,
-        reports::Reports,
+        reports::{Flow, Reports},
         session::{Session, SessionConfig, USER_TIMEOUT},
         wire::{self, server},
     },
@@ -22,7 +26,7 @@ use crate::{
         proxy::{Proxy, ProxyError},
         tls::{self, TlsError},
     },
-    stack::report::Report,
+    stack::{object::Resource, report::Report},
 };
 
 /// Bound on resolving, connecting and the TLS handshake.
@@ -65,9 +69,10 @@ pub(super) fn source(config: &Config) -> Result<Source, MembershipError> {
                 Auth::Bearer { issuer: issuer.clone(), client_secret: client_secret.expose().to_owned() }
             }
         },
-        hello: hello(&config.identity),
+        id: config.identity.id.clone(),
     };
-    Ok(Arc::new(move |front| feed(session.clone(), front)))
+    let hello = hello(&config.identity);
+    Ok(Arc::new(move |front| feed(session.clone(), hello.clone(), front)))
 }
 
 /// Orders of a membership on this machine that asks for no credentials, in plain text: for the
@@ -82,14 +87,15 @@ pub fn local(address: SocketAddr, id: &str, base_url: &str) -> Source {
             user_timeout: Some(USER_TIMEOUT),
         },
         auth: Auth::Token(String::new()),
-        hello: Hello {
-            id: id.to_owned(),
-            base_url: base_url.to_owned(),
-            version: VERSION.to_owned(),
-            ..Hello::default()
-        },
+        id: id.to_owned(),
     };
-    Arc::new(move |front| feed(session.clone(), front))
+    let hello = Hello {
+        id: id.to_owned(),
+        base_url: base_url.to_owned(),
+        version: VERSION.to_owned(),
+        ..Hello::default()
+    };
+    Arc::new(move |front| feed(session.clone(), hello.clone(), front))
 }
 
 /// Who the agent says it is, but for the modules.
@@ -105,29 +111,46 @@ fn hello(identity: &Identity) -> Hello {
     }
 }
 
-fn feed(mut config: SessionConfig, front: Front) -> Feed {
-    let modules = &front.catalog.modules;
-    config.hello.modules = modules.iter().map(|module| module.singular.clone()).collect();
-    config.hello.enterprise_modules =
-        modules.iter().filter(|module| module.enterprise).map(|module| module.singular.clone()).collect();
-    let reports = Reports::new();
-    let outbox = reports.clone();
+fn feed(config: SessionConfig, hello: Hello, front: Front) -> Feed {
+    let reports = Reports::new({
+        let front = front.clone();
+        move |flow| match flow {
+            Flow::Opened => front.opened(true),
+            Flow::Ended => front.ended(),
+            Flow::Taken(shard) => front.sent(shard),
+        }
+    });
+    let outgoing = reports.clone();
     Feed {
-        run: stay(config, front, reports).boxed_local(),
-        report: Rc::new(move |report: &Report| outbox.push(report.clone())),
+        run: stay(config, hello, front, reports).boxed_local(),
+        report: Rc::new(move |shard, report: Report| outgoing.push(shard, report)),
+    }
+}
+
+/// What the agent says of itself in a cluster with these modules.
+fn with_modules(hello: &Hello, modules: &[Arc<Resource>]) -> Hello {
+    let names = |modules: &mut dyn Iterator<Item = &Arc<Resource>>| {
+        modules.map(|module| module.singular.clone()).collect()
+    };
+    Hello {
+        modules: names(&mut modules.iter()),
+        enterprise_modules: names(&mut modules.iter().filter(|module| module.enterprise)),
+        ..hello.clone()
     }
 }
 
 /// Stays joined until the agent stops: then takes no more orders, and closes the stream once
 /// nothing is in flight any more.
-async fn stay(config: SessionConfig, front: Front, reports: Reports) {
-    let session = match Session::new(config, reports) {
-        Ok(session) => session,
+async fn stay(config: SessionConfig, hello: Hello, front: Front, reports: Reports) {
+    let modules = front.modules();
+    let introduction = match Introduction::new(&with_modules(&hello, &modules.kinds)) {
+        Ok(introduction) => introduction,
         Err(failure) => {
             error!("cannot join membership: {failure}");
             return;
         }
     };
+    let session = Session::new(config, introduction.clone(), reports);
     let leaver = Leaver::new();
     let leave = leaver.leave();
     let bad = Rc::new(Cell::new(0_u64));
@@ -138,16 +161,38 @@ async fn stay(config: SessionConfig, front: Front, reports: Reports) {
         leaver.close();
     };
     let running = session.run(async |message| accept(&front, &bad, message).await, leave);
-    let (left, ()) = futures::join!(running, leaving);
+    let introducing = pin!(introduce(&front, &hello, &introduction, modules.edition));
+    let both = pin!(async { futures::join!(running, leaving) });
+    let left = match select(both, introducing).await {
+        Either::Left(((left, ()), _)) => left,
+        Either::Right((never, _)) => match never {},
+    };
     match left.unsent {
         0 => info!(graceful = left.graceful, "left membership"),
         unsent => warn!(graceful = left.graceful, unsent, "left membership with reports unsent"),
     }
 }
 
+/// Joins anew whenever the modules have changed.
+async fn introduce(
+    front: &Front,
+    hello: &Hello,
+    introduction: &Introduction,
+    mut edition: u64,
+) -> Infallible {
+    loop {
+        let modules = front.modules_after(edition).await;
+        edition = modules.edition;
+        if let Err(failure) = introduction.change(&with_modules(hello, &modules.kinds)) {
+            error!("membership is not told of the changed modules: {failure}");
+        }
+    }
+}
+
 async fn accept(front: &Front, bad: &Cell<u64>, message: server::Order) {
+    let trace = wire::trace(&message);
     match wire::order(message) {
-        Ok(Some(order)) => front.submit(order).await,
+        Ok(Some(order)) => front.submit(order, trace).await,
         Ok(None) => {
             warn!("an order of a kind that this version does not know is passed over; upgrade the agent")
         }

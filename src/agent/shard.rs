@@ -1,111 +1,237 @@
-//! One shard's life: learn the kinds, take mail, drain, end.
+//! One shard's life: learn what there is, take mail, drain, end.
 
 use std::{
-    cell::{Cell, OnceCell},
+    cell::{Cell, OnceCell, RefCell},
     pin::pin,
     rc::Rc,
     sync::Arc,
-    time::Duration,
+    time::Instant,
 };
 
-use futures::future::{Either, select};
-
-use shards::{Context, Inbox, Router, Runner, ShardId, Stop};
-use tracing::{debug, error, info, warn};
+use futures::{
+    channel::mpsc,
+    future::{Either, select},
+};
+use shards::{Inbox, Router, Runner, ShardId, Stop, Turn};
+use tracing::{debug, error, warn};
 
 use super::{
     Setup,
+    conductor::{Conductor, Event},
     counters::Counters,
-    front::{Feed, Front, Tell},
-    mail::{FRONT, Job, Mail},
+    front::{Feed, Front, Shared, Tell},
+    knowledge::Knowledge,
+    mail::{FRONT, Job, Mail, Seen},
+    reporter::Reporter,
+    watcher::Watcher,
     worker::{Memories, Worker},
 };
 use crate::{
-    backoff::Backoff,
     cluster::{Client, Limits},
-    net::{self, endpoint::Endpoint},
+    net,
     order::StackName,
-    stack::{machine, object::Catalog},
+    stack::{
+        machine,
+        object::{Catalog, ObjectKey, Resource},
+    },
 };
 
+/// Stacks that a sweep looks at in one go: some tenths of a millisecond.
+const SWEPT_TOGETHER: usize = 500;
+
 /// Runs one shard until the agent was stopped and what it had in flight has ended.
-pub(super) async fn run(context: Context<Mail>, setup: Arc<Setup>, counters: Arc<Counters>) {
-    let Context { id, shards, router, mut inbox, stop, .. } = context;
+pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, counters: Arc<Counters>) {
+    let shards::Context { id, shards, router, mut inbox, stop, .. } = context;
     let client = Client::new(&setup.cluster, share(setup.limits, shards));
-    let catalog = match id {
-        FRONT => discover(&client, &setup, &stop).await,
-        _ => first_catalog(&mut inbox, &stop).await,
-    };
-    let Some(catalog) = catalog else {
-        router.close().await;
-        while inbox.recv().await.is_some() {}
-        return;
-    };
-    let machines = machine::Context::new(
-        Catalog::clone(&catalog),
-        setup.base_url.clone(),
-        machine::Options::default(),
-        fastrand::u64(..),
+    let knowledge = Rc::new(Knowledge::new());
+    let nothing = Arc::new(Catalog::new(Vec::new()));
+    let worker = Worker::new(
+        client.clone(),
+        Rc::clone(&knowledge),
+        machines(&setup, &nothing),
+        Arc::clone(&counters),
+        stop.clone(),
     );
-    let worker =
-        Worker::new(client.clone(), Rc::new(machines), Arc::clone(&counters), stop.clone(), router.clone());
     let memories = worker.memories();
+    let runner = Runner::new(worker, setup.engine.max_in_flight_stacks.get().div_ceil(shards));
+    // Until everything is known that there is, orders wait.
+    runner.hold();
+    let qps = setup.report_qps / shards as f64;
     let shard = Rc::new(Shard {
         id,
-        shards,
         memories,
-        runner: Runner::new(worker, setup.engine.max_in_flight_stacks.get().div_ceil(shards)),
+        runner,
+        reporter: Rc::new(Reporter::new(id, router.clone(), Rc::clone(&knowledge), qps)),
+        watcher: Watcher::new(client.clone(), router.clone(), shards),
+        knowledge,
+        catalog: RefCell::new(nothing),
+        coming: RefCell::default(),
+        ready: Cell::new(false),
+        stack: Catalog::new(Vec::new()).stack,
+        front: OnceCell::new(),
         setup,
         counters,
         router,
         stop,
-        drained: Cell::new(0),
-        report: OnceCell::new(),
     });
+    let mut helpers = vec![net::spawn(Rc::clone(&shard.reporter).run())];
+    if let Some(period) = shard.setup.resync_period {
+        helpers.push(net::spawn(Rc::clone(&shard.reporter).resync(period)));
+    }
     let mut tasks = vec![net::spawn(Rc::clone(&shard).leave())];
     if id == FRONT {
-        tasks.push(net::spawn(Rc::clone(&shard).carry(catalog)));
+        let (events, conducted) = mpsc::unbounded();
+        let (shared, carrier) = Shared::start(&shard.router, shards);
+        helpers.push(carrier);
+        let conductor =
+            Conductor::new(Rc::clone(&shared), client.clone(), &shard.setup, events.clone(), conducted);
+        let front = AtFront { shared, report: OnceCell::new(), events };
+        if shard.front.set(front).is_err() {
+            error!("the front shard was started twice");
+        }
+        tasks.push(net::spawn(Rc::clone(&shard).carry(conductor)));
     }
     shard.read_mail(&mut inbox).await;
     for task in tasks {
         task.await;
+    }
+    for helper in helpers {
+        helper.cancel().await;
     }
     let counts = client.counts();
     shard.counters.requests.add(counts.requests);
     shard.counters.writes.add(counts.writes);
 }
 
+/// What the front shard has besides.
+struct AtFront {
+    shared: Rc<Shared>,
+    /// Where reports go, once there is a source.
+    report: OnceCell<Tell>,
+    /// What the conductor is told.
+    events: mpsc::UnboundedSender<Event>,
+}
+
 struct Shard {
     id: ShardId,
-    shards: usize,
     runner: Runner<StackName, Job, Worker>,
     memories: Memories,
+    knowledge: Rc<Knowledge>,
+    reporter: Rc<Reporter>,
+    watcher: Watcher,
+    /// The kinds that orders are about.
+    catalog: RefCell<Arc<Catalog>>,
+    /// The kinds that they will be about once all their objects are known.
+    coming: RefCell<Option<Arc<Catalog>>>,
+    /// Orders are taken up.
+    ready: Cell<bool>,
+    /// The kind of Stacks.
+    stack: Arc<Resource>,
+    /// On the front shard alone.
+    front: OnceCell<AtFront>,
     setup: Arc<Setup>,
     counters: Arc<Counters>,
     router: Router<Mail>,
     stop: Stop,
-    /// Shards that have nothing in flight any more; counted on the front shard.
-    drained: Cell<usize>,
-    /// Where reports go; set on the front shard.
-    report: OnceCell<Tell>,
 }
 
 impl Shard {
     /// Takes mail until every shard has said that it has nothing more to send.
     async fn read_mail(&self, inbox: &mut Inbox<Mail>) {
+        let mut turn = Turn::new();
         while let Some(mail) = inbox.recv().await {
             match mail {
-                Mail::Order(job) => {
-                    let displaced = self.runner.offer(job.order.stack.clone(), job);
-                    let uncounted = displaced.into_iter().filter(|job| !job.counted).count();
-                    self.counters.superseded.add(uncounted as u64);
+                Mail::Order(job) => self.take_order(job),
+                Mail::Seen(seen) => self.see(seen),
+                Mail::Complete(kind, asked) => self.complete(&kind, asked).await,
+                Mail::Watch(kind) => self.watcher.watch(&kind),
+                Mail::Unwatch(kind) => self.watcher.unwatch(&kind),
+                Mail::Catalog(catalog) => {
+                    self.coming.replace(Some(catalog));
+                    self.take_up();
                 }
-                Mail::Report(report) => match self.report.get() {
-                    Some(tell) => tell(&report),
-                    None => error!(shard = %self.id, ?report, "a report came to a shard that has no source"),
+                Mail::Opened { stream, everything } => self.reporter.opened(stream, everything),
+                Mail::Ended => self.reporter.ended(),
+                Mail::Room { stream, reports } => self.reporter.room(stream, reports),
+                Mail::Flush => self.reporter.flush(),
+                mail => match self.front.get() {
+                    Some(front) => front.take(mail),
+                    None => error!(shard = %self.id, ?mail, "mail for the front came to another shard"),
                 },
-                Mail::Drained => self.drained.set(self.drained.get() + 1),
-                Mail::Catalog(_) => {}
+            }
+            turn.check().await;
+        }
+    }
+
+    fn take_order(&self, job: Job) {
+        self.knowledge.order_came(&ObjectKey::new(&self.stack, job.order.stack.as_str()));
+        let displaced = self.runner.offer(job.order.stack.clone(), job);
+        let uncounted = displaced.into_iter().filter(|job| !job.counted).count();
+        self.counters.superseded.add(uncounted as u64);
+    }
+
+    /// An object is not as it was: an order that was put off for it goes on.
+    fn see(&self, seen: Seen) {
+        if let Some((key, stack)) = self.knowledge.seen(seen) {
+            self.wake(&stack, &key);
+        }
+    }
+
+    fn wake(&self, stack: &str, key: &ObjectKey) {
+        if let Some(stack) = self.memories.awaits(stack, key) {
+            self.runner.wake(&stack);
+        }
+    }
+
+    /// What a complete list does not name is gone.
+    async fn complete(&self, kind: &Arc<Resource>, asked: Instant) {
+        let mut sweep = self.knowledge.complete(kind, asked);
+        let mut turn = Turn::new();
+        loop {
+            let (gone, done) = self.knowledge.sweep(&mut sweep, SWEPT_TOGETHER);
+            // Clients are named after more than their stack; what waits for one looks by itself.
+            gone.iter().for_each(|key| self.wake(&key.name, key));
+            if done {
+                return self.take_up();
+            }
+            turn.check().await;
+        }
+    }
+
+    /// Goes over to the coming kinds once all their objects are known.
+    fn take_up(&self) {
+        let known = |catalog: &Arc<Catalog>| {
+            let kinds = [&catalog.stack, &catalog.auth_client].into_iter().chain(&catalog.modules);
+            kinds.into_iter().all(|kind| self.knowledge.is_complete(kind))
+        };
+        let coming = self.coming.borrow_mut().take_if(|catalog| known(catalog));
+        let Some(catalog) = coming else { return };
+        let before = self.catalog.replace(Arc::clone(&catalog));
+        for kind in before.modules.iter().filter(|kind| catalog.module(&kind.singular) != Some(kind)) {
+            self.knowledge.forget(kind);
+        }
+        self.knowledge.unsettle_all();
+        self.runner.handler().set_context(machines(&self.setup, &catalog));
+        if !self.ready.replace(true) {
+            debug!(shard = %self.id, "all objects are known, orders are taken up");
+            self.runner.release();
+        }
+        self.reporter.ready();
+        self.post(Mail::TakenUp(catalog));
+    }
+
+    /// Sends to the front without waiting.
+    fn post(&self, mail: Mail) {
+        match self.front.get() {
+            Some(front) => front.take(mail),
+            None => {
+                let (router, id) = (self.router.clone(), self.id);
+                net::spawn(async move {
+                    if router.send(FRONT, mail).await.is_err() {
+                        debug!(shard = %id, "the front shard is gone");
+                    }
+                })
+                .detach();
             }
         }
     }
@@ -113,11 +239,13 @@ impl Shard {
     /// Once the agent is stopping: lets what is in flight end, and says so.
     async fn leave(self: Rc<Self>) {
         self.stop.wait().await;
+        self.watcher.end().await;
         if net::timeout(self.setup.grace_period, self.runner.drain()).await.is_err() {
             self.runner.abort();
             warn!(shard = %self.id, "writes were still in flight after --grace-period; their stacks are put right at the next start");
         }
         self.memories.farewell();
+        self.reporter.farewell().await;
         if self.router.send(FRONT, Mail::Drained).await.is_err() {
             debug!(shard = %self.id, "the front shard is gone");
         }
@@ -126,35 +254,51 @@ impl Shard {
         }
     }
 
-    /// On the front shard: carries the source of orders from start to end.
-    async fn carry(self: Rc<Self>, catalog: Arc<Catalog>) {
-        for shard in (0..self.shards).map(ShardId::new).filter(|shard| *shard != FRONT) {
-            if self.router.send(shard, Mail::Catalog(Arc::clone(&catalog))).await.is_err() {
-                error!(%shard, "a shard is gone before it began");
+    /// On the front shard: learns what there is, and carries the source of orders from start to
+    /// end.
+    async fn carry(self: Rc<Self>, mut conductor: Conductor) {
+        let Some(front) = self.front.get() else { return };
+        if unless_stopped(&self.stop, conductor.defined()).await.is_some() {
+            let source = Front::new(Rc::clone(&front.shared), Arc::clone(&self.counters), self.stop.clone());
+            let Feed { run, report } = (self.setup.source)(source);
+            if front.report.set(report).is_err() {
+                error!("the source was started twice");
             }
+            let conducting = pin!(conductor.run());
+            select(run, conducting).await;
         }
-        let all = self.shards;
-        let counting = Rc::clone(&self);
-        let front = Front::new(
-            self.router.clone(),
-            self.shards,
-            catalog,
-            Arc::clone(&self.counters),
-            self.stop.clone(),
-            Rc::new(move || counting.drained.get() == all),
-        );
-        let Feed { run, report } = (self.setup.source)(front);
-        if self.report.set(report).is_err() {
-            error!("the source was started twice");
-        }
-        run.await;
         // A source that came to its end is the end of the agent.
         self.stop.request();
-        while self.drained.get() < all {
-            net::sleep(Duration::from_millis(5)).await;
-        }
+        conductor.end().await;
+        front.shared.all_drained().await;
         self.router.close().await;
     }
+}
+
+impl AtFront {
+    /// Takes mail that is for the front alone.
+    fn take(&self, mail: Mail) {
+        // The conductor is there as long as the agent is not stopping.
+        let conduct = |event| drop(self.events.unbounded_send(event));
+        match mail {
+            Mail::Looked { kind, refused } => conduct(Event::Looked(kind, refused)),
+            Mail::TakenUp(catalog) => conduct(Event::TakenUp(catalog)),
+            Mail::Reports { from, stream, reports } => {
+                if let Some(tell) = self.report.get().filter(|_| self.shared.is_open(stream)) {
+                    reports.into_iter().for_each(|report| tell(from.index(), report));
+                }
+            }
+            Mail::Drained => self.shared.drained(),
+            Mail::Flushed => self.shared.flushed(),
+            mail => error!(?mail, "mail that nobody takes"),
+        }
+    }
+}
+
+/// What machines of a shard share while these are the kinds in play.
+fn machines(setup: &Setup, catalog: &Arc<Catalog>) -> machine::Context {
+    let options = machine::Options::default();
+    machine::Context::new(Catalog::clone(catalog), setup.base_url.clone(), options, fastrand::u64(..))
 }
 
 /// One shard's part of the process' limits.
@@ -168,47 +312,6 @@ fn share(limits: Limits, shards: usize) -> Limits {
         burst,
         max_in_flight: limits.max_in_flight.div_ceil(shards),
         deadline: limits.deadline,
-    }
-}
-
-/// Asks the API server for its modules until it answers. `None`: the agent was stopped first.
-async fn discover(client: &Client, setup: &Setup, stop: &Stop) -> Option<Arc<Catalog>> {
-    let server = &setup.cluster.endpoint;
-    let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
-    loop {
-        match unless_stopped(stop, client.catalog()).await? {
-            Ok(catalog) => {
-                tell_modules(server, &catalog);
-                return Some(Arc::new(catalog));
-            }
-            Err(failure) => {
-                let pause = backoff.fail(fastrand::f64());
-                warn!(%server, "the modules could not be listed, trying again in {pause:.1?}: {failure}");
-                unless_stopped(stop, net::sleep(pause)).await?;
-            }
-        }
-    }
-}
-
-fn tell_modules(server: &Endpoint, catalog: &Catalog) {
-    let modules: Vec<_> = catalog.modules.iter().map(|module| module.singular.as_str()).collect();
-    info!(%server, modules = modules.join(","), "the cluster answers");
-    if modules.is_empty() {
-        warn!(
-            "no CRD is labelled formance.com/kind=module: only stacks and auth clients are kept; \
-             install the operator's CRDs and restart"
-        );
-    }
-}
-
-/// Waits for the front shard's word. `None`: the agent was stopped first.
-async fn first_catalog(inbox: &mut Inbox<Mail>, stop: &Stop) -> Option<Arc<Catalog>> {
-    match unless_stopped(stop, inbox.recv()).await?? {
-        Mail::Catalog(catalog) => Some(catalog),
-        mail => {
-            error!(?mail, "mail came before the kinds were known");
-            None
-        }
     }
 }
 

@@ -11,18 +11,21 @@ use futures::{
     future::{Either, LocalBoxFuture, select},
     stream::{FuturesUnordered, StreamExt},
 };
-use shards::{Handler, Keep, Router, Slot, Stop, Verdict};
+use shards::{Handler, Keep, Slot, Stop, Verdict};
 use tracing::{debug, error, info, warn};
 
 use super::{
     counters::{Counter, Counters},
-    mail::{FRONT, Job, Mail},
+    knowledge::Knowledge,
+    mail::Job,
 };
 use crate::{
     cluster::Client,
-    order::StackName,
+    order::{Change, StackName},
     stack::{
+        desired::fingerprint,
         machine::{Context, Machine, Memory, Notice, Step},
+        object::ObjectKey,
         write::{Answer, Write},
     },
     time::{Instant, now},
@@ -31,28 +34,43 @@ use crate::{
 /// What all orders of one shard share.
 pub(super) struct Worker {
     client: Client,
-    context: Rc<Context>,
+    knowledge: Rc<Knowledge>,
+    /// Changes when kinds come and go.
+    context: RefCell<Rc<Context>>,
     memories: Memories,
     counters: Arc<Counters>,
     stop: Stop,
-    router: Router<Mail>,
 }
 
 impl Worker {
-    /// A worker over this shard's client.
+    /// A worker over this shard's client and knowledge.
     pub(super) fn new(
         client: Client,
-        context: Rc<Context>,
+        knowledge: Rc<Knowledge>,
+        context: Context,
         counters: Arc<Counters>,
         stop: Stop,
-        router: Router<Mail>,
     ) -> Self {
-        Self { client, context, memories: Memories::default(), counters, stop, router }
+        let context = RefCell::new(Rc::new(context));
+        Self { client, knowledge, context, memories: Memories::default(), counters, stop }
     }
 
     /// What is remembered of this shard's stacks.
     pub(super) fn memories(&self) -> Memories {
         self.memories.clone()
+    }
+
+    /// Orders that begin from now on are about these kinds.
+    pub(super) fn set_context(&self, context: Context) {
+        self.context.replace(Rc::new(context));
+    }
+
+    /// An order that was found to need nothing, and of whose stack nothing has changed since,
+    /// needs nothing.
+    fn is_settled(&self, job: &Job) -> bool {
+        let Change::Existing(snapshot) = &job.order.change else { return false };
+        !self.memories.has(&job.order.stack)
+            && self.knowledge.is_settled(&job.order.stack, fingerprint(snapshot))
     }
 }
 
@@ -72,6 +90,20 @@ impl Memories {
         }
     }
 
+    fn has(&self, stack: &StackName) -> bool {
+        self.0.borrow().contains_key(stack)
+    }
+
+    /// Whether an order of the stack was put off until something happens to this object.
+    pub(super) fn awaits(&self, stack: &str, key: &ObjectKey) -> Option<StackName> {
+        let memories = self.0.borrow();
+        if memories.is_empty() {
+            return None;
+        }
+        let stack = StackName::new(stack).ok()?;
+        memories.get(&stack)?.awaits(key).then_some(stack)
+    }
+
     /// Says what the end of the process forgets.
     pub(super) fn farewell(&self) {
         for (stack, memory) in &*self.0.borrow() {
@@ -84,10 +116,22 @@ impl Memories {
 
 impl Handler<StackName, Job> for Worker {
     async fn handle(&self, slot: Slot<StackName, Job>, job: Job) -> Verdict<Job> {
-        let memory = self.memories.take(&job.order.stack);
+        let stack = job.order.stack.clone();
+        if !job.again {
+            self.knowledge.trace(&stack, job.trace.as_ref());
+        }
+        if self.is_settled(&job) {
+            self.knowledge.applied(&stack);
+            if !job.counted {
+                self.counters.applied.add(1);
+            }
+            return Verdict::Done;
+        }
+        let (memory, context) = (self.memories.take(&stack), Rc::clone(&self.context.borrow()));
         let mut run = Run {
-            machine: Machine::new(job.order.clone(), memory, Rc::clone(&self.context)),
-            stack: job.order.stack.clone(),
+            machine: Machine::new(job.order, memory, context, job.again),
+            stack,
+            revision: None,
             writes: FuturesUnordered::new(),
             counted: job.counted,
             worker: self,
@@ -114,6 +158,8 @@ struct Run<'a> {
     slot: Slot<StackName, Job>,
     stack: StackName,
     machine: Machine,
+    /// Of what is known, as the machine was last shown it.
+    revision: Option<u64>,
     writes: FuturesUnordered<Answered<'a>>,
     counted: bool,
 }
@@ -122,16 +168,19 @@ impl Run<'_> {
     async fn drive(&mut self) -> Verdict<Job> {
         loop {
             self.follow();
+            self.refresh();
             let step = self.machine.next(now());
-            self.tell().await;
+            self.tell();
             // A stopping shard begins nothing, and waits for what is on its way.
             let stopping = self.worker.stop.requested();
             match step {
-                Step::Read(scope) if !stopping => {
+                Step::Read(keys) if !stopping => {
                     let client = self.worker.client.clone();
-                    let context = Rc::clone(&self.worker.context);
-                    let read = self.meanwhile(client.read(&scope, &context.catalog)).await;
-                    self.machine.observed(now(), &scope, read);
+                    let read = self.meanwhile(client.read(&keys)).await;
+                    if let Ok(objects) = &read {
+                        self.worker.knowledge.read(&self.stack, &keys, objects);
+                    }
+                    self.machine.observed(now(), &keys, read);
                 }
                 Step::Write if !stopping => self.write().await,
                 _ if !self.writes.is_empty() => self.answer().await,
@@ -151,15 +200,28 @@ impl Run<'_> {
             }
             debug!(stack = %self.stack, "a newer order takes over");
             self.counted = newer.counted;
+            self.worker.knowledge.trace(&self.stack, newer.trace.as_ref());
             self.machine.supersede(newer.order);
         }
     }
 
-    /// Permit first, then decide: what is written follows from the newest order.
+    /// Shows the machine what is known by now, where that has changed.
+    fn refresh(&mut self) {
+        let knowledge = &self.worker.knowledge;
+        let revision = Some(knowledge.revision(&self.stack));
+        if self.revision != revision {
+            self.revision = revision;
+            self.machine.refresh(knowledge.objects(&self.stack));
+        }
+    }
+
+    /// Permit first, then decide: what is written follows from the newest order and from what is
+    /// known by then.
     async fn write(&mut self) {
         let client = self.worker.client.clone();
         let permit = self.meanwhile(client.permit()).await;
         self.follow();
+        self.refresh();
         if let Some(write) = self.machine.write(now()) {
             debug!(stack = %self.stack, object = %write.key(), verb = write.verb(), "write");
             self.writes.push(
@@ -174,8 +236,13 @@ impl Run<'_> {
 
     async fn answer(&mut self) {
         if let Some((write, answer)) = self.writes.next().await {
-            self.machine.answered(now(), &write, answer);
+            self.take_in(&write, answer);
         }
+    }
+
+    fn take_in(&mut self, write: &Write, answer: Answer) {
+        self.worker.knowledge.answered(&self.stack, write, &answer);
+        self.machine.answered(now(), write, answer);
     }
 
     /// Awaits `future` while answers to writes in flight are taken in.
@@ -189,7 +256,7 @@ impl Run<'_> {
                 Either::Left((done, _)) => return done,
                 Either::Right((answered, _)) => {
                     if let Some((write, answer)) = answered {
-                        self.machine.answered(now(), &write, answer);
+                        self.take_in(&write, answer);
                     }
                 }
             }
@@ -199,11 +266,11 @@ impl Run<'_> {
     fn verdict(&mut self, step: &Step) -> Verdict<Job> {
         match step {
             Step::Done => {
-                self.end(|counters| &counters.applied);
+                self.applied();
                 Verdict::Done
             }
             &Step::Attend { at } => {
-                self.end(|counters| &counters.applied);
+                self.applied();
                 self.later(at, Keep::UntilAnything)
             }
             &Step::Later { at, refused: true } => {
@@ -214,6 +281,20 @@ impl Run<'_> {
             // The shard is stopping.
             Step::Read(_) | Step::Write | Step::Await => self.later(now(), Keep::UntilSuperseded),
         }
+    }
+
+    /// The cluster shows what the order asks for.
+    fn applied(&mut self) {
+        let knowledge = &self.worker.knowledge;
+        if !self.counted {
+            knowledge.applied(&self.stack);
+        }
+        if let Change::Existing(snapshot) = &self.machine.order().change
+            && self.machine.is_plain()
+        {
+            knowledge.settle(&self.stack, fingerprint(snapshot));
+        }
+        self.end(|counters| &counters.applied);
     }
 
     /// Counts how the order ended, once.
@@ -227,19 +308,18 @@ impl Run<'_> {
     }
 
     fn later(&self, at: Instant, keep: Keep) -> Verdict<Job> {
-        let job = Job { order: self.machine.order().clone(), counted: self.counted };
+        let order = self.machine.order().clone();
+        let job = Job { order, trace: None, counted: self.counted, again: true };
         Verdict::Later { order: job, at, keep }
     }
 
     /// Says what the machine has to say.
-    async fn tell(&mut self) {
+    fn tell(&mut self) {
         for notice in self.machine.notices() {
             match notice {
-                Notice::Report(report) => {
-                    info!("{}", Notice::Report(report.clone()));
-                    if self.worker.router.send(FRONT, Mail::Report(report)).await.is_err() {
-                        error!(stack = %self.stack, "a report is lost, the first shard is gone");
-                    }
+                Notice::NothingToDelete { .. } => {
+                    info!("{notice}");
+                    self.worker.knowledge.nothing_to_delete(self.machine.stack());
                 }
                 Notice::Fault { .. } | Notice::Clash { .. } | Notice::Refused { .. } => error!("{notice}"),
                 Notice::Failed { .. } => warn!("{notice}"),

@@ -237,7 +237,7 @@ pub(super) fn next_page(list: &Value) -> Option<String> {
     (!token.is_empty()).then(|| token.to_owned())
 }
 
-fn read_error(subject: String, reply: &Reply) -> ReadError {
+pub(super) fn read_error(subject: String, reply: &Reply) -> ReadError {
     let status = reply.status;
     let passing = matches!(
         status,

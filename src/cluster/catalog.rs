@@ -6,9 +6,12 @@ use serde_json::Value;
 
 use super::answer::{self, Reply};
 use crate::stack::{
-    object::{GROUP, Resource, VERSION},
+    object::{GROUP, Object, Resource, VERSION},
     write::ReadError,
 };
+
+/// On the CRD of a module of the enterprise edition: its value is `true`.
+const ENTERPRISE: &str = "formance.com/is-ee";
 
 /// What a page of CRDs brought.
 #[derive(Debug)]
@@ -19,8 +22,7 @@ pub struct Page {
     pub next: Option<String>,
 }
 
-/// Reads a page of CRDs labelled as modules. Those of another group, of another scope or without
-/// the version that the agent speaks are left out with a log line.
+/// Reads a page of CRDs labelled as modules.
 pub fn page(reply: &Reply) -> Result<Page, ReadError> {
     const SUBJECT: &str = "customresourcedefinitions";
     let list = answer::list(SUBJECT, reply)?;
@@ -31,35 +33,45 @@ pub fn page(reply: &Reply) -> Result<Page, ReadError> {
             retry_after: None,
         });
     };
-    let modules = items.iter().filter_map(module).map(Arc::new).collect();
+    let modules = items.iter().filter_map(from_json).map(Arc::new).collect();
     Ok(Page { modules, next: answer::next_page(&list) })
 }
 
-fn module(crd: &Value) -> Option<Resource> {
-    let text = |path: &str| crd.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let name = text("/metadata/name").unwrap_or("?");
+/// The module kind that a CRD defines. One of another group, of another scope or without the
+/// version that the agent speaks is left out with a log line.
+pub fn module(crd: &Object) -> Option<Resource> {
+    let enterprise = crd.label(ENTERPRISE) == Some("true");
+    read(&crd.key.name, enterprise, &crd.spec)
+}
+
+fn from_json(crd: &Value) -> Option<Resource> {
+    let metadata = &crd["metadata"];
+    let enterprise = metadata["labels"][ENTERPRISE] == "true";
+    read(metadata["name"].as_str().unwrap_or("?"), enterprise, &crd["spec"])
+}
+
+fn read(name: &str, enterprise: bool, spec: &Value) -> Option<Resource> {
+    let text = |path: &str| spec.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty());
     let left_out = |why: &str| tracing::warn!(crd = name, "module left out: {why}");
-    if text("/spec/group") != Some(GROUP) {
+    if text("/group") != Some(GROUP) {
         left_out("it is not of the group formance.com");
         return None;
     }
-    if text("/spec/scope").is_some_and(|scope| scope != "Cluster") {
+    if text("/scope").is_some_and(|scope| scope != "Cluster") {
         left_out("its objects are namespaced");
         return None;
     }
-    let versions = crd.pointer("/spec/versions").and_then(Value::as_array);
+    let versions = spec.get("versions").and_then(Value::as_array);
     let served = |version: &Value| version["name"] == VERSION && version["served"] != false;
     if !versions.is_some_and(|versions| versions.iter().any(served)) {
         left_out("it does not serve v1beta1");
         return None;
     }
-    let (Some(kind), Some(plural)) = (text("/spec/names/kind"), text("/spec/names/plural")) else {
+    let (Some(kind), Some(plural)) = (text("/names/kind"), text("/names/plural")) else {
         left_out("it names no kind or no plural");
         return None;
     };
-    let singular = text("/spec/names/singular").map_or_else(|| kind.to_lowercase(), str::to_owned);
-    let enterprise =
-        crd.pointer("/metadata/labels/formance.com~1is-ee").and_then(Value::as_str) == Some("true");
+    let singular = text("/names/singular").map_or_else(|| kind.to_lowercase(), str::to_owned);
     Some(Resource { kind: kind.to_owned(), singular, plural: plural.to_owned(), enterprise })
 }
 

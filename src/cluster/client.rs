@@ -1,26 +1,29 @@
 //! The client of one shard: permits, writes, reads.
 
-use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{
+    StreamExt,
+    lock::{Mutex, MutexGuard},
+};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::{
     answer::{self, Reply},
     catalog,
     config::ClusterConfig,
-    credentials::Credentials,
+    credentials::{Credentials, Presented},
     limiter::TokenBucket,
     permit::{Permit, Permits},
-    request::{self, ApiRequest, RequestError},
-    transport::{Failure, Transport},
+    request::{self, ApiRequest, RequestError, Target},
+    transport::{Failure, Opened, Outgoing, Transport},
 };
 use crate::{
-    order::StackName,
+    net::endpoint::Endpoint,
     stack::{
-        object::{Catalog, Object, ObjectKey, Resource},
-        write::{Answer, ReadError, Refusal, Scope, Write},
+        object::{Catalog, Object, ObjectKey},
+        write::{Answer, ReadError, Refusal, Write},
     },
     time,
 };
@@ -61,6 +64,7 @@ struct Inner {
     headers: Vec<(HeaderName, HeaderValue)>,
     deadline: Duration,
     counts: Cell<Counts>,
+    page_turn: Mutex<()>,
 }
 
 impl std::fmt::Debug for Client {
@@ -82,6 +86,7 @@ impl Client {
             headers: config.headers.clone(),
             deadline: limits.deadline,
             counts: Cell::default(),
+            page_turn: Mutex::new(()),
             transport: Transport::new(config.clone()),
         }))
     }
@@ -105,25 +110,12 @@ impl Client {
         }
     }
 
-    /// Reads what stands in a scope, all of it or nothing: where one part fails, so does the
-    /// read, and nothing looks absent that is not. Retrying is the caller's.
-    pub async fn read(&self, scope: &Scope, catalog: &Catalog) -> Result<Vec<Object>, ReadError> {
-        match scope {
-            Scope::Stack(stack) => self.read_objects([stack_key(catalog, stack)].to_vec()).await,
-            Scope::Objects(keys) => self.read_objects(keys.clone()).await,
-            Scope::Whole(stack) => {
-                let kinds: Vec<_> =
-                    std::iter::once(&catalog.auth_client).chain(&catalog.modules).cloned().collect();
-                let lists = kinds.into_iter().map(|kind| self.list(kind, stack));
-                let lists = futures::stream::iter(lists).buffer_unordered(READS_TOGETHER).collect();
-                let (found, lists): (_, Vec<_>) = futures::join!(self.get(stack_key(catalog, stack)), lists);
-                let mut objects: Vec<Object> = found?.into_iter().collect();
-                for list in lists {
-                    objects.extend(list?);
-                }
-                Ok(objects)
-            }
-        }
+    /// Reads objects by name, all of them or none: where one read fails, all do, and nothing looks
+    /// absent that is not. Those that are not in the answer are absent. Retrying is the caller's.
+    pub async fn read(&self, keys: &[ObjectKey]) -> Result<Vec<Object>, ReadError> {
+        let reads = keys.iter().map(|key| self.get(key));
+        let found: Vec<_> = futures::stream::iter(reads).buffer_unordered(READS_TOGETHER).collect().await;
+        found.into_iter().filter_map(Result::transpose).collect()
     }
 
     /// Discovers the module kinds.
@@ -141,34 +133,19 @@ impl Client {
         }
     }
 
+    /// Where the API server is.
+    pub fn server(&self) -> &Endpoint {
+        self.0.transport.endpoint()
+    }
+
     /// What has been sent so far.
     pub fn counts(&self) -> Counts {
         self.0.counts.get()
     }
 
-    async fn read_objects(&self, keys: Vec<ObjectKey>) -> Result<Vec<Object>, ReadError> {
-        let reads = keys.into_iter().map(|key| self.get(key));
-        let found: Vec<_> = futures::stream::iter(reads).buffer_unordered(READS_TOGETHER).collect().await;
-        found.into_iter().filter_map(Result::transpose).collect()
-    }
-
-    async fn get(&self, key: ObjectKey) -> Result<Option<Object>, ReadError> {
-        let reply = self.ask(&key.to_string(), request::get(&key)).await?;
-        answer::read_one(&key, &reply)
-    }
-
-    async fn list(&self, resource: Arc<Resource>, stack: &StackName) -> Result<Vec<Object>, ReadError> {
-        let mut objects = Vec::new();
-        let mut next = None;
-        loop {
-            let request = request::list(&resource, stack, next.as_deref());
-            let page = answer::read_page(&resource, &self.ask(&resource.plural, request).await?)?;
-            objects.extend(page.objects);
-            match page.next {
-                Some(token) => next = Some(token),
-                None => return Ok(objects),
-            }
-        }
+    async fn get(&self, key: &ObjectKey) -> Result<Option<Object>, ReadError> {
+        let reply = self.ask(&key.to_string(), request::get(key)).await?;
+        answer::read_one(key, &reply)
     }
 
     async fn ask(
@@ -176,52 +153,105 @@ impl Client {
         subject: &str,
         request: Result<ApiRequest, RequestError>,
     ) -> Result<Reply, ReadError> {
-        let request = request.map_err(|error| ReadError::Refused {
-            subject: subject.to_owned(),
-            refusal: never_sent(&error),
-        })?;
+        let request = self.built(subject, request)?;
         let permit = self.permit().await;
-        self.perform(permit, request, false).await.map_err(|failure| {
-            let (Failure::NotSent(cause) | Failure::Lost(cause)) = failure;
-            ReadError::Failed { subject: subject.to_owned(), cause, retry_after: None }
-        })
+        self.perform(permit, request, false).await.map_err(|failure| failed(subject, failure))
+    }
+
+    fn built(
+        &self,
+        subject: &str,
+        request: Result<ApiRequest, RequestError>,
+    ) -> Result<ApiRequest, ReadError> {
+        request
+            .map_err(|error| ReadError::Refused { subject: subject.to_owned(), refusal: never_sent(&error) })
+    }
+
+    /// Asks for a page of a list, and reads it whole.
+    pub(super) async fn list_page(&self, target: &Target, next: Option<&str>) -> Result<Reply, ReadError> {
+        self.ask(target.subject(), request::list_all(target, next)).await
+    }
+
+    /// Asks for a stream of events. What is no stream comes as a reply.
+    pub(super) async fn open_watch(
+        &self,
+        target: &Target,
+        from: &str,
+        lasting: Duration,
+    ) -> Result<Opened, ReadError> {
+        let request = self.built(target.subject(), request::watch(target, from, lasting))?;
+        let mut permit = self.permit().await;
+        permit.spend();
+        let result = async {
+            let (head, body, presented) = self.prepare(request).await?;
+            let outgoing = Outgoing { head: &head, body: &body, identity: presented.identity.as_ref() };
+            let opened = self.0.transport.open(outgoing, self.0.deadline).await;
+            self.count(opened.as_ref().err(), false);
+            let opened = opened?;
+            if let Opened::Reply(reply) = &opened {
+                self.heed(reply, &presented).await;
+            }
+            Ok(opened)
+        };
+        // The permit's place is given back here: a stream lasts, and costs the server little.
+        result.await.map_err(|failure| failed(target.subject(), failure))
+    }
+
+    /// The right to have a page of a list in memory, for one watch at a time.
+    pub(super) async fn page_turn(&self) -> MutexGuard<'_, ()> {
+        self.0.page_turn.lock().await
     }
 
     async fn perform(&self, mut permit: Permit, request: ApiRequest, write: bool) -> Result<Reply, Failure> {
         permit.spend();
-        let inner = &self.0;
-        let presented = inner
+        let (head, body, presented) = self.prepare(request).await?;
+        let outgoing = Outgoing { head: &head, body: &body, identity: presented.identity.as_ref() };
+        let result = self.0.transport.exchange(outgoing, self.0.deadline).await;
+        self.count(result.as_ref().err(), write);
+        let reply = result?;
+        self.heed(&reply, &presented).await;
+        Ok(reply)
+    }
+
+    /// A request with everything that says who asks.
+    async fn prepare(&self, request: ApiRequest) -> Result<(http::Request<()>, Bytes, Presented), Failure> {
+        let presented = self
+            .0
             .credentials
             .present()
             .await
             .map_err(|error| Failure::NotSent(format!("no credentials: {error}")))?;
         let (mut head, body) = request.into_parts();
         head.headers.extend(presented.header.clone().map(|value| (header::AUTHORIZATION, value)));
-        for (name, value) in &inner.headers {
+        for (name, value) in &self.0.headers {
             head.headers.append(name, value.clone());
         }
-        let head = http::Request::from_parts(head, ());
-        let identity = presented.identity.as_ref();
-        let result = inner.transport.exchange(&head, &Bytes::from(body), identity, inner.deadline).await;
-        if !matches!(result, Err(Failure::NotSent(_))) {
-            let Counts { requests, writes } = inner.counts.get();
-            inner.counts.set(Counts { requests: requests + 1, writes: writes + u64::from(write) });
+        Ok((http::Request::from_parts(head, ()), Bytes::from(body), presented))
+    }
+
+    fn count(&self, failure: Option<&Failure>, write: bool) {
+        if !matches!(failure, Some(Failure::NotSent(_))) {
+            let Counts { requests, writes } = self.0.counts.get();
+            self.0.counts.set(Counts { requests: requests + 1, writes: writes + u64::from(write) });
         }
-        let reply = result?;
+    }
+
+    /// Does what a reply asks of the whole client.
+    async fn heed(&self, reply: &Reply, presented: &Presented) {
         if reply.unauthorized() {
-            inner.credentials.refused(&presented).await;
+            self.0.credentials.refused(presented).await;
         }
         let busy = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
         if let Some(pause) = reply.retry_after().filter(|_| busy.contains(&reply.status)) {
             // A little longer, each shard on its own, so that they do not come back together.
-            inner.permits.pause(pause.mul_f64(1.0 + fastrand::f64() / 4.0));
+            self.0.permits.pause(pause.mul_f64(1.0 + fastrand::f64() / 4.0));
         }
-        Ok(reply)
     }
 }
 
-fn stack_key(catalog: &Catalog, stack: &StackName) -> ObjectKey {
-    ObjectKey::new(&catalog.stack, stack.as_str())
+fn failed(subject: &str, failure: Failure) -> ReadError {
+    let (Failure::NotSent(cause) | Failure::Lost(cause)) = failure;
+    ReadError::Failed { subject: subject.to_owned(), cause, retry_after: None }
 }
 
 fn never_sent(error: &RequestError) -> Refusal {

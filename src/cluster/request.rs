@@ -3,17 +3,18 @@
 //! Paths and queries come from `kube::core`; what it leaves open is closed here: an `Accept`
 //! header on everything, a User-Agent, no trailing `?`, and no name that would change the path.
 
+use std::{sync::Arc, time::Duration};
+
 use http::{HeaderValue, Uri, header};
 use kube::core::params::{
-    DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions,
+    DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions, WatchParams,
 };
 use kube::core::request::Request;
 use serde_json::Value;
 
 use crate::{
-    order::{StackName, is_dns1123_subdomain},
+    order::is_dns1123_subdomain,
     stack::{
-        labels,
         object::{GROUP, ObjectKey, Resource, VERSION},
         write::Write,
     },
@@ -120,26 +121,70 @@ pub fn get(key: &ObjectKey) -> Result<ApiRequest, RequestError> {
     finish(&key.to_string(), collection(&key.resource).get(&key.name, &GetParams::default()))
 }
 
-/// A page of the objects of one kind that carry the agent's labels for this stack.
-pub fn list(
-    resource: &Resource,
-    stack: &StackName,
-    continue_token: Option<&str>,
-) -> Result<ApiRequest, RequestError> {
-    let selector =
-        format!("{}={},{}={stack}", labels::CREATED_BY_AGENT, labels::CREATED_BY_AGENT_VALUE, labels::STACK);
-    finish(&resource.plural, collection(resource).list(&page(&selector, continue_token)))
+/// What is listed and watched: all objects of a kind, or the definitions of modules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The kind of its objects.
+    pub resource: Arc<Resource>,
+    path: String,
+    selector: Option<&'static str>,
+}
+
+impl Target {
+    /// All objects of a kind of the agent's group.
+    pub fn of(resource: &Arc<Resource>) -> Self {
+        let path = format!("/apis/{GROUP}/{VERSION}/{}", resource.plural);
+        Self { resource: Arc::clone(resource), path, selector: None }
+    }
+
+    /// The CRDs that are modules. With a selector, unlike objects: what others define may weigh
+    /// megabytes, and leaving the selection is just what "no module any more" means.
+    pub fn definitions() -> Self {
+        let plural = "customresourcedefinitions";
+        Self {
+            resource: Resource::new("CustomResourceDefinition", "customresourcedefinition", plural),
+            path: format!("/apis/apiextensions.k8s.io/v1/{plural}"),
+            selector: Some("formance.com/kind=module"),
+        }
+    }
+
+    /// What errors and the log call it.
+    pub fn subject(&self) -> &str {
+        &self.resource.plural
+    }
+
+    fn request(&self) -> Request {
+        Request::new(&self.path)
+    }
+}
+
+/// A page of everything there is. The answer may be compressed: a page weighs a megabyte.
+pub fn list_all(target: &Target, continue_token: Option<&str>) -> Result<ApiRequest, RequestError> {
+    let params = page(target.selector.unwrap_or_default(), continue_token);
+    let mut request = finish(target.subject(), target.request().list(&params))?;
+    request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    Ok(request)
+}
+
+/// Everything that happens after a version, as it happens, for about so long.
+pub fn watch(target: &Target, from: &str, lasting: Duration) -> Result<ApiRequest, RequestError> {
+    let seconds = u32::try_from(lasting.as_secs()).unwrap_or(u32::MAX);
+    let mut params = WatchParams::default().timeout(seconds);
+    params.label_selector = target.selector.map(str::to_owned);
+    finish(target.subject(), target.request().watch(&params, from))
 }
 
 /// A page of the CRDs that are modules.
 pub fn module_crds(continue_token: Option<&str>) -> Result<ApiRequest, RequestError> {
-    let crds = Request::new("/apis/apiextensions.k8s.io/v1/customresourcedefinitions");
-    finish("customresourcedefinitions", crds.list(&page("formance.com/kind=module", continue_token)))
+    list_all(&Target::definitions(), continue_token)
 }
 
 /// Never with a resourceVersion: version 0 would be answered from a cache of any age.
 fn page(selector: &str, continue_token: Option<&str>) -> ListParams {
-    let params = ListParams::default().labels(selector).limit(PAGE);
+    let mut params = ListParams::default().limit(PAGE);
+    if !selector.is_empty() {
+        params = params.labels(selector);
+    }
     match continue_token {
         Some(token) => params.continue_token(token),
         None => params,
@@ -188,8 +233,6 @@ fn tidy_uri(uri: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use http::Method;
     use serde_json::json;
 
@@ -201,10 +244,6 @@ mod tests {
 
     fn body(request: &ApiRequest) -> Value {
         serde_json::from_slice(request.body()).unwrap()
-    }
-
-    fn stack() -> StackName {
-        StackName::new("org-one").unwrap()
     }
 
     #[test]
@@ -271,21 +310,29 @@ mod tests {
     }
 
     #[test]
-    fn a_list_selects_the_agents_objects_of_one_stack() {
-        let request = list(&ledger().resource, &stack(), None).unwrap();
-        assert_eq!(request.uri().path(), "/apis/formance.com/v1beta1/ledgers");
-        assert_eq!(
-            request.uri().query(),
-            Some(
-                "labelSelector=formance.com%2Fcreated-by-agent%3Dtrue%2Cformance.com%2Fstack%3Dorg-one&limit=500"
-            )
-        );
+    fn a_list_goes_on_where_the_page_before_ended() {
+        let request = list_all(&Target::of(&ledger().resource), Some("a+b/c=")).unwrap();
+        assert!(request.uri().query().unwrap().ends_with("limit=500&continue=a%2Bb%2Fc%3D"));
     }
 
     #[test]
-    fn a_list_goes_on_where_the_page_before_ended() {
-        let request = list(&ledger().resource, &stack(), Some("a+b/c=")).unwrap();
-        assert!(request.uri().query().unwrap().ends_with("&limit=500&continue=a%2Bb%2Fc%3D"));
+    fn a_whole_kind_is_listed_without_selector_and_may_be_compressed() {
+        let request = list_all(&Target::of(&ledger().resource), None).unwrap();
+        assert_eq!(request.uri(), "/apis/formance.com/v1beta1/ledgers?limit=500");
+        assert_eq!(request.headers()[header::ACCEPT_ENCODING], "gzip");
+    }
+
+    #[test]
+    fn a_watch_goes_on_from_a_version_with_bookmarks_for_a_while() {
+        let request = watch(&Target::of(&ledger().resource), "17", Duration::from_secs(250)).unwrap();
+        assert_eq!(request.uri().path(), "/apis/formance.com/v1beta1/ledgers");
+        let query = request.uri().query().unwrap();
+        for pair in ["watch=true", "resourceVersion=17", "allowWatchBookmarks=true", "timeoutSeconds=250"] {
+            assert!(query.split('&').any(|given| given == pair), "{pair} in {query}");
+        }
+        assert!(!query.contains("Selector") && !query.contains("sendInitialEvents"), "{query}");
+        let definitions = watch(&Target::definitions(), "17", Duration::from_secs(250)).unwrap();
+        assert!(definitions.uri().query().unwrap().contains("labelSelector=formance.com%2Fkind%3Dmodule"));
     }
 
     #[test]
@@ -309,7 +356,7 @@ mod tests {
             write(&patch).unwrap(),
             write(&delete).unwrap(),
             get(&ledger()).unwrap(),
-            list(&ledger().resource, &stack(), None).unwrap(),
+            list_all(&Target::of(&ledger().resource), None).unwrap(),
             module_crds(None).unwrap(),
         ] {
             assert_eq!(request.headers()[header::ACCEPT], "application/json");

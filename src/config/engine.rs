@@ -28,10 +28,12 @@ impl Engine {
 }
 
 /// What the agent does over time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Lifecycle {
     /// How often reports are said again; never where absent.
     pub resync_period: Option<Duration>,
+    /// Reports a second that repeat what was told before; 0 is unlimited.
+    pub report_qps: f64,
     /// How long writes in flight may take to end once a stop was asked for.
     pub grace_period: Duration,
 }
@@ -39,7 +41,12 @@ pub struct Lifecycle {
 impl Lifecycle {
     pub(super) fn read(settings: &mut Settings<'_>) -> Option<Self> {
         let resync = settings.read(&flags::RESYNC_PERIOD, duration::duration);
+        let report_qps = settings.read(&flags::REPORT_QPS, value::rate);
         let grace_period = settings.read(&flags::GRACE_PERIOD, duration::duration);
-        Some(Self { resync_period: resync.filter(|period| !period.is_zero()), grace_period: grace_period? })
+        Some(Self {
+            resync_period: resync.filter(|period| !period.is_zero()),
+            report_qps: report_qps?,
+            grace_period: grace_period?,
+        })
     }
 }

@@ -81,6 +81,12 @@ pub(super) const MAX_IN_FLIGHT_STACKS: Flag = Flag::one(
 pub(super) const RESYNC_PERIOD: Flag =
     Flag::one("resync-period", "DURATION", "How often to report again what the cluster says; 0 for never")
         .or("5m");
+pub(super) const REPORT_QPS: Flag = Flag::one(
+    "report-qps",
+    "NUMBER",
+    "How many reports a second may repeat what membership was told before; 0 for no limit. Changes go out at once",
+)
+.or("2000");
 pub(super) const GRACE_PERIOD: Flag = Flag::one(
     "grace-period",
     "DURATION",
@@ -166,7 +172,8 @@ pub const KUBERNETES: Group = Group {
 /// How the process works.
 pub const ENGINE: Group = Group { heading: "Engine", flags: &[&SHARDS, &MAX_IN_FLIGHT_STACKS] };
 /// What an agent does over time.
-pub const LIFECYCLE: Group = Group { heading: "Lifecycle", flags: &[&RESYNC_PERIOD, &GRACE_PERIOD] };
+pub const LIFECYCLE: Group =
+    Group { heading: "Lifecycle", flags: &[&RESYNC_PERIOD, &REPORT_QPS, &GRACE_PERIOD] };
 /// Logs.
 pub const LOGS: Group = Group { heading: "Logs", flags: &[&DEBUG, &JSON_FORMATTING_LOGGER] };
 /// Traces.

@@ -43,7 +43,7 @@ pub(super) fn count(text: &str, most: usize) -> Result<NonZeroUsize, String> {
 pub(super) fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if rate.is_finite() && rate >= 0.0 => Ok(rate),
-        _ => Err("give requests per second as a number, 0 for no limit".into()),
+        _ => Err("give how many per second as a number, 0 for no limit".into()),
     }
 }
 

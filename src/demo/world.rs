@@ -64,6 +64,8 @@ impl World {
             limits: Limits { qps: 0.0, burst: 0, max_in_flight: 256, deadline: Duration::from_secs(10) },
             base_url: BaseUrl { scheme: "https".into(), host: BASE_HOST.into() },
             grace_period: Duration::from_secs(5),
+            resync_period: None,
+            report_qps: 0.0,
             source: agent::membership_at(membership.address(), "demo", &format!("https://{BASE_HOST}")),
         };
         let agent = Agent::start(setup)?;

@@ -3,7 +3,7 @@
 
 use std::{cell::Cell, rc::Rc};
 
-use crate::membership::notify::Notify;
+use crate::notify::Notify;
 
 /// How far the leaving is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

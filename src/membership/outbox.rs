@@ -1,223 +1,278 @@
-//! What is to be told to membership and has not safely gone. Pure.
+//! What one shard has to tell membership, and in which order. Pure.
 //!
-//! The protocol has no acknowledgements. A report that was handed to a stream counts as
-//! *in doubt* for a while: if the stream breaks in that time it is sent again on the next one,
-//! unless a newer report or order for its object has overtaken it. All is keyed by object, so
-//! both halves are bounded by the number of objects, however long membership is away.
+//! The protocol has no acknowledgements, and a report that was handed to a stream may be lost
+//! with it. So what is told is not a log of changes but the present: an outbox keeps *which*
+//! objects there is something to say about, and what there is to say is looked up when its turn
+//! comes. It is bounded by the number of objects however long membership is away, the newest
+//! status wins, and what is told of one object can never go back.
+//!
+//! Three lanes, each after the one before:
+//!
+//! 1. *changes*: an object's status changed, or it is gone. At once.
+//! 2. *again*: a stack had an order applied, so its objects are told of again. Paced.
+//! 3. *everything*: after each join, and on every resync period. Paced.
+//!
+//! A removal cannot be looked up later. So it is remembered once it was told, and told again after
+//! a join and with each resync, twice at least and until it has surely arrived; unless its object
+//! is back or a newer order for its stack came.
+
+mod lane;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::VecDeque,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use crate::{order::StackName, stack::report::Report};
+use self::lane::Lane;
+use crate::{
+    order::Trace,
+    stack::{
+        object::ObjectKey,
+        report::{News, Report},
+    },
+};
 
-/// What a report is about; a newer report about it makes an older one needless.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Key {
-    Stack(StackName),
+/// A removal that was first told less than this long ago may not have arrived: longer than a
+/// connection may leave sent data unacknowledged.
+const DOUBT: Duration = Duration::from_secs(30);
+/// Removals that are remembered after they were told. Those beyond are told once.
+const REMEMBERED: usize = 1 << 16;
+/// Objects that a sweep looks up at a time.
+const SWEPT_TOGETHER: usize = 64;
+
+/// Where what there is to say is looked up.
+pub trait Present {
+    /// A place in the order of all objects.
+    type Cursor;
+
+    /// What there is to say of an object as it stands; `None` where it is gone or says nothing.
+    /// `updated` tells a change of Versions from their first sight.
+    fn say(&self, key: &ObjectKey, updated: bool) -> Option<News>;
+    /// Whether the object is there, whatever there is to say of it.
+    fn stands(&self, key: &ObjectKey) -> bool;
+    /// The objects of a stack of which there is something to say.
+    fn of_stack(&self, stack: &str) -> Vec<ObjectKey>;
+    /// The place to begin a sweep over all objects at.
+    fn begin(&self) -> Self::Cursor;
+    /// The next objects of which there is something to say, at most `n`; an empty list is the
+    /// end. An object that is there all the time is never passed over.
+    fn next(&self, cursor: &mut Self::Cursor, n: usize) -> Vec<ObjectKey>;
 }
 
-impl Key {
-    fn of(report: &Report) -> Self {
-        match report {
-            Report::StackDeleted { stack } => Self::Stack(stack.clone()),
-        }
-    }
+/// How fast what was told before is told again; `take` is asked before each report.
+pub trait Pace {
+    /// Lets one more report through, or says from when on it will.
+    fn take(&mut self, now: Instant) -> Result<(), Instant>;
 }
 
-/// Reports in the order in which they came, at most one for each object.
+/// What an outbox gave out.
+#[derive(Debug, PartialEq)]
+pub struct Taken {
+    /// In the order in which they are to be sent.
+    pub reports: Vec<Report>,
+    /// When there will be more, where the pace holds something back.
+    pub more_at: Option<Instant>,
+}
+
+/// See the [module](self).
 #[derive(Debug)]
-pub struct Outbox {
-    waiting: Line,
-    in_doubt: Line,
-    doubt: Duration,
+pub struct Outbox<C> {
+    changes: Lane<(ObjectKey, Matter), Change>,
+    /// Stacks to be told of again, with the trace of the order that asked for it.
+    again: Lane<Arc<str>, Option<Trace>>,
+    /// Objects of the paced lane that is being worked on.
+    staged: VecDeque<(ObjectKey, Option<Trace>)>,
+    sweep: Option<C>,
+    /// Removals that were told, the oldest first.
+    told: Lane<ObjectKey, Told>,
 }
 
-/// A queue from whose middle can be taken.
-#[derive(Debug, Default)]
-struct Line {
-    next: u64,
-    reports: BTreeMap<u64, (Report, Option<Instant>)>,
-    places: HashMap<Key, u64>,
+/// What a change is about: of each object at most *gone* and then *status* wait. A status is
+/// looked up when its turn comes, so a second one adds nothing; and what goes makes a status
+/// that waits pointless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Matter {
+    Gone,
+    Status,
 }
 
-impl Line {
-    fn push(&mut self, report: Report, at: Option<Instant>) {
-        let key = Key::of(&report);
-        self.remove(&key);
-        self.places.insert(key, self.next);
-        self.reports.insert(self.next, (report, at));
-        self.next += 1;
+#[derive(Debug, Clone)]
+struct Change {
+    trace: Option<Trace>,
+    /// Of Versions: they stood before.
+    updated: bool,
+    /// Of a removal: when it was told first.
+    told: Option<Instant>,
+}
+
+#[derive(Debug, Clone)]
+struct Told {
+    first: Instant,
+    twice: bool,
+    trace: Option<Trace>,
+}
+
+impl<C> Default for Outbox<C> {
+    fn default() -> Self {
+        Self {
+            changes: Lane::default(),
+            again: Lane::default(),
+            staged: VecDeque::new(),
+            sweep: None,
+            told: Lane::default(),
+        }
     }
+}
 
-    fn remove(&mut self, key: &Key) {
-        if let Some(place) = self.places.remove(key) {
-            self.reports.remove(&place);
+impl<C> Outbox<C> {
+    /// There is something new to say of an object that stands; `updated` where Versions that
+    /// stood before have changed.
+    pub fn changed(&mut self, key: ObjectKey, updated: bool, trace: Option<Trace>) {
+        // It is there: that it was gone is no longer true.
+        self.told.remove(&key);
+        let matter = (key, Matter::Status);
+        match self.changes.get_mut(&matter) {
+            Some(waiting) => {
+                // Versions that were not told of yet are still new.
+                waiting.updated &= updated;
+                waiting.trace = trace.or_else(|| waiting.trace.take());
+            }
+            None => self.changes.push(matter, Change { trace, updated, told: None }),
         }
     }
 
-    fn pop(&mut self) -> Option<Report> {
-        let (_, (report, _)) = self.reports.pop_first()?;
-        self.places.remove(&Key::of(&report));
-        Some(report)
-    }
-}
-
-impl Outbox {
-    /// Reports stay in doubt for `doubt` after they were taken: at least as long as the
-    /// connection may leave sent data unacknowledged.
-    pub fn new(doubt: Duration) -> Self {
-        Self { waiting: Line::default(), in_doubt: Line::default(), doubt }
+    /// An object is there of which there is nothing to say yet.
+    pub fn appeared(&mut self, key: &ObjectKey) {
+        self.told.remove(key);
     }
 
-    /// Adds a report, at the end. Where the same already waits it keeps its place.
-    pub fn push(&mut self, report: Report) {
-        let key = Key::of(&report);
-        self.in_doubt.remove(&key);
-        let same = |place| self.waiting.reports.get(place).is_some_and(|(waiting, _)| *waiting == report);
-        if !self.waiting.places.get(&key).is_some_and(same) {
-            self.waiting.push(report, None);
+    /// An object is gone. What was to be said of it before is no longer said.
+    pub fn gone(&mut self, key: ObjectKey, trace: Option<Trace>) {
+        self.told.remove(&key);
+        self.tell_gone(key, trace, None);
+    }
+
+    fn tell_gone(&mut self, key: ObjectKey, trace: Option<Trace>, told: Option<Instant>) {
+        self.changes.remove(&(key.clone(), Matter::Status));
+        self.changes.push((key, Matter::Gone), Change { trace, updated: false, told });
+    }
+
+    /// An order for a stack was applied: its objects are told of again, since membership may
+    /// have missed a report.
+    pub fn applied(&mut self, stack: &Arc<str>, trace: Option<Trace>) {
+        self.again.push(Arc::clone(stack), trace);
+    }
+
+    /// An order for this Stack came after its removal was told: whether that had arrived no
+    /// longer matters, and telling it again could undo what the order wants.
+    pub fn order_came(&mut self, stack: &ObjectKey) {
+        self.told.remove(stack);
+    }
+
+    /// A stream was opened: everything is told on it, removals that were told before included.
+    pub fn joined<P: Present<Cursor = C>>(&mut self, present: &P) {
+        while let Some((key, told)) = self.told.pop() {
+            self.tell_gone(key, told.trace, Some(told.first));
+        }
+        self.begin_sweep(present);
+    }
+
+    /// Everything is told again, and so are removals that may not have arrived.
+    pub fn resync<P: Present<Cursor = C>>(&mut self, now: Instant, present: &P) {
+        while let Some((key, told)) = self.told.pop() {
+            if !told.twice || now.saturating_duration_since(told.first) < DOUBT {
+                self.tell_gone(key, told.trace, Some(told.first));
+            }
+        }
+        if self.sweep.is_none() {
+            self.begin_sweep(present);
         }
     }
 
-    /// The next report, which is about to be handed to a stream. It is in doubt from now on.
-    pub fn take(&mut self, now: Instant) -> Option<Report> {
-        let report = self.waiting.pop()?;
-        self.in_doubt.push(report.clone(), Some(now));
-        Some(report)
+    fn begin_sweep<P: Present<Cursor = C>>(&mut self, present: &P) {
+        self.sweep = Some(present.begin());
     }
 
-    /// The stream stands and works: what was handed to it long enough ago has arrived.
-    pub fn settle(&mut self, now: Instant) {
-        while let Some(entry) = self.in_doubt.reports.first_entry() {
-            let taken = entry.get().1;
-            if taken.is_some_and(|taken| now.saturating_duration_since(taken) < self.doubt) {
+    /// Whether there is anything to be told.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.again.is_empty() && self.staged.is_empty() && self.sweep.is_none()
+    }
+
+    /// Takes up to `n` reports, which are about to be handed to a stream.
+    pub fn take<P: Present<Cursor = C>>(
+        &mut self,
+        now: Instant,
+        n: usize,
+        present: &P,
+        pace: &mut impl Pace,
+    ) -> Taken {
+        let mut reports = self.take_changes(now, n, present);
+        let mut more_at = None;
+        while reports.len() < n && self.stage(present) {
+            if let Err(at) = pace.take(now) {
+                more_at = Some(at);
                 break;
             }
-            let (report, _) = entry.remove();
-            self.in_doubt.places.remove(&Key::of(&report));
+            let Some((key, trace)) = self.staged.pop_front() else { break };
+            reports.extend(present.say(&key, false).map(|news| Report { news, trace }));
         }
+        Taken { reports, more_at }
     }
 
-    /// An order for this stack came after what was reported of it: whether that had arrived no
-    /// longer matters, and telling it again could undo what the order wants.
-    pub fn order_came(&mut self, stack: &str) {
-        if let Ok(stack) = StackName::new(stack) {
-            self.in_doubt.remove(&Key::Stack(stack));
+    /// Takes changes alone, at most `n`: for a process that ends and has no time for the rest.
+    pub fn take_changes<P: Present<Cursor = C>>(
+        &mut self,
+        now: Instant,
+        n: usize,
+        present: &P,
+    ) -> Vec<Report> {
+        let mut reports = Vec::new();
+        while reports.len() < n
+            && let Some(((key, matter), Change { trace, updated, told })) = self.changes.pop()
+        {
+            let news = match matter {
+                Matter::Status => present.say(&key, updated),
+                Matter::Gone => {
+                    let news = News::gone(&key);
+                    let (first, twice) = (told.unwrap_or(now), told.is_some());
+                    // One that is back by now is told of as it stands.
+                    if !present.stands(&key) {
+                        self.remember(key, Told { first, twice, trace: trace.clone() });
+                    }
+                    news
+                }
+            };
+            reports.extend(news.map(|news| Report { news, trace }));
         }
+        reports
     }
 
-    /// The stream broke, or was never accepted: what is in doubt goes first on the next one.
-    pub fn broke(&mut self) {
-        let mut again = std::mem::take(&mut self.in_doubt);
-        let mut later = std::mem::take(&mut self.waiting);
-        while let Some(report) = again.pop() {
-            self.waiting.push(report, None);
+    fn remember(&mut self, key: ObjectKey, told: Told) {
+        if self.told.len() >= REMEMBERED {
+            self.told.pop();
         }
-        while let Some(report) = later.pop() {
-            self.waiting.push(report, None);
-        }
+        self.told.push(key, told);
     }
 
-    /// How many wait.
-    pub fn len(&self) -> usize {
-        self.waiting.reports.len()
-    }
-
-    /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
-        self.waiting.reports.is_empty()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::time;
-
-    const DOUBT: Duration = Duration::from_secs(30);
-
-    fn deleted(name: &str) -> Report {
-        Report::StackDeleted { stack: StackName::new(name).unwrap() }
-    }
-
-    fn all(outbox: &mut Outbox, now: Instant) -> Vec<Report> {
-        std::iter::from_fn(|| outbox.take(now)).collect()
-    }
-
-    #[test]
-    fn keeps_the_order_and_one_report_for_each_object() {
-        let mut outbox = Outbox::new(DOUBT);
-        for name in ["a", "b", "a", "c", "b"] {
-            outbox.push(deleted(name));
-        }
-        assert_eq!(outbox.len(), 3);
-        assert_eq!(all(&mut outbox, time::now()), [deleted("a"), deleted("b"), deleted("c")]);
-        assert!(outbox.is_empty());
-    }
-
-    #[test]
-    fn a_break_brings_back_what_was_sent_a_moment_ago_and_in_order() {
-        let mut outbox = Outbox::new(DOUBT);
-        let begun = time::now();
-        outbox.push(deleted("old"));
-        outbox.take(begun);
-        outbox.push(deleted("recent"));
-        let now = begun + DOUBT;
-        outbox.take(now);
-        outbox.settle(now);
-        outbox.push(deleted("waiting"));
-        outbox.broke();
-        assert_eq!(all(&mut outbox, now), [deleted("recent"), deleted("waiting")]);
-    }
-
-    #[test]
-    fn a_refused_join_loses_nothing_however_long_it_took() {
-        let mut outbox = Outbox::new(DOUBT);
-        let now = time::now();
-        outbox.push(deleted("a"));
-        outbox.take(now);
-        outbox.broke();
-        assert_eq!(all(&mut outbox, now + 10 * DOUBT), [deleted("a")]);
-    }
-
-    #[test]
-    fn what_an_order_has_overtaken_is_not_told_again() {
-        let mut outbox = Outbox::new(DOUBT);
-        outbox.push(deleted("a"));
-        outbox.take(time::now());
-        outbox.order_came("a");
-        outbox.broke();
-        assert!(outbox.is_empty());
-    }
-
-    #[test]
-    fn a_report_that_is_in_doubt_and_waits_anew_is_told_once() {
-        let mut outbox = Outbox::new(DOUBT);
-        let now = time::now();
-        outbox.push(deleted("a"));
-        outbox.take(now);
-        outbox.push(deleted("a"));
-        outbox.broke();
-        assert_eq!(all(&mut outbox, now), [deleted("a")]);
-    }
-
-    #[test]
-    fn a_million_reports_about_ten_objects_take_the_room_of_ten() {
-        let mut outbox = Outbox::new(DOUBT);
-        let now = time::now();
-        for round in 0..100_000 {
-            for name in 0..10 {
-                outbox.push(deleted(&name.to_string()));
+    /// Sees to it that an object of a paced lane is next, where there is one.
+    fn stage<P: Present<Cursor = C>>(&mut self, present: &P) -> bool {
+        while self.staged.is_empty() {
+            if let Some((stack, trace)) = self.again.pop() {
+                let keys = present.of_stack(&stack).into_iter();
+                self.staged.extend(keys.map(|key| (key, trace.clone())));
+            } else if let Some(cursor) = &mut self.sweep {
+                let keys = present.next(cursor, SWEPT_TOGETHER);
+                if keys.is_empty() {
+                    self.sweep = None;
+                }
+                self.staged.extend(keys.into_iter().map(|key| (key, None)));
+            } else {
+                return false;
             }
-            if round % 3 == 0 {
-                outbox.take(now);
-            }
-            if round % 7 == 0 {
-                outbox.broke();
-            }
-            assert!(outbox.len() <= 10 && outbox.in_doubt.reports.len() <= 10);
         }
+        true
     }
 }

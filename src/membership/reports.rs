@@ -1,48 +1,57 @@
-//! The outbox as the agent's tasks share it.
+//! What is about to go out on the stream, as the agent's tasks share it.
+//!
+//! Little lies here: whoever fills it has a window, gets room back as reports go out, and fills
+//! it for the stream that stands. What was not sent when a stream ends is dropped, since on the
+//! next one everything is told anew.
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::VecDeque, rc::Rc};
 
-use crate::{
-    membership::{notify::Notify, outbox::Outbox},
-    stack::report::Report,
-    time,
-};
+use crate::{notify::Notify, stack::report::Report};
 
-#[derive(Debug)]
+/// What whoever fills the queue has to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// A stream was opened: everything is to be told on it.
+    Opened,
+    /// It is over: nothing is wanted until the next one.
+    Ended,
+    /// A report of this filler's was taken.
+    Taken(usize),
+}
+
+type Tell = Box<dyn Fn(Flow)>;
+
 struct Shared {
-    outbox: RefCell<Outbox>,
+    queue: RefCell<VecDeque<(usize, Report)>>,
     changed: Notify,
+    tell: Tell,
 }
 
 /// Where reports are put to be sent to membership. Cheap to clone; belongs to one executor.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Reports(Rc<Shared>);
 
-/// Longer than a connection may leave sent data unacknowledged
-/// ([`crate::membership::session::USER_TIMEOUT`]).
-const DOUBT: Duration = Duration::from_secs(30);
-
-impl Default for Reports {
-    fn default() -> Self {
-        Self::new()
+impl std::fmt::Debug for Reports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reports").field("waiting", &self.waiting()).finish_non_exhaustive()
     }
 }
 
 impl Reports {
-    /// None yet.
-    pub fn new() -> Self {
-        Self(Rc::new(Shared { outbox: RefCell::new(Outbox::new(DOUBT)), changed: Notify::default() }))
+    /// None yet. `tell` is called within the session's task and must not push.
+    pub fn new(tell: impl Fn(Flow) + 'static) -> Self {
+        Self(Rc::new(Shared { queue: RefCell::default(), changed: Notify::default(), tell: Box::new(tell) }))
     }
 
-    /// Sends a report as soon as a stream stands.
-    pub fn push(&self, report: Report) {
-        self.0.outbox.borrow_mut().push(report);
+    /// Sends a report of this filler's as soon as the stream takes it.
+    pub fn push(&self, filler: usize, report: Report) {
+        self.0.queue.borrow_mut().push_back((filler, report));
         self.0.changed.notify();
     }
 
     /// How many wait to be handed to a stream.
     pub fn waiting(&self) -> usize {
-        self.0.outbox.borrow().len()
+        self.0.queue.borrow().len()
     }
 
     pub(super) async fn not_empty(&self) {
@@ -50,19 +59,18 @@ impl Reports {
     }
 
     pub(super) fn take(&self) -> Option<Report> {
-        self.0.outbox.borrow_mut().take(time::now())
+        let (filler, report) = self.0.queue.borrow_mut().pop_front()?;
+        (self.0.tell)(Flow::Taken(filler));
+        Some(report)
     }
 
-    pub(super) fn settle(&self) {
-        self.0.outbox.borrow_mut().settle(time::now());
+    pub(super) fn opened(&self) {
+        // What is left was meant for another stream.
+        self.0.queue.borrow_mut().clear();
+        (self.0.tell)(Flow::Opened);
     }
 
-    pub(super) fn order_came(&self, stack: &str) {
-        self.0.outbox.borrow_mut().order_came(stack);
-    }
-
-    pub(super) fn broke(&self) {
-        self.0.outbox.borrow_mut().broke();
-        self.0.changed.notify();
+    pub(super) fn ended(&self) {
+        (self.0.tell)(Flow::Ended);
     }
 }

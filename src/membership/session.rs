@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use futures::future::{Either, select};
 use std::pin::pin;
+use tonic::metadata::MetadataMap;
 use tracing::{info, warn};
 
 use crate::{
     membership::{
         auth::{Auth, AuthError},
-        hello::{Hello, NotAscii},
+        introduction::Introduction,
         joining::Joining,
         leave::{Leave, Stage},
         reports::Reports,
-        stream::{Broken, Stream},
+        stream::{Broken, Parting, Stream},
         wire::server,
     },
     net::{
@@ -37,8 +38,8 @@ pub struct SessionConfig {
     pub connector: Connector,
     /// How to authenticate.
     pub auth: Auth,
-    /// Who we are.
-    pub hello: Hello,
+    /// The agent's id, which bearer tokens are asked for.
+    pub id: String,
 }
 
 /// How a session ended.
@@ -65,16 +66,15 @@ enum Ended {
 #[derive(Debug)]
 pub struct Session {
     config: SessionConfig,
-    metadata: tonic::metadata::MetadataMap,
+    introduction: Introduction,
     reports: Reports,
     joining: Joining,
 }
 
 impl Session {
-    /// Fails where something in the configuration cannot be sent as metadata.
-    pub fn new(config: SessionConfig, reports: Reports) -> Result<Self, NotAscii> {
-        let metadata = config.hello.metadata()?;
-        Ok(Self { config, metadata, reports, joining: Joining::new() })
+    /// A session that will introduce itself like this and send these reports.
+    pub fn new(config: SessionConfig, introduction: Introduction, reports: Reports) -> Self {
+        Self { config, introduction, reports, joining: Joining::new() }
     }
 
     /// Joins, and joins again whenever the stream ends, until asked to leave.
@@ -88,11 +88,15 @@ impl Session {
                 let attempt = pin!(self.attempt(&mut orders, &leave));
                 attempt.await
             };
+            self.reports.ended();
             let ended = match ended {
-                Ok(left) => return left,
+                Ok(Some(left)) => return left,
+                Ok(None) => {
+                    info!("joining again: the modules of this cluster have changed");
+                    continue;
+                }
                 Err(ended) => ended,
             };
-            self.reports.broke();
             let wait = self.joining.ended(time::now(), fastrand::f64());
             self.tell(&ended, wait);
             if let Either::Left(_) = select(pin!(leave.reached(Stage::Close)), pin!(sleep(wait))).await {
@@ -101,36 +105,33 @@ impl Session {
         }
     }
 
-    /// One try: authenticate, connect, join, stay.
+    /// One try: authenticate, connect, join, stay. `None`: to be joined again at once.
     async fn attempt(
         &mut self,
         orders: &mut impl AsyncFnMut(server::Order),
         leave: &Leave,
-    ) -> Result<Left, Ended> {
+    ) -> Result<Option<Left>, Ended> {
+        let (metadata, version) = self.introduction.current();
         let opened = {
-            let open = pin!(self.open());
+            let open = pin!(self.open(metadata));
             match select(open, pin!(leave.reached(Stage::Close))).await {
                 Either::Left((stream, _)) => Some(stream?),
                 Either::Right(_) => None,
             }
         };
-        match opened {
-            None => Ok(self.not_joined()),
-            Some(stream) => {
-                let graceful = stream.stay(&mut self.joining, &self.reports, orders, leave).await?;
-                if !graceful {
-                    self.reports.broke();
-                }
-                Ok(Left { graceful, unsent: self.reports.waiting() })
-            }
-        }
+        let Some(stream) = opened else { return Ok(Some(self.not_joined())) };
+        let outdated = self.introduction.newer_than(version);
+        let parting = stream.stay(&mut self.joining, &self.reports, orders, leave, outdated).await?;
+        Ok(match parting {
+            Parting::Left { graceful } => Some(Left { graceful, unsent: self.reports.waiting() }),
+            Parting::Outdated => None,
+        })
     }
 
-    async fn open(&self) -> Result<Stream, Ended> {
-        let SessionConfig { endpoint, connector, auth, hello } = &self.config;
-        let (key, value) = auth.credential(&hello.id, &connector.proxy).await?;
+    async fn open(&self, mut metadata: MetadataMap) -> Result<Stream, Ended> {
+        let SessionConfig { endpoint, connector, auth, id } = &self.config;
+        let (key, value) = auth.credential(id, &connector.proxy).await?;
         let io = connector.connect(endpoint).await?.io;
-        let mut metadata = self.metadata.clone();
         metadata.insert(key, value);
         Ok(Stream::open(io, endpoint, metadata).await?)
     }

@@ -1,6 +1,7 @@
 //! One joined stream, from the request to its end.
 
 use std::{
+    cell::Cell,
     pin::{Pin, pin},
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -81,6 +82,18 @@ pub(super) enum Broken {
     Http(#[from] hyper::Error),
 }
 
+/// How a stream was left that did not break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parting {
+    /// It was asked to leave.
+    Left {
+        /// The server ended its half, too.
+        graceful: bool,
+    },
+    /// What was joined under is no longer true.
+    Outdated,
+}
+
 /// A status with its cause: tonic's text for a broken connection alone says nothing.
 fn told(status: &Status) -> String {
     let mut text = format!("{:?}: {}", status.code(), status.message());
@@ -124,37 +137,52 @@ impl Stream {
         Ok(Self { requests, connection, request, origin, pongs, messages })
     }
 
-    /// Joins and stays until the stream breaks, or until asked to leave: then the answer is
-    /// whether the server ended its half, too.
+    /// Joins and stays until the stream breaks, until asked to leave, or until `outdated`
+    /// resolves: then what was joined under is no longer true.
     pub(super) async fn stay(
         self,
         joining: &mut Joining,
         reports: &Reports,
         orders: &mut impl AsyncFnMut(Order),
         leave: &Leave,
-    ) -> Result<bool, Broken> {
+        outdated: impl Future<Output = ()>,
+    ) -> Result<Parting, Broken> {
         let Self { requests, connection, request, origin, pongs, messages } = self;
-        let _heartbeats = spawn(heartbeats(pongs.clone(), reports.clone()));
+        reports.opened();
+        let _heartbeats = spawn(heartbeats(pongs.clone()));
         let pump = spawn(pump(messages, reports.clone(), leave.clone()));
-        let outcome = {
+        let parting = Cell::new(None);
+        let ended = {
             let grpc = Grpc::with_origin(Http2(requests), origin).max_decoding_message_size(MAX_ORDER);
-            let listening = pin!(listen(grpc, request, joining, pongs, reports, orders, leave));
+            let listening = pin!(listen(grpc, request, joining, pongs, orders, leave));
             let leaving = pin!(async {
-                leave.reached(Stage::Close).await;
-                let _ = timeout(FLUSH, pump).await;
+                match select(pin!(leave.reached(Stage::Close)), pin!(outdated)).await {
+                    Either::Left(_) => {
+                        parting.set(Some(Parting::Left { graceful: false }));
+                        let _ = timeout(FLUSH, pump).await;
+                    }
+                    Either::Right(_) => {
+                        parting.set(Some(Parting::Outdated));
+                        pump.cancel().await;
+                    }
+                }
                 sleep(FAREWELL).await;
             });
             match select(listening, leaving).await {
-                Either::Left((broken, _)) if leave.stage() < Stage::Close => Err(broken),
-                Either::Left((Broken::Ended, _)) => Ok(true),
-                Either::Left(_) | Either::Right(_) => Ok(false),
+                Either::Left((broken, _)) => Some(broken),
+                Either::Right(_) => None,
             }
         };
-        if let Ok(true) = outcome {
+        let parting = match (parting.get(), ended) {
+            (None, Some(broken)) => return Err(broken),
+            (Some(Parting::Left { .. }), Some(Broken::Ended)) => Parting::Left { graceful: true },
+            (how, _) => how.unwrap_or(Parting::Left { graceful: false }),
+        };
+        if parting != (Parting::Left { graceful: false }) {
             // With the last handle gone the connection says goodbye and ends by itself.
             let _ = timeout(FAREWELL, connection).await;
         }
-        outcome
+        Ok(parting)
     }
 }
 
@@ -170,7 +198,6 @@ async fn listen(
     request: tonic::Request<Uplink>,
     joining: &mut Joining,
     mut pongs: mpsc::Sender<()>,
-    reports: &Reports,
     orders: &mut impl AsyncFnMut(Order),
     leave: &Leave,
 ) -> Broken {
@@ -189,7 +216,7 @@ async fn listen(
     let mut slice = Slice::new(time::now());
     loop {
         match incoming.message().await {
-            Ok(Some(received)) => receive(received, &mut pongs, reports, orders, leave).await,
+            Ok(Some(received)) => receive(received, &mut pongs, orders, leave).await,
             Ok(None) => return Broken::Ended,
             Err(status) => return Broken::Status(status),
         }
@@ -204,7 +231,6 @@ async fn listen(
 async fn receive(
     received: Result<Order, Undecodable>,
     pongs: &mut mpsc::Sender<()>,
-    reports: &Reports,
     orders: &mut impl AsyncFnMut(Order),
     leave: &Leave,
 ) {
@@ -217,24 +243,10 @@ async fn receive(
         Some(order::Message::Ping(_)) => drop(pongs.try_send(())),
         Some(order::Message::Connected(_)) => debug!("membership says connected"),
         _ if leave.stage() > Stage::Stay => debug!("leaving: an order was not taken"),
-        message => {
-            if let Some(stack) = message.as_ref().and_then(stack_of) {
-                reports.order_came(stack);
-            }
+        _ => {
             // Where the receiver is stuck, leaving must not be.
             let _ = select(pin!(orders(order)), pin!(leave.reached(Stage::Close))).await;
         }
-    }
-}
-
-fn stack_of(message: &order::Message) -> Option<&str> {
-    use order::Message as M;
-    match message {
-        M::ExistingStack(stack) => Some(&stack.cluster_name),
-        M::DeletedStack(stack) => Some(&stack.cluster_name),
-        M::DisabledStack(stack) => Some(&stack.cluster_name),
-        M::EnabledStack(stack) => Some(&stack.cluster_name),
-        M::Connected(_) | M::Ping(_) => None,
     }
 }
 
@@ -254,13 +266,12 @@ impl Slice {
 }
 
 /// An unasked Pong every few seconds, on a task of its own so that nothing delays it.
-async fn heartbeats(mut pongs: mpsc::Sender<()>, reports: Reports) {
+async fn heartbeats(mut pongs: mpsc::Sender<()>) {
     let mut heartbeat = Heartbeat::new(time::now());
     loop {
         sleep(heartbeat.wait(time::now())).await;
         if heartbeat.due(time::now()) {
             let _ = pongs.try_send(());
-            reports.settle();
         }
     }
 }

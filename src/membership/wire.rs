@@ -3,7 +3,7 @@
 
 mod door;
 
-pub use door::{OrderError, message, order, pong};
+pub use door::{OrderError, message, order, pong, trace};
 
 /// Package `server`: messages, client and server, and their proto3 JSON mapping.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]

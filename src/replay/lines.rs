@@ -11,7 +11,7 @@ use futures::{SinkExt, channel::mpsc, executor::block_on};
 use crate::{
     config::Input,
     membership::wire::{self, OrderError, server},
-    order::Order,
+    order::{Order, Trace},
 };
 
 /// Lines that may wait between the reader and the shards.
@@ -97,10 +97,12 @@ fn read_all(mut reader: Box<dyn BufRead>, each: &mut dyn FnMut(Result<Line, Inpu
     }
 }
 
-/// The order in a line.
-pub(super) fn order(text: &[u8]) -> Result<Order, LineError> {
+/// The order in a line, and the trace that it belongs to.
+pub(super) fn order(text: &[u8]) -> Result<(Order, Option<Trace>), LineError> {
     let message: server::Order = serde_json::from_slice(text)?;
-    wire::order(message)?.ok_or(LineError::Empty)
+    let trace = wire::trace(&message);
+    let order = wire::order(message)?.ok_or(LineError::Empty)?;
+    Ok((order, trace))
 }
 
 #[cfg(test)]
@@ -109,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_line_is_an_order_in_proto3_json() {
-        let order = order(br#"{"deletedStack":{"clusterName":"a-b"}}"#).unwrap();
+        let (order, _) = order(br#"{"deletedStack":{"clusterName":"a-b"}}"#).unwrap();
         assert_eq!(order.stack.as_str(), "a-b");
     }
 

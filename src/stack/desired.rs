@@ -63,6 +63,11 @@ impl Desired {
     }
 }
 
+/// A number that two snapshots share only where they are the same, as far as anybody can tell.
+pub fn fingerprint(snapshot: &Snapshot) -> u64 {
+    ahash::RandomState::with_seeds(0x57ac, 0x4e8d, 0xf1d9, 0x0af3).hash_one(snapshot)
+}
+
 /// The objects of a stack, and what of the order could not be used.
 pub fn desired(stack: &StackName, snapshot: &Snapshot, catalog: &Catalog, base: &BaseUrl) -> Desired {
     let mut labels = snapshot.labels.clone();

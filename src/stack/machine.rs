@@ -1,7 +1,9 @@
-//! One order of one stack, from its first read to its last answer, as a pure state machine.
+//! One order of one stack, from its first look to its last answer, as a pure state machine.
 //!
-//! The driver asks [`Machine::next`] what to do and feeds back what came of it. Three rules are
-//! kept here, whatever the driver's timing is:
+//! The driver shows the machine what its store holds of the stack ([`Machine::refresh`]), asks
+//! [`Machine::next`] what to do and feeds back what came of it. The store is fed by watches, so it
+//! may lag; answers are put into it at once. Three rules are kept here, whatever the driver's
+//! timing is:
 //!
 //! 1. *Permit first, then decide.* `next` says only that a write is missing; which one is decided
 //!    by [`Machine::write`], called with a permit in hand, from the newest order and the newest
@@ -13,8 +15,9 @@
 //!    write moves the object's resourceVersion, or a fence does. A lost create is watched for.
 //! 3. *Errors never destroy.* A failed read or write changes nothing about what is wanted.
 //!
-//! Reads are asked for only while no write is in flight, so an answer can never be older than
-//! what a read overrides.
+//! Reads are asked for only by name, of objects about which neither the store nor an answer tells
+//! enough, and only while no write is in flight, so an answer can never be older than what a read
+//! overrides.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,7 +31,7 @@ use crate::{
         desired::{Desired, desired},
         object::ObjectKey,
         view::{Known, View},
-        write::{Scope, Write},
+        write::Write,
     },
 };
 
@@ -50,21 +53,22 @@ use unsettled::Unsettled;
 /// What the driver shall do next.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// Read this and call [`Machine::observed`].
-    Read(Scope),
+    /// Read these objects by name, consistently, and call [`Machine::observed`].
+    Read(Vec<ObjectKey>),
     /// A write is missing: get a permit, then call [`Machine::write`].
     Write,
     /// Nothing but to await an answer of a write in flight.
     Await,
     /// The cluster shows what the order asks for.
     Done,
-    /// It does, and a lost create is to be watched for: run the order again at this time, unless
-    /// a newer one comes.
+    /// It does, and a lost create may still arrive: run the order again on every event that
+    /// [`Memory::awaits`], and at this time, unless a newer one comes.
     Attend {
         /// When.
         at: Instant,
     },
-    /// Give the slot back and run the order again at this time.
+    /// Give the slot back and run the order again on every event that [`Memory::awaits`], and at
+    /// this time.
     Later {
         /// When.
         at: Instant,
@@ -96,9 +100,6 @@ pub struct Machine {
     view: View,
     flights: Vec<Flight>,
     unsettled: Unsettled,
-    /// Objects whose write was refused in this run; true where a fence was, too.
-    parked: BTreeMap<ObjectKey, bool>,
-    read_refused: bool,
     /// Transient failures in a row.
     failures: u32,
     /// Nothing is sent before this.
@@ -106,33 +107,32 @@ pub struct Machine {
     /// Conflicts in a row, per object.
     conflicts: BTreeMap<ObjectKey, u32>,
     progress: Progress,
-    /// The look of `progress.peek` was taken and showed nothing new.
-    idle: bool,
-    started: bool,
+    /// The last step was that it is done.
     finished: bool,
     notices: Vec<Notice>,
 }
 
 impl Machine {
-    /// A machine for an order, with what is remembered of its stack.
-    pub fn new(order: Order, memory: Memory, context: Rc<Context>) -> Self {
+    /// A machine for an order, with what is remembered of its stack. `again`: this run continues
+    /// an order that was put off; otherwise it has just arrived, perhaps once more.
+    pub fn new(order: Order, memory: Memory, context: Rc<Context>, again: bool) -> Self {
         let order = overlaid(order, memory.newest.as_ref());
-        let progress = memory.trial.filter(|trial| trial.change == order.change).map(|trial| trial.progress);
+        let trial = memory.trial.filter(|trial| trial.change == order.change);
+        let (mut progress, pause) = trial.map(|trial| (trial.progress, trial.pause)).unwrap_or_default();
+        if !again {
+            progress.come_anew();
+        }
         let mut machine = Self {
             stack: ObjectKey::new(&context.catalog.stack, order.stack.as_str()),
             generation: 0,
             desired: None,
-            view: View::default(),
+            view: memory.view,
             flights: Vec::new(),
             unsettled: memory.unsettled,
-            parked: BTreeMap::new(),
-            read_refused: false,
             failures: memory.failures,
-            pause: None,
+            pause,
             conflicts: BTreeMap::new(),
-            progress: progress.unwrap_or_default(),
-            idle: false,
-            started: false,
+            progress,
             finished: false,
             notices: Vec::new(),
             context,
@@ -146,19 +146,18 @@ impl Machine {
     pub fn supersede(&mut self, newer: Order) {
         let full = !matches!(self.order.change, Change::Disabled(_));
         let newer = overlaid(newer, full.then_some(&self.order.change));
-        let told = match newer.change == self.order.change {
-            // A replay of the same order has nothing new to say.
-            true => std::mem::take(&mut self.progress.told),
-            false => Vec::new(),
-        };
-        self.progress = Progress { told, ..Progress::default() };
+        if newer.change == self.order.change {
+            // A replay of the same order has little new to say.
+            self.progress = Progress { told: std::mem::take(&mut self.progress.told), ..Progress::default() };
+            self.progress.come_anew();
+        } else {
+            self.progress = Progress::default();
+        }
         self.order = newer;
         self.generation += 1;
-        self.parked.clear();
-        self.read_refused = false;
-        self.idle = false;
         self.finished = false;
         self.consider();
+        self.sight();
     }
 
     /// What the order asks for, and what of it cannot be used.
@@ -176,9 +175,12 @@ impl Machine {
         }
     }
 
-    /// What to do now.
+    /// What to do now. It may be asked again after any step, and after another
+    /// [`Machine::refresh`] the answer may be another one.
     pub fn next(&mut self, now: Instant) -> Step {
-        self.start(now);
+        self.finished = false;
+        self.progress.waiting.clear();
+        self.unsettled.expire(now, self.context.options.create_may_arrive);
         if self.flights.iter().any(|flight| flight.generation != self.generation) {
             return Step::Await;
         }
@@ -186,17 +188,18 @@ impl Machine {
             return if self.flights.is_empty() { Step::Later { at, refused: false } } else { Step::Await };
         }
         self.pause = None;
-        let idle = self.idle || self.read_refused;
+        if self.progress.parked_until.is_some_and(|at| at <= now) {
+            self.progress.unpark();
+        }
+        let idle = self.progress.read_refused;
         if !idle && self.flights.len() < self.context.options.children_in_flight && self.pick().is_some() {
             return Step::Write;
         }
         if !self.flights.is_empty() {
             return Step::Await;
         }
-        match self.needed().filter(|_| !idle) {
-            Some(scope) => Step::Read(scope),
-            None => self.conclude(now),
-        }
+        let needed = self.needed();
+        if needed.is_empty() || idle { self.conclude(now) } else { Step::Read(needed) }
     }
 
     /// The next write, decided now; the driver holds a permit. `None`: nothing is left to write.
@@ -204,7 +207,7 @@ impl Machine {
         let busy = self.flights.len() >= self.context.options.children_in_flight
             || self.flights.iter().any(|flight| flight.generation != self.generation)
             || self.pause.is_some_and(|at| at > now);
-        if busy || self.idle || self.read_refused {
+        if busy || self.progress.read_refused {
             return None;
         }
         let (write, fence) = self.pick()?;
@@ -223,13 +226,19 @@ impl Machine {
     pub fn into_parts(mut self, now: Instant) -> (Order, Memory) {
         for flight in std::mem::take(&mut self.flights) {
             self.unsettled.lose(now, &flight.write);
+            self.view.forget(flight.write.key());
         }
         let change = &self.order.change;
         let keep_order = !self.unsettled.is_empty() && !matches!(change, Change::Disabled(_));
         let memory = Memory {
             newest: keep_order.then(|| change.clone()),
-            trial: (!self.finished).then(|| Trial { change: change.clone(), progress: self.progress }),
+            trial: (!self.finished).then(|| Trial {
+                change: change.clone(),
+                progress: self.progress,
+                pause: self.pause,
+            }),
             failures: self.failures,
+            view: self.view.remainder(self.order.stack.as_str(), |key| self.unsettled.contains(key)),
             unsettled: self.unsettled,
         };
         (self.order, memory)
@@ -242,48 +251,36 @@ impl Machine {
         self.progress.told.iter().any(faulty)
     }
 
+    /// Whether an ExistingStack is done and that follows from nothing but its snapshot and what
+    /// the store shows: the same order would find the same end while the store shows the same.
+    pub fn is_plain(&self) -> bool {
+        self.finished
+            && self.desired.is_some()
+            && self.unsettled.is_empty()
+            && self.progress.parked.is_empty()
+            && !self.is_faulty()
+            && self.view.is_plain()
+    }
+
     /// The order as it now is.
     pub fn order(&self) -> &Order {
         &self.order
     }
 
-    /// The first step decides between a look and a full run.
-    fn start(&mut self, now: Instant) {
-        if !std::mem::replace(&mut self.started, true) {
-            if self.progress.peek.as_ref().is_some_and(|peek| now < peek.at) {
-                // Sooner than was asked for: the same order has come once more, since membership
-                // may have missed the answer.
-                self.progress.told.retain(|notice| !matches!(notice, Notice::Report(_)));
-            }
-            let due = |peek: &memory::Peek| peek.at <= now && peek.full_at.is_none_or(|at| now < at);
-            self.progress.peek.take_if(|peek| !due(peek));
-            let nothing_to_look_at = |p: &memory::Peek| p.waiting.is_empty() && p.watched.is_empty();
-            self.idle = self.progress.peek.as_ref().is_some_and(nothing_to_look_at);
-        }
+    /// The Stack object that the order is about.
+    pub fn stack(&self) -> &ObjectKey {
+        &self.stack
     }
 
-    /// What has to be read before anything can be decided.
-    fn needed(&self) -> Option<Scope> {
-        if let Some(peek) = &self.progress.peek {
-            return Some(Scope::Objects(peek.waiting.iter().chain(&peek.watched).cloned().collect()));
-        }
-        if self.desired.is_some() && !self.view.is_listed() {
-            return Some(Scope::Whole(self.order.stack.clone()));
-        }
-        // Of an object with a lost write it has to be known by its own name whether it is there:
-        // it may have lost its labels, or never had them.
-        let unread = |key: &&ObjectKey| !self.view.is_known_by_name(key);
-        let mut keys: BTreeSet<&ObjectKey> = self.progress.suspects.iter().filter(unread).collect();
-        if matches!(self.view.get(&self.stack), Known::Unknown) {
-            keys.insert(&self.stack);
-        }
-        if self.desired.is_some() {
+    /// What has to be read before anything else can be decided.
+    fn needed(&self) -> Vec<ObjectKey> {
+        let unknown = |key: &&ObjectKey| matches!(self.view.get(key), Known::Unknown);
+        let mut keys: BTreeSet<&ObjectKey> = self.progress.suspects.iter().chain([&self.stack]).collect();
+        if let Some(desired) = &self.desired {
             keys.extend(self.view.stale());
+            keys.extend(desired.children.iter().map(|child| &child.key));
         }
-        if keys.len() == 1 && keys.contains(&self.stack) {
-            return Some(Scope::Stack(self.order.stack.clone()));
-        }
-        (!keys.is_empty()).then(|| Scope::Objects(keys.into_iter().cloned().collect()))
+        keys.into_iter().filter(unknown).cloned().collect()
     }
 
     /// Says something once per order.

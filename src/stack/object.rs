@@ -14,7 +14,7 @@ pub const VERSION: &str = "v1beta1";
 pub const API_VERSION: &str = "formance.com/v1beta1";
 
 /// One kind of custom resource.
-#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Resource {
     /// `Ledger`
     pub kind: String,
@@ -26,7 +26,30 @@ pub struct Resource {
     pub enterprise: bool,
 }
 
+/// What objects of a kind are to the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The Stack itself.
+    Stack,
+    /// A module of a stack, named after it.
+    Module,
+    /// A client of a stack, which its spec names.
+    AuthClient,
+    /// A list of versions; belongs to no stack.
+    Versions,
+}
+
 impl Resource {
+    /// What its objects are to the agent.
+    pub fn role(&self) -> Role {
+        match self.plural.as_str() {
+            STACKS => Role::Stack,
+            AUTH_CLIENTS => Role::AuthClient,
+            VERSIONS => Role::Versions,
+            _ => Role::Module,
+        }
+    }
+
     /// A kind by its three names.
     pub fn new(kind: &str, singular: &str, plural: &str) -> Arc<Self> {
         Arc::new(Self {
@@ -38,8 +61,9 @@ impl Resource {
     }
 }
 
-/// Plural of kind `AuthClient`, whose objects belong to the stack that their spec names.
+const STACKS: &str = "stacks";
 const AUTH_CLIENTS: &str = "authclients";
+const VERSIONS: &str = "versions";
 
 /// The kinds in play: the three that the contract fixes, and the modules that were discovered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,9 +83,9 @@ impl Catalog {
     pub fn new(mut modules: Vec<Arc<Resource>>) -> Self {
         modules.sort_by(|a, b| a.singular.cmp(&b.singular));
         Self {
-            stack: Resource::new("Stack", "stack", "stacks"),
+            stack: Resource::new("Stack", "stack", STACKS),
             auth_client: Resource::new("AuthClient", "authclient", AUTH_CLIENTS),
-            versions: Resource::new("Versions", "versions", "versions"),
+            versions: Resource::new("Versions", "versions", VERSIONS),
             modules,
         }
     }
@@ -177,12 +201,20 @@ impl Object {
     }
 
     /// The stack that it belongs to: Stacks and modules are named after it, an AuthClient's spec
-    /// names it. `None` for an AuthClient that names none.
+    /// names it. `None` for an AuthClient that names none, and for Versions.
     pub fn belongs_to(&self) -> Option<&str> {
-        if self.key.resource.plural == AUTH_CLIENTS {
-            return self.spec.get("stack").and_then(Value::as_str).filter(|name| !name.is_empty());
+        match self.key.resource.role() {
+            Role::Stack | Role::Module => Some(&self.key.name),
+            Role::AuthClient => {
+                self.spec.get("stack").and_then(Value::as_str).filter(|name| !name.is_empty())
+            }
+            Role::Versions => None,
         }
-        Some(&self.key.name)
+    }
+
+    /// Whether membership is told of its status.
+    pub fn says_something(&self) -> bool {
+        !self.status.is_null() && self.key.resource.role() != Role::AuthClient
     }
 
     /// The value of a label.

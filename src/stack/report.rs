@@ -1,13 +1,173 @@
-//! What the agent has to tell membership about a stack.
+//! What the agent has to tell membership about an object.
 
-use crate::order::StackName;
+use std::{collections::BTreeMap, sync::Arc};
 
-/// One report.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Report {
+use serde_json::Value;
+
+use super::object::{Object, ObjectKey, Role};
+use crate::order::Trace;
+
+/// On a Versions object that is no longer to be used: its value is `true`.
+const DEPRECATED: &str = "formance.com/deprecated";
+
+/// One message to membership.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// What it says.
+    pub news: News,
+    /// The trace of the order that led to it, where there is one.
+    pub trace: Option<Trace>,
+}
+
+/// What a report says. Objects are told of whoever made them; their names are Kubernetes'.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News {
+    /// `statusChanged`: the Stack's status, as [`super::status::reported`] cuts it.
+    Stack {
+        /// Its name.
+        stack: Arc<str>,
+        /// Its status.
+        status: Value,
+    },
     /// `stackDeleted`: there is no such Stack any more.
     StackDeleted {
         /// Its name.
-        stack: StackName,
+        stack: Arc<str>,
     },
+    /// `moduleStatusChanged`: the module's status, cut likewise.
+    Module {
+        /// Its name, which is its stack's.
+        stack: Arc<str>,
+        /// `Ledger`
+        kind: String,
+        /// Its status.
+        status: Value,
+    },
+    /// `moduleDeleted`: there is no such module any more.
+    ModuleDeleted {
+        /// Its name, which is its stack's.
+        stack: Arc<str>,
+        /// `Ledger`
+        kind: String,
+    },
+    /// `addedVersion`, or `updatedVersion` where it is a change of one that stood.
+    Versions {
+        /// Its name.
+        name: Arc<str>,
+        /// Whether it is a change of one that stood.
+        updated: bool,
+        /// What it lists.
+        versions: Versions,
+    },
+    /// `deletedVersion`: there is no such Versions object any more.
+    VersionsDeleted {
+        /// Its name.
+        name: Arc<str>,
+    },
+}
+
+/// What a Versions object says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Versions {
+    /// The strings of its spec: which version of each part goes with it.
+    pub of_parts: BTreeMap<String, String>,
+    /// Whether it is no longer to be used.
+    pub deprecated: bool,
+}
+
+impl Versions {
+    /// Reads an object of kind Versions.
+    pub fn of(object: &Object) -> Self {
+        let spec = object.spec.as_object().into_iter().flatten();
+        Self {
+            of_parts: spec.filter_map(|(part, v)| Some((part.clone(), v.as_str()?.to_owned()))).collect(),
+            deprecated: object.annotations.get(DEPRECATED).is_some_and(|value| value == "true"),
+        }
+    }
+}
+
+impl News {
+    /// The status of a Stack or module that stands; `None` where it says nothing, and for kinds of
+    /// which no status is told.
+    pub fn status(key: &ObjectKey, status: Value) -> Option<Self> {
+        if status.is_null() {
+            return None;
+        }
+        let stack = Arc::clone(&key.name);
+        match key.resource.role() {
+            Role::Stack => Some(Self::Stack { stack, status }),
+            Role::Module => Some(Self::Module { stack, kind: key.resource.kind.clone(), status }),
+            Role::AuthClient | Role::Versions => None,
+        }
+    }
+
+    /// That an object is gone; `None` for kinds of which nothing is told.
+    pub fn gone(key: &ObjectKey) -> Option<Self> {
+        let name = Arc::clone(&key.name);
+        match key.resource.role() {
+            Role::Stack => Some(Self::StackDeleted { stack: name }),
+            Role::Module => Some(Self::ModuleDeleted { stack: name, kind: key.resource.kind.clone() }),
+            Role::Versions => Some(Self::VersionsDeleted { name }),
+            Role::AuthClient => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::stack::object::{Catalog, Resource};
+
+    fn key(resource: &Arc<Resource>) -> ObjectKey {
+        ObjectKey::new(resource, "a")
+    }
+
+    #[test]
+    fn each_kind_is_told_of_in_its_own_words_and_clients_are_not() {
+        let (catalog, ledger) = (Catalog::new(Vec::new()), Resource::new("Ledger", "ledger", "ledgers"));
+        let status = json!({"ready": true});
+        let told = |resource: &Arc<Resource>| {
+            (News::status(&key(resource), status.clone()), News::gone(&key(resource)))
+        };
+        let stack = Arc::<str>::from("a");
+        assert_eq!(
+            told(&catalog.stack),
+            (
+                Some(News::Stack { stack: stack.clone(), status: status.clone() }),
+                Some(News::StackDeleted { stack: stack.clone() })
+            )
+        );
+        assert_eq!(
+            told(&ledger),
+            (
+                Some(News::Module { stack: stack.clone(), kind: "Ledger".into(), status: status.clone() }),
+                Some(News::ModuleDeleted { stack: stack.clone(), kind: "Ledger".into() })
+            )
+        );
+        assert_eq!(told(&catalog.versions), (None, Some(News::VersionsDeleted { name: stack })));
+        assert_eq!(told(&catalog.auth_client), (None, None));
+    }
+
+    #[test]
+    fn a_status_that_says_nothing_is_not_told() {
+        assert_eq!(News::status(&key(&Catalog::new(Vec::new()).stack), Value::Null), None);
+    }
+
+    #[test]
+    fn versions_are_the_strings_of_the_spec_and_an_annotation() {
+        let json = json!({
+            "metadata": {"name": "v2", "uid": "u", "resourceVersion": "1",
+                "annotations": {"formance.com/deprecated": "true"}},
+            "spec": {"ledger": "v2.1", "odd": 3},
+        });
+        let mut object = Object::from_json(&Catalog::new(Vec::new()).versions, json).unwrap();
+        let read = Versions::of(&object);
+        assert_eq!(read.of_parts, BTreeMap::from([("ledger".into(), "v2.1".into())]));
+        assert!(read.deprecated);
+        object.annotations.clear();
+        object.spec = Value::Null;
+        assert_eq!(Versions::of(&object), Versions::default());
+    }
 }

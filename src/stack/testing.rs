@@ -1,9 +1,6 @@
 //! A tiny model of the API's semantics, and the values that this module's tests share.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -11,8 +8,7 @@ use super::{
     desired::BaseUrl,
     object::{Catalog, Object, ObjectKey, Resource},
     ownership::FIELD_MANAGER,
-    plan::standing::is_labelled,
-    write::{Answer, Scope, Write},
+    write::{Answer, Write},
 };
 use crate::order::{AuthConfig, Snapshot, StackName};
 
@@ -93,18 +89,17 @@ impl World {
         self.objects.keys().map(ToString::to_string).collect()
     }
 
-    pub(crate) fn read(&self, scope: &Scope, stack_kind: &Arc<Resource>) -> Vec<Object> {
-        let by_name = |name: &StackName| self.get(&ObjectKey::new(stack_kind, name.as_str()));
-        match scope {
-            Scope::Stack(name) => by_name(name).into_iter().collect(),
-            Scope::Objects(keys) => keys.iter().filter_map(|key| self.get(key)).collect(),
-            Scope::Whole(name) => {
-                let children = self.objects.keys().filter(|key| key.resource != *stack_kind);
-                let labelled =
-                    children.filter_map(|key| self.get(key)).filter(|o| is_labelled(o, name.as_str()));
-                by_name(name).into_iter().chain(labelled).collect()
-            }
-        }
+    /// Those of these objects that are there.
+    pub(crate) fn read(&self, keys: &[ObjectKey]) -> Vec<Object> {
+        keys.iter().filter_map(|key| self.get(key)).collect()
+    }
+
+    /// uid and resourceVersion of every object.
+    pub(crate) fn heads(&self) -> BTreeMap<ObjectKey, (String, String)> {
+        let text =
+            |stored: &Stored, name: &str| stored.json["metadata"][name].as_str().expect("text").to_owned();
+        let head = |stored: &Stored| (text(stored, "uid"), text(stored, "resourceVersion"));
+        self.objects.iter().map(|(key, stored)| (key.clone(), head(stored))).collect()
     }
 
     pub(crate) fn write(&mut self, write: &Write) -> Answer {

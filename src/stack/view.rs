@@ -1,8 +1,11 @@
-//! What is known of a stack's objects, and how well.
+//! What is known of a stack's objects, how well, and from where.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{cmp::Ordering, collections::BTreeMap};
 
-use super::object::{Object, ObjectKey};
+use super::{
+    object::{Object, ObjectKey},
+    version::compare,
+};
 
 /// What is known of one object.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,70 +18,198 @@ pub enum Known<'a> {
     Unknown,
 }
 
-/// The objects of one stack as last seen. A consistent read replaces what was known of the
-/// objects in its scope; an answer shows the object that was written; an answer that shows
-/// nothing (a conflict, a deadline) makes its object unknown again.
+/// The objects of one stack as last seen.
+///
+/// Most of it comes from a store that watches feed: it may lag behind, object by object, but it
+/// never goes back. What the cluster itself said of an object (the answer to a write, a read by
+/// name) may be ahead of the store, and holds until the store shows something newer. An answer
+/// that shows nothing (a conflict, a deadline) makes its object unknown: it stays so until the
+/// store shows more than was known before, or until it is read by name.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct View {
-    /// `None`: known to have been absent.
-    seen: BTreeMap<ObjectKey, Option<Object>>,
-    stale: BTreeSet<ObjectKey>,
-    /// The agent's objects of every kind have been listed: what is not in `seen` does not carry
-    /// the agent's labels. Whether an object of that name exists is learnt from AlreadyExists.
-    listed: bool,
+    seen: BTreeMap<ObjectKey, Seen>,
+    /// The store was looked at: what is not in `seen` is absent.
+    refreshed: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Seen {
+    /// `None`: known to have been absent, or never known.
+    object: Option<Object>,
+    /// The last one of this name that is known to be gone. A store that lags may show it still.
+    gone: Option<Sight>,
+    /// The store has not shown yet what is gone, so it may do so for the first time.
+    ahead: bool,
+    /// What the store holds of this name, as far as is known.
+    store: Option<Sight>,
+    /// What was known may no longer hold.
+    stale: bool,
+}
+
+/// One object at one time.
+#[derive(Debug, Clone, PartialEq)]
+struct Sight {
+    uid: String,
+    version: String,
+}
+
+impl Sight {
+    fn of(object: &Object) -> Self {
+        Self { uid: object.uid.clone(), version: object.resource_version.clone() }
+    }
 }
 
 impl View {
-    /// Whether the agent's objects of every kind have been listed.
-    pub fn is_listed(&self) -> bool {
-        self.listed
-    }
-
     /// What is known of an object.
     pub fn get(&self, key: &ObjectKey) -> Known<'_> {
-        if self.stale.contains(key) {
-            return Known::Unknown;
-        }
         match self.seen.get(key) {
-            Some(Some(object)) => Known::Present(object),
-            Some(None) => Known::Absent,
-            None if self.listed => Known::Absent,
+            Some(seen) if seen.stale => Known::Unknown,
+            Some(Seen { object: Some(object), .. }) => Known::Present(object),
+            Some(_) => Known::Absent,
+            None if self.refreshed => Known::Absent,
             None => Known::Unknown,
         }
     }
 
-    /// Whether the object is known by its own name, not only as missing in a list by label.
-    pub fn is_known_by_name(&self, key: &ObjectKey) -> bool {
-        self.seen.contains_key(key) && !self.stale.contains(key)
+    /// The store shows these objects of the stack and no others.
+    pub fn refresh(&mut self, stack: &str, objects: Vec<Object>) {
+        self.refreshed = true;
+        let mut shown: BTreeMap<ObjectKey, Object> =
+            objects.into_iter().map(|object| (object.key.clone(), object)).collect();
+        for (key, seen) in &mut self.seen {
+            seen.refresh(stack, shown.remove(key));
+        }
+        self.seen.extend(shown.into_iter().map(|(key, object)| {
+            let store = Some(Sight::of(&object));
+            (key, Seen { object: Some(object), store, ..Seen::default() })
+        }));
     }
 
-    /// The object was seen as this, or seen to be absent.
-    pub fn set(&mut self, key: &ObjectKey, object: Option<Object>) {
-        self.stale.remove(key);
-        self.seen.insert(key.clone(), object);
+    /// The API server answered a write with the object. The store has the answer, too.
+    pub fn stored(&mut self, object: Object) {
+        let seen = self.seen.entry(object.key.clone()).or_default();
+        let is_gone = seen.gone.as_ref().is_some_and(|gone| gone.uid == object.uid);
+        if !is_gone && (seen.stale || seen.is_news(&object)) {
+            seen.store = Some(Sight::of(&object));
+            seen.set(object);
+        }
+    }
+
+    /// The API server answered a deletion: the object of this uid is gone, from the store as well.
+    pub fn removed(&mut self, key: &ObjectKey, uid: &str) {
+        let seen = self.seen.entry(key.clone()).or_default();
+        seen.store.take_if(|sight| sight.uid == uid);
+        if seen.object.as_ref().is_none_or(|object| object.uid == uid) {
+            seen.unset();
+        }
+    }
+
+    /// A read by name that was begun while the object was unknown came back. What the store has
+    /// shown since then may be newer, and stays.
+    pub fn read(&mut self, key: &ObjectKey, object: Option<Object>) {
+        let is_unknown = matches!(self.get(key), Known::Unknown);
+        let seen = self.seen.entry(key.clone()).or_default();
+        match object {
+            Some(object) if is_unknown || seen.is_news(&object) => seen.set(object),
+            None if is_unknown => seen.unset_by_name(),
+            _ => {}
+        }
     }
 
     /// What was known of the object may no longer hold.
     pub fn forget(&mut self, key: &ObjectKey) {
-        self.stale.insert(key.clone());
-    }
-
-    /// Everything was read: the Stack by name, of the others those that carry the agent's labels.
-    pub fn replace(&mut self, stack: &ObjectKey, objects: Vec<Object>) {
-        self.seen.clear();
-        self.stale.clear();
-        self.seen.insert(stack.clone(), None);
-        self.seen.extend(objects.into_iter().map(|object| (object.key.clone(), Some(object))));
-        self.listed = true;
+        self.seen.entry(key.clone()).or_default().stale = true;
     }
 
     /// Objects that are there as far as is known.
     pub fn present(&self) -> impl Iterator<Item = &Object> {
-        self.seen.iter().filter(|(key, _)| !self.stale.contains(*key)).filter_map(|(_, o)| o.as_ref())
+        self.seen.values().filter(|seen| !seen.stale).filter_map(|seen| seen.object.as_ref())
     }
 
     /// Objects that have to be read again.
     pub fn stale(&self) -> impl Iterator<Item = &ObjectKey> {
-        self.stale.iter()
+        self.seen.iter().filter(|(_, seen)| seen.stale).map(|(key, _)| key)
     }
+
+    /// Whether the store says all that is known.
+    pub fn is_plain(&self) -> bool {
+        self.seen.values().all(Seen::is_plain)
+    }
+
+    /// What the store does not say yet: the rest of the view is to be had from it at any time.
+    /// Somebody else's objects are left out where `keep` does not ask for them; the store will
+    /// never say anything about those.
+    pub fn remainder(self, stack: &str, keep: impl Fn(&ObjectKey) -> bool) -> Self {
+        let foreign = |seen: &Seen| seen.object.as_ref().is_some_and(|object| is_foreign(object, stack));
+        let mut seen = self.seen;
+        seen.retain(|key, seen| !seen.is_plain() && (keep(key) || !foreign(seen)));
+        // Only what is gone stays as it is: much may happen to an object before the next look.
+        seen.values_mut().for_each(|seen| seen.stale |= seen.object.is_some());
+        Self { seen, refreshed: false }
+    }
+}
+
+impl Seen {
+    fn refresh(&mut self, stack: &str, shown: Option<Object>) {
+        let before = std::mem::replace(&mut self.store, shown.as_ref().map(Sight::of));
+        let left = |uid: &str| before.as_ref().is_some_and(|before| before.uid == uid);
+        match (shown, &self.object) {
+            (Some(object), _) if self.is_news(&object) => self.set(object),
+            // It was in the store and left it. One that was not may be on its way there, and one
+            // that belongs to another stack says nothing by its absence.
+            (None, Some(object)) if left(&object.uid) => {
+                if !is_foreign(object, stack) {
+                    self.unset();
+                }
+            }
+            (None, None) if self.gone.as_ref().is_some_and(|gone| left(&gone.uid)) => self.ahead = false,
+            _ => {}
+        }
+    }
+
+    /// Whether the store's or the API server's word is newer than what was known.
+    fn is_news(&self, object: &Object) -> bool {
+        let is_newer = |version: &str| compare(&object.resource_version, version) == Ordering::Greater;
+        match (&self.object, &self.gone) {
+            (Some(known), _) => is_newer(&known.resource_version),
+            (None, Some(gone)) => gone.uid != object.uid && is_newer(&gone.version),
+            (None, None) => true,
+        }
+    }
+
+    fn set(&mut self, object: Object) {
+        self.object = Some(object);
+        self.ahead = false;
+        self.stale = false;
+    }
+
+    fn unset(&mut self) {
+        if let Some(object) = self.object.take() {
+            self.gone = Some(Sight::of(&object));
+        }
+        self.ahead = false;
+        self.stale = false;
+    }
+
+    fn unset_by_name(&mut self) {
+        let is_new = |object: &Object| self.store.as_ref().is_none_or(|store| store.uid != object.uid);
+        let ahead = self.object.as_ref().map_or(self.ahead, is_new);
+        self.unset();
+        self.ahead = ahead;
+    }
+
+    fn is_plain(&self) -> bool {
+        let is_shown = match (&self.object, &self.store) {
+            (Some(object), Some(store)) => {
+                compare(&store.version, &object.resource_version) != Ordering::Less
+            }
+            (None, None) => !self.ahead,
+            _ => false,
+        };
+        is_shown && !self.stale
+    }
+}
+
+fn is_foreign(object: &Object, stack: &str) -> bool {
+    object.belongs_to() != Some(stack)
 }

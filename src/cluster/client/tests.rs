@@ -7,8 +7,8 @@ use server::{Act, Server, Speech};
 
 use super::*;
 use crate::{
-    net::{self, endpoint::Endpoint, testing::run},
-    stack::object::ObjectKey,
+    net::{self, testing::run},
+    stack::object::{ObjectKey, Resource},
 };
 
 /// Of the tests in which a deadline passes.
@@ -125,8 +125,7 @@ fn a_refused_connection_means_not_applied() {
         let answer = put(&client, "a").await;
         assert!(is_not_applied(&answer), "{answer:?}");
         assert_eq!(client.counts(), Counts::default());
-        let scope = Scope::Objects(vec![key("a")]);
-        let read = client.read(&scope, &Catalog::new(vec![])).await;
+        let read = client.read(&[key("a")]).await;
         assert!(matches!(read, Err(ReadError::Failed { .. })), "{read:?}");
     });
 }

@@ -6,10 +6,18 @@ use tonic::Status;
 use super::*;
 use crate::{
     embedded::membership::{Event, Membership, Options},
-    membership::{leave::Leaver, wire::server::order::Message},
+    membership::{
+        hello::Hello,
+        leave::Leaver,
+        outbox::{Outbox, Pace, Present},
+        reports::Flow,
+        wire::server::order::Message,
+    },
     net::{Thread, proxy::Proxy, spawn, start_thread},
-    order::StackName,
-    stack::report::Report,
+    stack::{
+        object::{Catalog, ObjectKey},
+        report::News,
+    },
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -22,6 +30,84 @@ enum Do {
     Report(&'static str),
     StopOrders,
     Close,
+    /// The cluster has this module now.
+    Module(&'static str),
+    /// The stream was opened, or is over.
+    Stream(bool),
+}
+
+/// A shard without objects.
+struct Nothing;
+
+impl Present for Nothing {
+    type Cursor = ();
+
+    fn say(&self, _: &ObjectKey, _: bool) -> Option<News> {
+        None
+    }
+
+    fn stands(&self, _: &ObjectKey) -> bool {
+        false
+    }
+
+    fn of_stack(&self, _: &str) -> Vec<ObjectKey> {
+        Vec::new()
+    }
+
+    fn begin(&self) {}
+
+    fn next(&self, (): &mut (), _: usize) -> Vec<ObjectKey> {
+        Vec::new()
+    }
+}
+
+/// As fast as can be.
+struct AtOnce;
+
+impl Pace for AtOnce {
+    fn take(&mut self, _: time::Instant) -> Result<(), time::Instant> {
+        Ok(())
+    }
+}
+
+/// What feeds the session, as shards do.
+async fn feed(
+    mut told: mpsc::UnboundedReceiver<Do>,
+    reports: Reports,
+    leaver: Leaver,
+    introduction: Introduction,
+) {
+    let (mut outbox, mut open) = (Outbox::default(), false);
+    while let Some(what) = told.next().await {
+        match what {
+            Do::Report(name) => {
+                outbox.gone(ObjectKey::new(&Catalog::new(Vec::new()).stack, name), None);
+            }
+            Do::Stream(opened) => {
+                open = opened;
+                if open {
+                    outbox.joined(&Nothing);
+                }
+            }
+            Do::StopOrders => leaver.stop_orders(),
+            Do::Close => leaver.close(),
+            Do::Module(name) => introduction.change(&hello(&[name])).unwrap(),
+        }
+        if open {
+            for report in outbox.take(time::now(), usize::MAX, &Nothing, &mut AtOnce).reports {
+                reports.push(0, report);
+            }
+        }
+    }
+}
+
+fn hello(modules: &[&str]) -> Hello {
+    Hello {
+        id: "r1".into(),
+        base_url: "http://Base:80".into(),
+        modules: modules.iter().map(|name| (*name).to_owned()).collect(),
+        ..Hello::default()
+    }
 }
 
 /// A session on a thread of its own; the test's thread talks to it as membership does.
@@ -42,26 +128,22 @@ impl Agent {
                 user_timeout: Some(USER_TIMEOUT),
             },
             auth: Auth::Token(token.into()),
-            hello: Hello { id: "r1".into(), base_url: "http://Base:80".into(), ..Hello::default() },
+            id: "r1".into(),
         };
-        let (tell, mut told) = mpsc::unbounded();
+        let (tell, told) = mpsc::unbounded();
+        let stream = tell.clone();
         let (to_test, orders) = sync_mpsc::channel();
         let thread = start_thread("agent", move || async move {
-            let reports = Reports::new();
-            let leaver = Leaver::new();
-            let session = Session::new(config, reports.clone()).unwrap();
-            let leave = leaver.leave();
-            let _control = spawn(async move {
-                while let Some(what) = told.next().await {
-                    match what {
-                        Do::Report(name) => {
-                            reports.push(Report::StackDeleted { stack: StackName::new(name).unwrap() })
-                        }
-                        Do::StopOrders => leaver.stop_orders(),
-                        Do::Close => leaver.close(),
-                    }
+            let reports = Reports::new(move |flow| {
+                if matches!(flow, Flow::Opened | Flow::Ended) {
+                    let _ = stream.unbounded_send(Do::Stream(flow == Flow::Opened));
                 }
             });
+            let leaver = Leaver::new();
+            let introduction = Introduction::new(&hello(&[])).unwrap();
+            let session = Session::new(config, introduction.clone(), reports.clone());
+            let leave = leaver.leave();
+            let _control = spawn(feed(told, reports, leaver, introduction));
             let orders = async move |order: server::Order| {
                 if matches!(order.message, Some(Message::EnabledStack(_))) {
                     sleep(STALL).await;
@@ -176,9 +258,8 @@ fn a_report_reaches_membership_also_where_it_was_away() {
     let nobody = listener.local_addr().unwrap().port();
     drop(listener);
     let away = Agent::start(nobody, "t");
-    away.tell(Do::Report("lost"));
     std::thread::sleep(Duration::from_millis(50));
-    assert_eq!(away.leave(), Left { graceful: true, unsent: 1 });
+    assert_eq!(away.leave(), Left { graceful: true, unsent: 0 });
 
     let (membership, agent) = Agent::joined();
     membership.kill();
@@ -199,11 +280,10 @@ fn a_report_that_a_break_may_have_swallowed_is_sent_again() {
 }
 
 #[test]
-fn a_refused_token_is_tried_again_and_loses_no_report() {
+fn a_refused_token_is_tried_again() {
     let options = Options { credential: Some(("token".into(), "right".into())), ..Options::default() };
     let membership = Membership::start(options).unwrap();
     let agent = Agent::start(membership.address().port(), "wrong");
-    agent.tell(Do::Report("a"));
     for _ in 0..3 {
         let refused = membership.wait_for(SOON, |event| match event {
             Event::Refused { reason, .. } => Some(reason),
@@ -211,7 +291,27 @@ fn a_refused_token_is_tried_again_and_loses_no_report() {
         });
         assert_eq!(refused.unwrap(), "wrong credential");
     }
-    assert_eq!(agent.leave().unsent, 1);
+    agent.leave();
+}
+
+#[test]
+fn what_changes_about_the_agent_is_said_by_joining_again_at_once() {
+    let (membership, agent) = Agent::joined();
+    agent.tell(Do::Module("ledger"));
+    let mut graceful = None;
+    let join = membership.wait_for(SOON, |event| match event {
+        Event::Left { graceful: how, .. } => {
+            graceful = Some(how);
+            None
+        }
+        Event::Joined(join) => Some(join),
+        _ => None,
+    });
+    assert_eq!(join.unwrap().all("module_list"), ["ledger"]);
+    assert_eq!(graceful, Some(true), "the old stream was left in order first");
+    membership.send(deleted("a"));
+    assert_eq!(agent.orders.recv_timeout(SOON).unwrap(), deleted("a"));
+    agent.leave();
 }
 
 #[test]

@@ -5,11 +5,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::server::{self, Stack, message, order::Message};
 use crate::{
     order::{
-        AuthConfig, Change, Fault, Order, Snapshot, StackName, StackNameError, Stargate, StargateWish,
+        AuthConfig, Change, Fault, Order, Snapshot, StackName, StackNameError, Stargate, StargateWish, Trace,
         is_dns1123_subdomain,
     },
-    stack::{labels, report::Report},
+    stack::{
+        labels,
+        object::VERSION,
+        report::{News, Report, Versions},
+    },
 };
+
+/// The key of a message's metadata under which its trace context stands.
+const TRACE: &str = "_otelCtx";
 
 /// Why an order is refused as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,27 +55,65 @@ pub fn order(message: server::Order) -> Result<Option<Order>, OrderError> {
     })
 }
 
+/// The trace that an order belongs to, where it names one.
+pub fn trace(message: &server::Order) -> Option<Trace> {
+    message.metadata.get(TRACE).and_then(|text| Trace::read(text))
+}
+
 /// Turns a report into a message.
 pub fn message(report: &Report) -> server::Message {
-    let body = match report {
-        Report::StackDeleted { stack } => {
-            message::Message::StackDeleted(server::DeletedStack { cluster_name: stack.to_string() })
+    use message::Message as M;
+    let body = match &report.news {
+        News::Stack { stack, status } => M::StatusChanged(server::StatusChanged {
+            cluster_name: stack.to_string(),
+            statuses: structure(status),
+            ..server::StatusChanged::default()
+        }),
+        News::StackDeleted { stack } => {
+            M::StackDeleted(server::DeletedStack { cluster_name: stack.to_string() })
+        }
+        News::Module { stack, kind, status } => M::ModuleStatusChanged(server::ModuleStatusChanged {
+            cluster_name: stack.to_string(),
+            status: structure(status),
+            vk: Some(version_kind(kind)),
+        }),
+        News::ModuleDeleted { stack, kind } => M::ModuleDeleted(server::ModuleDeleted {
+            cluster_name: stack.to_string(),
+            vk: Some(version_kind(kind)),
+        }),
+        News::Versions { name, updated, versions: Versions { of_parts, deprecated } } => {
+            let name = name.to_string();
+            let versions = of_parts.clone().into_iter().collect();
+            match updated {
+                true => M::UpdatedVersion(server::UpdatedVersion { name, versions, deprecated: *deprecated }),
+                false => M::AddedVersion(server::AddedVersion { name, versions, deprecated: *deprecated }),
+            }
+        }
+        News::VersionsDeleted { name } => {
+            M::DeletedVersion(server::DeletedVersion { name: name.to_string() })
         }
     };
-    with_metadata(body)
+    with_metadata(body, report.trace.as_ref())
+}
+
+fn version_kind(kind: &str) -> server::VersionKind {
+    server::VersionKind { version: VERSION.to_owned(), kind: kind.to_owned() }
+}
+
+/// A status as protobuf has it. It is an object, as it is cut down at the door.
+fn structure(status: &serde_json::Value) -> Option<pbjson_types::Struct> {
+    serde_json::from_value(status.clone()).ok()
 }
 
 /// The answer to a Ping, and the heartbeat.
 pub fn pong() -> server::Message {
-    with_metadata(message::Message::Pong(server::Pong {}))
+    with_metadata(message::Message::Pong(server::Pong {}), None)
 }
 
-/// Every message carries the trace context's key, empty while tracing is off.
-fn with_metadata(body: message::Message) -> server::Message {
-    server::Message {
-        metadata: HashMap::from([("_otelCtx".to_owned(), "{}".to_owned())]),
-        message: Some(body),
-    }
+/// Every message carries the trace context's key, empty where there is no trace.
+fn with_metadata(body: message::Message, trace: Option<&Trace>) -> server::Message {
+    let context = trace.map_or("{}", Trace::as_str);
+    server::Message { metadata: HashMap::from([(TRACE.to_owned(), context.to_owned())]), message: Some(body) }
 }
 
 fn snapshot(name: &StackName, stack: Stack) -> Snapshot {

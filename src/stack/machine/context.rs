@@ -13,10 +13,8 @@ pub struct Options {
     pub retry: (Duration, Duration),
     /// First and longest delay before a refused write is tried again.
     pub park: (Duration, Duration),
-    /// First and longest delay before a terminating object is looked at again.
-    pub wait: (Duration, Duration),
-    /// First and longest delay before the object of an unsettled create is looked at again.
-    pub watch: (Duration, Duration),
+    /// When to look again where an event is awaited that does not come.
+    pub fallback: Duration,
     /// How long after its deadline a create may still arrive.
     pub create_may_arrive: Duration,
     /// Conflicts in a row of one object that are retried at once; those beyond count as failures.
@@ -36,8 +34,7 @@ impl Default for Options {
             children_in_flight: 4,
             retry: (Duration::from_millis(500), seconds(30)),
             park: (seconds(60), seconds(600)),
-            wait: (seconds(1), seconds(5)),
-            watch: (seconds(1), seconds(20)),
+            fallback: seconds(30),
             create_may_arrive: seconds(600),
             conflicts_at_once: 3,
             #[cfg(test)]

@@ -1,83 +1,69 @@
 //! What comes back: reads and answers folded into what is known.
 
 use std::{
+    cmp::Ordering,
     ops::ControlFlow::{Break, Continue},
     time::{Duration, Instant},
 };
 
-use super::{Flight, Machine, Notice, memory::Peek};
+use super::{Flight, Machine, Notice};
 use crate::stack::{
     object::{Object, ObjectKey},
     plan::Action,
+    version::compare,
     view::Known,
-    write::{Answer, ReadError, Refusal, Scope, Write},
+    write::{Answer, ReadError, Refusal, Write},
 };
 
 impl Machine {
-    /// A read that was asked for by the last [`super::Step::Read`] came back.
-    pub fn observed(&mut self, now: Instant, scope: &Scope, read: Result<Vec<Object>, ReadError>) {
+    /// What the store shows of this stack now: all of its objects, whatever their labels. What is
+    /// not among them is absent.
+    ///
+    /// To be called before the first [`Machine::next`], and before each further one and before
+    /// [`Machine::write`] where the store has changed or was given an answer since. The store may
+    /// lag behind, but it does not go back, and what a write was answered with is in it at once.
+    pub fn refresh(&mut self, objects: Vec<Object>) {
+        self.view.refresh(self.order.stack.as_str(), objects);
+        let keys: Vec<ObjectKey> = self.unsettled.keys().cloned().collect();
+        keys.iter().for_each(|key| self.settle(key));
+        self.sight();
+    }
+
+    /// The read of these objects that was asked for by the last [`super::Step::Read`] came back.
+    pub fn observed(&mut self, now: Instant, keys: &[ObjectKey], read: Result<Vec<Object>, ReadError>) {
         match read {
-            Ok(objects) => {
-                self.fold(scope, objects);
-                if let Some(peek) = self.progress.peek.take()
-                    && !self.shows_news(&peek)
-                {
-                    self.progress.peek = Some(peek);
-                    self.idle = true;
+            Ok(mut objects) => {
+                for key in keys {
+                    let at = objects.iter().position(|object| object.key == *key);
+                    self.view.read(key, at.map(|at| objects.swap_remove(at)));
+                    self.settle(key);
                 }
+                self.sight();
             }
             Err(ReadError::Failed { subject, cause, retry_after }) => {
                 self.fail(now, format!("read {subject}"), cause, retry_after);
             }
             Err(ReadError::Refused { subject, refusal }) => {
-                self.progress.peek = None;
-                self.read_refused = true;
+                self.progress.read_refused = true;
                 self.refuse(format!("read {subject}"), refusal);
             }
         }
     }
 
-    fn fold(&mut self, scope: &Scope, mut objects: Vec<Object>) {
-        match scope {
-            Scope::Whole(_) => {
-                self.view.replace(&self.stack, objects);
-                // What a list by label does not show may be there all the same.
-                let keys: Vec<ObjectKey> =
-                    self.unsettled.keys().filter(|key| self.view.is_known_by_name(key)).cloned().collect();
-                keys.iter().for_each(|key| self.settle(key));
-            }
-            Scope::Stack(_) => self.see(&self.stack.clone(), objects.pop()),
-            Scope::Objects(keys) => {
-                for key in keys {
-                    let at = objects.iter().position(|object| object.key == *key);
-                    self.see(key, at.map(|at| objects.swap_remove(at)));
-                }
-            }
-        }
-    }
-
-    fn see(&mut self, key: &ObjectKey, object: Option<Object>) {
-        self.view.set(key, object);
-        self.settle(key);
-    }
-
-    /// What is known of the object is newer than its lost writes: it tells which may still strike.
+    /// What is known of the object tells which of its lost writes may still strike. While a write
+    /// is in flight the sight may be that write's doing, and says nothing about an older one.
     fn settle(&mut self, key: &ObjectKey) {
         match self.view.get(key) {
+            _ if self.flies(key) => {}
             Known::Present(object) => self.unsettled.seen(key, Some(object)),
             Known::Absent => self.unsettled.seen(key, None),
             Known::Unknown => {}
         }
     }
 
-    /// Whether a look at the objects of `peek` calls for a full run.
-    fn shows_news(&self, peek: &Peek) -> bool {
-        let present = |key: &ObjectKey| match self.view.get(key) {
-            Known::Present(object) => Some(object.terminating),
-            _ => None,
-        };
-        peek.waiting.iter().any(|key| present(key) != Some(true))
-            || peek.watched.iter().any(|key| present(key) == Some(false))
+    /// Remembers that there was a Stack.
+    pub(super) fn sight(&mut self) {
+        self.progress.stack_seen |= matches!(self.view.get(&self.stack), Known::Present(_));
     }
 
     /// A write that [`Machine::write`] gave out was answered.
@@ -88,10 +74,12 @@ impl Machine {
         let subject = format!("{} {key}", write.verb());
         match answer {
             Answer::Stored(object) => self.stored(write, flight.as_ref(), *object),
-            Answer::Gone { .. } => self.see(&key, None),
+            Answer::Gone { uid } => self.view.removed(&key, &uid),
             Answer::AlreadyExists | Answer::Conflict | Answer::NotFound => {
-                self.view.forget(&key);
-                let conflicts = self.conflicts.entry(key).or_default();
+                if !self.is_explained(write, &answer) {
+                    self.view.forget(&key);
+                }
+                let conflicts = self.conflicts.entry(key.clone()).or_default();
                 *conflicts += 1;
                 if *conflicts > self.context.options.conflicts_at_once {
                     let cause = "the object keeps moving under the agent's writes".to_owned();
@@ -104,7 +92,7 @@ impl Machine {
                     self.view.forget(&key);
                 }
                 if flight.as_ref().is_none_or(|flight| flight.generation == self.generation) {
-                    self.parked.insert(key, flight.is_some_and(|flight| flight.fence));
+                    self.progress.parked.insert(key.clone(), flight.is_some_and(|flight| flight.fence));
                     self.refuse(subject, refusal);
                 }
             }
@@ -112,24 +100,46 @@ impl Machine {
             Answer::Unknown { cause, retry_after } => {
                 self.unsettled.lose(now, write);
                 self.view.forget(&key);
-                self.progress.suspects.insert(key);
+                self.progress.suspects.insert(key.clone());
                 self.fail(now, subject, cause, retry_after);
             }
+        }
+        self.settle(&key);
+        self.sight();
+    }
+
+    /// Whether the store has shown, while the write was in flight, what it has come up against.
+    fn is_explained(&self, write: &Write, answer: &Answer) -> bool {
+        match (write, self.view.get(write.key())) {
+            (Write::Create { .. }, Known::Present(_)) => *answer == Answer::AlreadyExists,
+            (Write::Patch { resource_version, .. } | Write::Delete { resource_version, .. }, known) => {
+                match known {
+                    Known::Present(object) => {
+                        let order = compare(&object.resource_version, resource_version);
+                        *answer == Answer::Conflict && order == Ordering::Greater
+                    }
+                    Known::Absent => true,
+                    Known::Unknown => false,
+                }
+            }
+            (Write::Create { .. }, _) => false,
         }
     }
 
     fn stored(&mut self, write: &Write, flight: Option<&Flight>, object: Object) {
         let key = write.key();
-        let shown = (*key == object.key).then_some(object);
-        self.view.set(key, shown);
+        if *key == object.key {
+            self.view.stored(object);
+        } else {
+            self.view.forget(key);
+        }
         if matches!(write, Write::Create { .. }) {
             self.unsettled.created(key);
         }
-        self.settle(key);
         self.conflicts.remove(key);
         let own = |flight: &Flight| flight.generation == self.generation && !flight.fence;
         if flight.is_some_and(own) && self.is_unchanged_by(key) {
-            self.parked.insert(key.clone(), false);
+            self.progress.parked.insert(key.clone(), false);
             let refusal = Refusal {
                 code: 200,
                 reason: "NotStored".into(),

@@ -1,9 +1,15 @@
 //! What outlives a machine: kept per stack between its orders, and only as long as needed.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use super::{notice::Notice, unsettled::Unsettled};
-use crate::{order::Change, stack::object::ObjectKey};
+use crate::{
+    order::Change,
+    stack::{object::ObjectKey, view::View},
+};
 
 /// What has to be known of a stack between two runs of its machine.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -17,12 +23,22 @@ pub struct Memory {
     pub(super) failures: u32,
     /// How far the order that is tried again has come.
     pub(super) trial: Option<Trial>,
+    /// What is known of objects that the store does not show yet. The first look at a store that
+    /// has caught up clears it.
+    pub(super) view: View,
 }
 
 impl Memory {
     /// Whether there is nothing to be kept.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether an event on this object calls for another run of the order that was put off: it
+    /// waits for the object to go, or a lost write to the object is not settled.
+    pub fn awaits(&self, key: &ObjectKey) -> bool {
+        let waiting = |trial: &Trial| trial.progress.waiting.contains(key);
+        self.unsettled.contains(key) || self.trial.as_ref().is_some_and(waiting)
     }
 
     /// The objects whose last write may yet take effect, as a list for people.
@@ -38,6 +54,8 @@ pub(super) struct Trial {
     /// Which order; another one starts afresh.
     pub(super) change: Change,
     pub(super) progress: Progress,
+    /// Nothing is sent before this, since something failed.
+    pub(super) pause: Option<Instant>,
 }
 
 /// What is counted over the runs of one order.
@@ -47,25 +65,35 @@ pub(super) struct Progress {
     pub(super) told: Vec<Notice>,
     /// How often it was parked.
     pub(super) parks: u32,
-    /// How often something was waited for.
-    pub(super) waits: u32,
+    /// Objects whose write was refused and is not tried again before `parked_until`; true where
+    /// a fence was refused, too.
+    pub(super) parked: BTreeMap<ObjectKey, bool>,
+    /// A read was refused, and nothing is tried before `parked_until`.
+    pub(super) read_refused: bool,
+    /// When to try again what was refused.
+    pub(super) parked_until: Option<Instant>,
+    /// Terminating objects that have to be gone first.
+    pub(super) waiting: BTreeSet<ObjectKey>,
     /// Objects that a lost write was about while this was the order. Under a DeletedStack they
     /// are looked after one by one, also once it is known what became of the write.
     pub(super) suspects: BTreeSet<ObjectKey>,
-    /// What to look at before running in full again.
-    pub(super) peek: Option<Peek>,
+    /// There was a Stack while this was the order.
+    pub(super) stack_seen: bool,
 }
 
-/// A cheap look before a full run: while these objects are as they were, there is nothing to do.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Peek {
-    /// When to look. An order that comes earlier is a new one and runs in full, also where it
-    /// says the same.
-    pub(super) at: Instant,
-    /// When to run in full anyway, since something was refused.
-    pub(super) full_at: Option<Instant>,
-    /// Terminating objects that have to be gone first.
-    pub(super) waiting: Vec<ObjectKey>,
-    /// Absent or terminating objects that a lost create may bring back.
-    pub(super) watched: Vec<ObjectKey>,
+impl Progress {
+    /// The same order came once more. Whoever sent it may have missed that there is nothing to
+    /// delete, and may have mended what was refused.
+    pub(super) fn come_anew(&mut self) {
+        self.told.retain(|notice| !matches!(notice, Notice::NothingToDelete { .. }));
+        self.stack_seen = false;
+        self.unpark();
+    }
+
+    /// What was refused is tried again.
+    pub(super) fn unpark(&mut self) {
+        self.parked.clear();
+        self.read_refused = false;
+        self.parked_until = None;
+    }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     order::{Fault, StackName},
-    stack::{object::ObjectKey, report::Report, write::Refusal},
+    stack::{object::ObjectKey, write::Refusal},
 };
 
 /// Something to be logged or reported. Each is said once per order, however often the order is
@@ -61,8 +61,12 @@ pub enum Notice {
         /// What `spec.disabled` was to be.
         disabled: bool,
     },
-    /// To be told to membership.
-    Report(Report),
+    /// A stack was to be deleted, and there never was one as far as the order saw. (That a Stack
+    /// is gone which was there is the store's to tell.)
+    NothingToDelete {
+        /// Whose order.
+        stack: StackName,
+    },
 }
 
 impl fmt::Display for Notice {
@@ -84,7 +88,9 @@ impl fmt::Display for Notice {
             Notice::Terminating { stack, disabled } => {
                 write!(f, "stack {stack}: nothing to {}, the Stack is being deleted", verb(*disabled))
             }
-            Notice::Report(Report::StackDeleted { stack }) => write!(f, "stack {stack}: deleted"),
+            Notice::NothingToDelete { stack } => {
+                write!(f, "stack {stack}: nothing to delete, there is no such Stack")
+            }
         }
     }
 }

@@ -16,13 +16,10 @@ use crate::{
 impl Machine {
     /// The next write and whether it is a fence.
     pub(super) fn pick(&self) -> Option<(Write, bool)> {
-        if self.progress.peek.is_some() {
-            return None;
-        }
         let mut picked = None;
         let _ = self.each(&mut |key, action| {
             picked = match action {
-                Action::Write(write) if !self.parked.contains_key(key) => Some((write, false)),
+                Action::Write(write) if !self.progress.parked.contains_key(key) => Some((write, false)),
                 Action::Write(_) | Action::Nothing => self.fence(key).map(|write| (write, true)),
                 Action::Wait | Action::Clash(_) => None,
             };
@@ -35,7 +32,7 @@ impl Machine {
     /// of its own.
     fn fence(&self, key: &ObjectKey) -> Option<Write> {
         let Known::Present(object) = self.view.get(key) else { return None };
-        let refused = self.parked.get(key).copied().unwrap_or_default();
+        let refused = self.progress.parked.get(key).copied().unwrap_or_default();
         let needed = !object.terminating && self.unsettled.may_strike(object);
         (needed && !refused && self.context.options.fences()).then(|| plan::fence(object))
     }
@@ -61,7 +58,7 @@ impl Machine {
                 let action = plan::stack(name, desired, stack);
                 let settled = match &action {
                     Action::Nothing => true,
-                    Action::Write(_) => self.parked.contains_key(&self.stack),
+                    Action::Write(_) => self.progress.parked.contains_key(&self.stack),
                     Action::Wait | Action::Clash(_) => false,
                 };
                 visit(&self.stack, action)?;
@@ -128,7 +125,7 @@ impl Machine {
         Continue(())
     }
 
-    fn flies(&self, key: &ObjectKey) -> bool {
+    pub(super) fn flies(&self, key: &ObjectKey) -> bool {
         self.flights.iter().any(|flight| flight.write.key() == key)
     }
 }

@@ -1,12 +1,14 @@
 //! Writes whose outcome is unknown: what may still take effect, and until when.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
 use crate::stack::{
     object::{Object, ObjectKey},
+    version::compare,
     write::Write,
 };
 
@@ -67,10 +69,12 @@ impl Unsettled {
         }
     }
 
-    /// The object was looked at, by name, after its writes were lost.
+    /// This, or nothing, is known of the object. What is older than a lost write's base says
+    /// nothing about the write; what is newer, or gone, can no longer be struck by it.
     pub(super) fn seen(&mut self, key: &ObjectKey, object: Option<&Object>) {
         let Some(loose) = self.0.get_mut(key) else { return };
-        loose.versions.retain(|version| object.is_some_and(|o| o.resource_version == *version));
+        let is_past = |o: &Object, version: &str| compare(&o.resource_version, version) == Ordering::Greater;
+        loose.versions.retain(|version| object.is_some_and(|object| !is_past(object, version)));
         if object.is_some() && loose.create.as_ref().is_some_and(|create| !create.raced) {
             loose.create = None;
         }
@@ -84,11 +88,6 @@ impl Unsettled {
         self.0.get(&object.key).is_some_and(|loose| loose.versions.contains(&object.resource_version))
     }
 
-    /// Whether a create of this name may still arrive.
-    pub(super) fn may_appear(&self, key: &ObjectKey) -> bool {
-        self.0.get(key).is_some_and(|loose| loose.create.is_some())
-    }
-
     /// Forgets creates that were lost more than `limit` ago.
     pub(super) fn expire(&mut self, now: Instant, limit: Duration) {
         self.0.retain(|_, loose| {
@@ -97,9 +96,13 @@ impl Unsettled {
         });
     }
 
-    /// How long ago the create of this name was lost.
-    pub(super) fn create_lost_for(&self, now: Instant, key: &ObjectKey) -> Option<Duration> {
-        let create = self.0.get(key)?.create.as_ref()?;
-        Some(now.saturating_duration_since(create.since))
+    /// When the next create is to be forgotten, which may arrive until `limit` after it was lost.
+    pub(super) fn next_expiry(&self, limit: Duration) -> Option<Instant> {
+        self.0.values().filter_map(|loose| Some(loose.create.as_ref()?.since + limit)).min()
+    }
+
+    /// Whether a write to this object is not settled.
+    pub(super) fn contains(&self, key: &ObjectKey) -> bool {
+        self.0.contains_key(key)
     }
 }

@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// What the server does with a request.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) enum Act {
     /// Answers.
     Reply(u16, Value),

@@ -1,5 +1,6 @@
 //! The real machine on one Stack, through every interleaving of orders, deliveries, lost
-//! answers, deadlines, a finalizer and another writer, within small bounds.
+//! answers, deadlines, events of a watch that lags, a finalizer and another writer, within small
+//! bounds.
 //!
 //! Checked: where nothing can happen any more, the cluster shows the newest order; and once an
 //! order is done, no older patch or delete takes effect. (An older create can; it is put right.)
@@ -20,13 +21,14 @@ struct Bounds {
     lost_answers: u8,
     other_writes: u8,
     finalizer: bool,
+    wakes: bool,
     options: Options,
 }
 
 /// Options whose paces take no time at all, since time stands still here.
 fn timeless() -> Options {
     let none = (Duration::ZERO, Duration::ZERO);
-    Options { retry: none, park: none, wait: none, watch: none, ..Options::default() }
+    Options { retry: none, park: none, ..Options::default() }
 }
 
 /// A full order.
@@ -71,12 +73,16 @@ fn check(bounds: &Bounds) -> Result<usize, String> {
             if let Some(change) = start.clone() {
                 assert_eq!(rig.run(Order { stack: stack_name(), change }), Step::Done);
                 rig.world.log.clear();
+                rig.watch.follow(&rig.world);
+                rig.watch.tidy(&rig.store);
             }
             if bounds.finalizer {
                 rig.world.held.insert("stacks".into());
             }
             let first = State {
                 world: rig.world,
+                store: rig.store,
+                watch: rig.watch,
                 stage: Stage::Idle(Memory::default()),
                 net: Vec::new(),
                 todo: 0,
@@ -84,7 +90,13 @@ fn check(bounds: &Bounds) -> Result<usize, String> {
                 other_writes: bounds.other_writes,
             };
             let shown = format!("{start:?}");
-            let check = Check { context: Rc::clone(&context), orders: &orders, now: rig.now, start };
+            let check = Check {
+                context: Rc::clone(&context),
+                orders: &orders,
+                now: rig.now,
+                start,
+                wakes: bounds.wakes,
+            };
             states += check
                 .run(first)
                 .map_err(|way| format!("start {shown}, orders {orders:?}:\n  {}", way.join("\n  ")))?;
@@ -94,7 +106,15 @@ fn check(bounds: &Bounds) -> Result<usize, String> {
 }
 
 fn bounds() -> Bounds {
-    Bounds { child: false, orders: 2, lost_answers: 1, other_writes: 1, finalizer: true, options: timeless() }
+    Bounds {
+        child: false,
+        orders: 2,
+        lost_answers: 1,
+        other_writes: 1,
+        finalizer: true,
+        wakes: true,
+        options: timeless(),
+    }
 }
 
 fn holds(bounds: &Bounds) {
@@ -154,4 +174,10 @@ fn without_watching_a_late_create_brings_a_deleted_stack_back() {
     let options = Options { attentive: false, ..timeless() };
     let way = check(&Bounds { options, ..bounds() }).expect_err("a counterexample");
     assert!(way.contains("deliver late Create"), "{way}");
+}
+
+#[test]
+fn without_a_wake_an_order_that_waits_is_never_done() {
+    let way = check(&Bounds { wakes: false, ..bounds() }).expect_err("a counterexample");
+    assert!(way.contains("the end"), "{way}");
 }

@@ -6,12 +6,19 @@ use std::{
     hash::{DefaultHasher, Hasher},
 };
 
-use super::*;
+use super::{
+    super::store::{Store, Watch},
+    *,
+};
 
 #[derive(Clone, Debug)]
 pub(super) enum Stage {
     Idle(Memory),
     Running(Box<Machine>),
+    /// What a read by name found is on its way back.
+    Reading(Box<Machine>, Vec<ObjectKey>, Vec<Object>),
+    /// The machine came to this end and is not put away yet: another event may still reach it.
+    Ending(Box<Machine>, Step),
     /// Later or Attend; true for the latter.
     Deferred(Order, Memory, bool),
 }
@@ -19,6 +26,9 @@ pub(super) enum Stage {
 #[derive(Clone, Debug)]
 pub(super) struct State {
     pub(super) world: World,
+    /// What the shard knows of it, and the events on their way there.
+    pub(super) store: Store,
+    pub(super) watch: Watch,
     pub(super) stage: Stage,
     /// Writes under way, and whether their answer is awaited.
     pub(super) net: Vec<(Write, bool)>,
@@ -27,12 +37,23 @@ pub(super) struct State {
     pub(super) other_writes: u8,
 }
 
+impl State {
+    /// The watches see what became of the world.
+    fn watched(mut self) -> Self {
+        self.watch.follow(&self.world);
+        self.watch.tidy(&self.store);
+        self
+    }
+}
+
 pub(super) struct Check<'a> {
     pub(super) context: Rc<Context>,
     pub(super) orders: &'a [Change],
     pub(super) now: Instant,
     /// What the cluster shows at first.
     pub(super) start: Option<Change>,
+    /// Whether events wake an order that was put off.
+    pub(super) wakes: bool,
 }
 
 type Next = Vec<(String, State)>;
@@ -51,24 +72,37 @@ impl Check<'_> {
         let mut next = Next::new();
         self.arrive(state, &mut next);
         self.act(state, &mut next);
+        self.see(state, &mut next);
         self.deliver(state, &mut next)?;
         let object = state.world.get(&self.stack());
         if object.as_ref().is_some_and(|object| object.terminating) {
             let mut after = state.clone();
             after.world.finalize();
-            next.push(("the finalizer is done".into(), after));
+            next.push(("the finalizer is done".into(), after.watched()));
         }
         let mut collected = state.clone();
         if collected.world.collect_garbage() {
-            next.push(("the garbage collector".into(), collected));
+            next.push(("the garbage collector".into(), collected.watched()));
         }
         if object.is_some() && state.other_writes > 0 {
             let mut after = state.clone();
             after.world.touch(&self.stack());
             after.other_writes -= 1;
-            next.push(("another writer".into(), after));
+            next.push(("another writer".into(), after.watched()));
+        }
+        if next.is_empty() && (state.todo < self.orders.len() || !self.is_good(&state.world)) {
+            return Err(format!("the end: {:?}, {:?}", state.world, state.stage));
+        }
+        // Nothing may depend on it, and it must break nothing.
+        if let Stage::Deferred(order, memory, _) = &state.stage {
+            let stage = self.start(order.clone(), memory.clone(), true);
+            next.push(("run again without need".into(), State { stage, ..state.clone() }));
         }
         Ok(next)
+    }
+
+    fn start(&self, order: Order, memory: Memory, again: bool) -> Stage {
+        Stage::Running(Box::new(Machine::new(order, memory, Rc::clone(&self.context), again)))
     }
 
     /// A newer order, where the mailbox would let it take over.
@@ -79,11 +113,9 @@ impl Check<'_> {
         let order = self.order(state.todo);
         let toggles = matches!(order.change, Change::Disabled(_));
         let stage = match state.stage.clone() {
-            Stage::Idle(memory) | Stage::Deferred(_, memory, true) => {
-                Stage::Running(Box::new(Machine::new(order, memory, Rc::clone(&self.context))))
-            }
+            Stage::Idle(memory) | Stage::Deferred(_, memory, true) => self.start(order, memory, false),
             Stage::Deferred(old, memory, false) if !toggles && old.change != Change::Deleted => {
-                Stage::Running(Box::new(Machine::new(order, memory, Rc::clone(&self.context))))
+                self.start(order, memory, false)
             }
             Stage::Running(mut machine) if !toggles && machine.order().change != Change::Deleted => {
                 machine.supersede(order);
@@ -98,63 +130,82 @@ impl Check<'_> {
     }
 
     fn act(&self, state: &State, next: &mut Next) {
-        match &state.stage {
-            Stage::Idle(_) => {}
-            Stage::Deferred(order, memory, attending) => {
-                let machine = Machine::new(order.clone(), memory.clone(), Rc::clone(&self.context));
-                // A look that shows nothing new leads back here.
-                let (end, _) = self.look(machine.clone(), &state.world);
-                let again = match end {
-                    Step::Attend { .. } => *attending,
-                    Step::Later { .. } => !*attending,
-                    _ => false,
-                };
-                if !again {
-                    let stage = Stage::Running(Box::new(machine));
-                    next.push(("run again".into(), State { stage, ..state.clone() }));
-                }
+        let (name, stage) = match state.stage.clone() {
+            Stage::Idle(_) => return,
+            Stage::Deferred(order, mut memory, _) => {
+                // A backoff ends by itself; everything else is brought on by an event.
+                let Some(trial) = memory.trial.as_mut().filter(|trial| trial.pause.is_some()) else { return };
+                trial.pause = None;
+                ("the backoff is over".into(), self.start(order, memory, true))
             }
-            Stage::Running(machine) => self.advance(state, machine, next),
+            Stage::Running(machine) => return self.advance(state, machine, next),
+            Stage::Reading(mut machine, keys, objects) => {
+                machine.observed(self.now, &keys, Ok(objects));
+                (format!("read {keys:?}"), Stage::Running(machine))
+            }
+            Stage::Ending(machine, step) => (format!("end {step:?}"), self.put_away(*machine, &step)),
+        };
+        next.push((name, State { stage, ..state.clone() }));
+    }
+
+    fn put_away(&self, machine: Machine, step: &Step) -> Stage {
+        let (order, mut memory) = machine.into_parts(self.now);
+        if let Some(pause) = memory.trial.as_mut().and_then(|trial| trial.pause.as_mut()) {
+            // Drawn at random, which would make for states without end.
+            *pause = self.now + Duration::from_secs(1);
+        }
+        match step {
+            Step::Done => Stage::Idle(memory),
+            step => Stage::Deferred(order, memory, matches!(step, Step::Attend { .. })),
         }
     }
 
-    /// Reads until something else is to be done.
-    fn look(&self, mut machine: Machine, world: &World) -> (Step, Machine) {
-        loop {
-            match machine.next(self.now) {
-                Step::Read(scope) => {
-                    let objects = world.read(&scope, &self.context.catalog.stack);
-                    machine.observed(self.now, &scope, Ok(objects));
-                }
-                end => return (end, machine),
-            }
-        }
-    }
-
-    fn advance(&self, state: &State, machine: &Machine, next: &mut Next) {
-        let (mut machine, mut after) = (machine.clone(), state.clone());
+    fn advance(&self, state: &State, mut machine: Box<Machine>, next: &mut Next) {
+        let mut after = state.clone();
+        machine.refresh(state.store.of(&stack_name().to_string()));
         let step = machine.next(self.now);
         machine.notices();
         let name = format!("{step:?}");
         after.stage = match step {
             Step::Await => return,
-            Step::Read(scope) => {
-                let objects = state.world.read(&scope, &self.context.catalog.stack);
-                machine.observed(self.now, &scope, Ok(objects));
-                Stage::Running(Box::new(machine))
+            Step::Read(keys) => {
+                let objects = state.world.read(&keys);
+                Stage::Reading(machine, keys, objects)
             }
             Step::Write => {
                 after.net.extend(machine.write(self.now).map(|write| (write, true)));
-                Stage::Running(Box::new(machine))
+                Stage::Running(machine)
             }
-            Step::Done => Stage::Idle(machine.into_parts(self.now).1),
-            Step::Attend { .. } | Step::Later { .. } => {
-                let attending = matches!(step, Step::Attend { .. });
-                let (order, memory) = machine.into_parts(self.now);
-                Stage::Deferred(order, memory, attending)
-            }
+            step => Stage::Ending(machine, step),
         };
         next.push((name, after));
+    }
+
+    /// One more event reaches the store.
+    fn see(&self, state: &State, next: &mut Next) {
+        for key in state.watch.keys() {
+            let mut after = state.clone();
+            let Some(event) = after.watch.pop(&key) else { continue };
+            let name = format!("watch {event:?}");
+            let changed = after.store.take(event);
+            after.watch.tidy(&after.store);
+            let objects = || after.store.of(&stack_name().to_string());
+            after.stage = match after.stage {
+                Stage::Running(mut machine) | Stage::Ending(mut machine, _) if changed => {
+                    machine.refresh(objects());
+                    Stage::Running(machine)
+                }
+                Stage::Reading(mut machine, keys, read) => {
+                    machine.refresh(objects());
+                    Stage::Reading(machine, keys, read)
+                }
+                Stage::Deferred(order, memory, _) if changed && self.wakes && memory.awaits(&key) => {
+                    self.start(order, memory, true)
+                }
+                stage => stage,
+            };
+            next.push((name, after));
+        }
     }
 
     fn deliver(&self, state: &State, next: &mut Next) -> Result<(), String> {
@@ -163,9 +214,15 @@ impl Check<'_> {
             after.net.remove(at);
             let answer = after.world.write(write);
             let effect = !std::mem::take(&mut after.world.log).is_empty();
+            let mut after = after.watched();
             let said = format!("{} {write:?}", if *awaited { "deliver" } else { "deliver late" });
             if !awaited {
-                let done = matches!(state.stage, Stage::Idle(_) | Stage::Deferred(_, _, true));
+                let done = matches!(
+                    state.stage,
+                    Stage::Idle(_)
+                        | Stage::Deferred(_, _, true)
+                        | Stage::Ending(_, Step::Done | Step::Attend { .. })
+                );
                 if done && effect && !matches!(write, Write::Create { .. }) {
                     return Err(format!("{said} took effect after the newest order was done"));
                 }
@@ -181,6 +238,8 @@ impl Check<'_> {
                     next.push((format!("{said}: {case}"), lost));
                 }
             }
+            after.store.answer(write, &answer);
+            after.watch.tidy(&after.store);
             self.answer(&mut after, write, answer);
             next.push((said, after));
         }
@@ -238,9 +297,6 @@ impl Check<'_> {
         };
         while let Some((at, state)) = queue.pop_front() {
             let next = self.steps(&state).map_err(|broken| way(&ways, at, broken))?;
-            if next.is_empty() && (state.todo < self.orders.len() || !self.is_good(&state.world)) {
-                return Err(way(&ways, at, format!("the end: {:?}", state.world)));
-            }
             for (said, after) in next {
                 if seen.insert(fingerprint(&after)) {
                     ways.push((at, said));
@@ -263,14 +319,18 @@ fn fingerprint(state: &State) -> u64 {
         }
     }
     let mut sink = Sink(DefaultHasher::new());
-    let stage: &dyn std::fmt::Debug = &state.stage;
     // The context is the same everywhere, but for its random numbers.
-    if let Stage::Running(machine) = &state.stage {
-        write!(sink, "{:?}", machine.fingerprint()).expect("a hasher takes everything");
-    } else {
-        write!(sink, "{stage:?}").expect("a hasher takes everything");
+    match &state.stage {
+        Stage::Running(machine) => write!(sink, "run {:?}", machine.fingerprint()),
+        Stage::Reading(machine, keys, read) => write!(sink, "{:?}{keys:?}{read:?}", machine.fingerprint()),
+        Stage::Ending(machine, step) => {
+            write!(sink, "end {:?}{:?}", machine.fingerprint(), std::mem::discriminant(step))
+        }
+        stage => write!(sink, "{stage:?}"),
     }
-    write!(sink, "{:?}{:?}", state.world, state.net).expect("a hasher takes everything");
+    .expect("a hasher takes everything");
+    write!(sink, "{:?}{:?}{:?}{:?}", state.world, state.store, state.watch, state.net)
+        .expect("a hasher takes everything");
     write!(sink, "{} {} {}", state.todo, state.lost_answers, state.other_writes)
         .expect("a hasher takes everything");
     sink.0.finish()
@@ -279,8 +339,8 @@ fn fingerprint(state: &State) -> u64 {
 impl Machine {
     fn fingerprint(&self) -> impl std::fmt::Debug + '_ {
         (
-            (&self.order, self.generation, &self.view, &self.flights, &self.unsettled, &self.parked),
-            (self.failures, self.pause, &self.conflicts, &self.progress, self.idle, self.started),
+            (&self.order, self.generation, &self.view, &self.flights, &self.unsettled),
+            (self.failures, self.pause.is_some(), &self.conflicts, &self.progress),
         )
     }
 }

@@ -4,20 +4,20 @@ use std::{cell::RefCell, task::Poll, task::Waker};
 
 /// Wakes whoever waits for a condition to hold.
 #[derive(Debug, Default)]
-pub(super) struct Notify {
+pub(crate) struct Notify {
     waiting: RefCell<Vec<Waker>>,
 }
 
 impl Notify {
     /// Something changed: everybody who waits looks again.
-    pub(super) fn notify(&self) {
+    pub(crate) fn notify(&self) {
         for waker in self.waiting.take() {
             waker.wake();
         }
     }
 
     /// Waits until `condition` gives a value; asks at once and after each [`Notify::notify`].
-    pub(super) async fn until<T>(&self, mut condition: impl FnMut() -> Option<T>) -> T {
+    pub(crate) async fn until<T>(&self, mut condition: impl FnMut() -> Option<T>) -> T {
         std::future::poll_fn(|cx| match condition() {
             Some(value) => Poll::Ready(value),
             None => {

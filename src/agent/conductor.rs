@@ -1,0 +1,285 @@
+//! Follows the cluster's definitions, has each kind watched by its shard, and says which kinds
+//! are in play: the shell around [`Kinds`], on the front shard.
+
+use std::{collections::BTreeMap, pin::pin, rc::Rc, sync::Arc, time::Duration};
+
+use futures::{StreamExt, channel::mpsc, future::Either, future::select};
+use tracing::{info, warn};
+
+use super::{
+    Setup,
+    front::Shared,
+    kinds::{Act, Kinds},
+    mail::Mail,
+};
+use crate::{
+    cluster::{Client, catalog, request::Target, watch::News, watching},
+    net,
+    stack::object::{Catalog, Object, Resource},
+    time::{Instant, now},
+};
+
+/// Modules often come several at a time: membership is told once, when this long nothing came.
+const SETTLED: Duration = Duration::from_millis(500);
+
+/// What the conductor is told.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// These are all the modules that are defined.
+    Defined(Vec<Arc<Resource>>),
+    /// Definitions can be listed and not be watched.
+    Unwatchable,
+    /// The first list of a kind is complete, or refused.
+    Looked(Arc<Resource>, bool),
+    /// A shard has taken up the kinds in play.
+    TakenUp(Arc<Catalog>),
+}
+
+/// See the [module](self).
+pub(super) struct Conductor {
+    shared: Rc<Shared>,
+    client: Client,
+    /// How often definitions are listed where they cannot be watched.
+    period: Option<Duration>,
+    shards: usize,
+    kinds: Kinds,
+    events: mpsc::UnboundedReceiver<Event>,
+    /// Follows the definitions.
+    definitions: Option<net::Task<()>>,
+    tell: mpsc::UnboundedSender<Event>,
+    defined: bool,
+    published: Option<Arc<Catalog>>,
+    /// Shards that have taken up what was published.
+    taken_up: usize,
+    /// What membership was told of, and when it is to be told anew.
+    introduced: Option<(Vec<Arc<Resource>>, Arc<Catalog>)>,
+    introduce_at: Option<Instant>,
+}
+
+impl Conductor {
+    /// Begins to watch the kinds that are there in any cluster.
+    pub(super) fn new(
+        shared: Rc<Shared>,
+        client: Client,
+        setup: &Setup,
+        tell: mpsc::UnboundedSender<Event>,
+        events: mpsc::UnboundedReceiver<Event>,
+    ) -> Self {
+        let shards = setup.engine.shards.get();
+        let (kinds, acts) = Kinds::new(shards);
+        let definitions = net::spawn(follow(client.clone(), tell.clone()));
+        let conductor = Self {
+            shared,
+            client,
+            period: setup.resync_period,
+            shards,
+            kinds,
+            events,
+            definitions: Some(definitions),
+            tell,
+            defined: false,
+            published: None,
+            taken_up: 0,
+            introduced: None,
+            introduce_at: None,
+        };
+        conductor.perform(acts);
+        conductor
+    }
+
+    /// Waits until it is known which modules there are.
+    pub(super) async fn defined(&mut self) {
+        while !self.defined {
+            self.step().await;
+        }
+    }
+
+    /// Goes on for as long as the agent does.
+    pub(super) async fn run(&mut self) {
+        loop {
+            self.step().await;
+        }
+    }
+
+    /// Ends what it started.
+    pub(super) async fn end(self) {
+        if let Some(task) = self.definitions {
+            task.cancel().await;
+        }
+    }
+
+    async fn step(&mut self) {
+        let event = match self.introduce_at {
+            None => self.events.next().await,
+            Some(at) => {
+                let pause = pin!(net::sleep(at.saturating_duration_since(now())));
+                match select(self.events.next(), pause).await {
+                    Either::Left((event, _)) => event,
+                    Either::Right(_) => return self.introduce(),
+                }
+            }
+        };
+        match event {
+            Some(event) => self.take_in(event),
+            // The sender lives as long as this does.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn take_in(&mut self, event: Event) {
+        let acts = match event {
+            Event::Defined(modules) => {
+                let acts = self.kinds.define(modules);
+                if !std::mem::replace(&mut self.defined, true) {
+                    self.tell_modules();
+                    self.shared.set_modules(self.kinds.modules());
+                }
+                acts
+            }
+            Event::Unwatchable => {
+                self.list_now_and_then();
+                Vec::new()
+            }
+            Event::Looked(kind, refused) => self.kinds.looked(&kind, refused),
+            Event::TakenUp(catalog) => {
+                self.taken_up += usize::from(self.published.as_ref() == Some(&catalog));
+                Vec::new()
+            }
+        };
+        for act in &acts {
+            if let Act::Publish(catalog) = act {
+                self.published = Some(Arc::clone(catalog));
+                self.taken_up = 0;
+            }
+        }
+        self.perform(acts);
+        self.plan_introduction();
+    }
+
+    fn perform(&self, acts: Vec<Act>) {
+        for act in acts {
+            match act {
+                Act::Watch { kind, shard } => self.shared.tell(shard, Mail::Watch(kind)),
+                Act::Unwatch { kind, shard } => self.shared.tell(shard, Mail::Unwatch(kind)),
+                Act::Publish(catalog) => self.shared.tell_all(|| Mail::Catalog(Arc::clone(&catalog))),
+            }
+        }
+    }
+
+    /// Membership is told of modules once every shard can do with them what an order asks for.
+    fn plan_introduction(&mut self) {
+        let Some(published) = self.published.as_ref().filter(|_| self.taken_up == self.shards) else {
+            self.introduce_at = None;
+            return;
+        };
+        let modules = self.kinds.modules();
+        match &self.introduced {
+            // What the session began with.
+            None if *self.shared.modules() == modules => {
+                self.introduced = Some((modules, Arc::clone(published)));
+            }
+            Some((known, catalog)) if *known == modules && catalog == published => {}
+            _ => self.introduce_at = Some(now() + SETTLED),
+        }
+    }
+
+    fn introduce(&mut self) {
+        self.introduce_at = None;
+        if let Some(published) = &self.published {
+            let modules = self.kinds.modules();
+            self.introduced = Some((modules.clone(), Arc::clone(published)));
+            self.tell_modules();
+            self.shared.set_modules(modules);
+        }
+    }
+
+    fn tell_modules(&self) {
+        let modules = self.kinds.modules();
+        let names: Vec<_> = modules.iter().map(|module| module.singular.as_str()).collect();
+        info!(server = %self.client.server(), modules = names.join(","), "the cluster answers");
+        if names.is_empty() {
+            warn!(
+                "no CRD is labelled formance.com/kind=module: only stacks and auth clients are kept \
+                 until the operator's CRDs are installed"
+            );
+        }
+    }
+
+    /// Definitions may not be watched: they are listed once in a while.
+    fn list_now_and_then(&mut self) {
+        match self.period {
+            Some(period) => warn!(
+                "CRDs cannot be watched, so modules that come and go are noticed every {period:?} \
+                 (--resync-period) only: grant watch on customresourcedefinitions"
+            ),
+            None => warn!(
+                "CRDs cannot be watched and --resync-period is 0, so modules that come and go are not \
+                 noticed: grant watch on customresourcedefinitions"
+            ),
+        }
+        let lister =
+            self.period.map(|period| net::spawn(list(self.client.clone(), period, self.tell.clone())));
+        self.definitions = lister;
+    }
+}
+
+/// Lists definitions again and again.
+async fn list(client: Client, period: Duration, tell: mpsc::UnboundedSender<Event>) {
+    loop {
+        net::sleep(period).await;
+        match client.catalog().await {
+            Ok(catalog) => drop(tell.unbounded_send(Event::Defined(catalog.modules))),
+            Err(failure) => warn!(server = %client.server(), "CRDs could not be listed: {failure}"),
+        }
+    }
+}
+
+/// Watches definitions.
+async fn follow(client: Client, tell: mpsc::UnboundedSender<Event>) {
+    let mut definitions = Definitions::default();
+    let follow = async |news| {
+        if let Some(event) = definitions.take_in(news) {
+            let _ = tell.unbounded_send(event);
+        }
+    };
+    match watching::watch(client, Target::definitions(), follow).await {}
+}
+
+/// The definitions as a watch tells of them. Pure.
+#[derive(Debug, Default)]
+struct Definitions {
+    modules: BTreeMap<Arc<str>, Arc<Resource>>,
+    /// Of the list that is under way.
+    listed: BTreeMap<Arc<str>, Arc<Resource>>,
+    complete: bool,
+}
+
+impl Definitions {
+    fn take_in(&mut self, news: News) -> Option<Event> {
+        match news {
+            News::Listed { object, .. } => {
+                set(&mut self.listed, &object, catalog::module(&object));
+                return None;
+            }
+            News::Complete { .. } => {
+                self.modules = std::mem::take(&mut self.listed);
+                self.complete = true;
+            }
+            News::Changed { object, .. } => set(&mut self.modules, &object, catalog::module(&object)),
+            News::Removed { object, .. } => set(&mut self.modules, &object, None),
+            News::Refused { listed, .. } => return (listed && self.complete).then_some(Event::Unwatchable),
+        }
+        self.complete.then(|| Event::Defined(self.modules.values().cloned().collect()))
+    }
+}
+
+fn set(modules: &mut BTreeMap<Arc<str>, Arc<Resource>>, crd: &Object, module: Option<Resource>) {
+    match module {
+        Some(module) if !crd.terminating => {
+            modules.insert(Arc::clone(&crd.key.name), Arc::new(module));
+        }
+        _ => {
+            modules.remove(&crd.key.name);
+        }
+    }
+}

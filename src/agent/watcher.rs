@@ -1,0 +1,151 @@
+//! Brings what the watches of a shard see to the shards that own the stacks.
+
+use std::{cell::RefCell, collections::HashMap, sync::Arc};
+
+use ahash::AHashMap;
+use shards::{Router, ShardId, shard_of};
+use tracing::debug;
+
+use super::mail::{FRONT, Mail, Seen};
+use crate::{
+    cluster::{Client, request::Target, watch::News, watching},
+    net,
+    stack::object::{Object, ObjectKey, Resource, Role},
+    time::Instant,
+};
+
+/// The watches that run on a shard.
+pub(super) struct Watcher {
+    client: Client,
+    router: Router<Mail>,
+    shards: usize,
+    tasks: RefCell<HashMap<String, net::Task<()>>>,
+}
+
+impl Watcher {
+    pub(super) fn new(client: Client, router: Router<Mail>, shards: usize) -> Self {
+        Self { client, router, shards, tasks: RefCell::default() }
+    }
+
+    /// Watches a kind from now on.
+    pub(super) fn watch(&self, kind: &Arc<Resource>) {
+        let mut post = Post {
+            router: self.router.clone(),
+            shards: self.shards,
+            kind: Arc::clone(kind),
+            looked: false,
+            homes: AHashMap::new(),
+        };
+        let (client, target) = (self.client.clone(), Target::of(kind));
+        let task = net::spawn(async move {
+            match watching::watch(client, target, async |news| post.deliver(news).await).await {}
+        });
+        // An older watch of the kind ends here.
+        self.tasks.borrow_mut().insert(kind.plural.clone(), task);
+    }
+
+    /// Watches a kind no longer.
+    pub(super) fn unwatch(&self, kind: &Resource) {
+        self.tasks.borrow_mut().remove(&kind.plural);
+    }
+
+    /// Ends all watches.
+    pub(super) async fn end(&self) {
+        let tasks = self.tasks.take();
+        for task in tasks.into_values() {
+            task.cancel().await;
+        }
+    }
+}
+
+/// Delivers what one watch sees.
+struct Post {
+    router: Router<Mail>,
+    shards: usize,
+    kind: Arc<Resource>,
+    /// The outcome of the first list was told.
+    looked: bool,
+    /// Of AuthClients, whose names do not say it: the stack of each, and when a list named it.
+    homes: AHashMap<Arc<str>, (Arc<str>, Option<Instant>)>,
+}
+
+impl Post {
+    async fn deliver(&mut self, news: News) {
+        match news {
+            News::Listed { object, asked } => {
+                self.settle(&object, Some(asked)).await;
+                self.hand_over(object, |object| Seen::Listed(object, asked)).await;
+            }
+            News::Changed { object, at } => {
+                self.settle(&object, None).await;
+                self.hand_over(object, |object| Seen::Changed(object, at)).await;
+            }
+            News::Removed { object } => {
+                self.leave(&object.key).await;
+                self.hand_over(object, Seen::Removed).await;
+            }
+            News::Complete { asked } => {
+                // Later than the list was asked for they came by events.
+                self.homes.retain(|_, (_, listed)| listed.is_none_or(|at| at >= asked));
+                for shard in (0..self.shards).map(ShardId::new) {
+                    self.send(shard, Mail::Complete(Arc::clone(&self.kind), asked)).await;
+                }
+                self.looked(false).await;
+            }
+            News::Refused { listed, .. } => {
+                if !listed {
+                    self.looked(true).await;
+                }
+            }
+        }
+    }
+
+    /// Remembers where a client is at home, and tells the home that it left.
+    async fn settle(&mut self, object: &Object, listed: Option<Instant>) {
+        if self.kind.role() != Role::AuthClient {
+            return;
+        }
+        let Some(home) = object.belongs_to() else { return self.leave(&object.key).await };
+        let home: Arc<str> = home.into();
+        let before = self.homes.insert(Arc::clone(&object.key.name), (Arc::clone(&home), listed));
+        if let Some((before, _)) = before.filter(|(before, _)| *before != home) {
+            self.send(self.owner(&before), Mail::Seen(Seen::Moved(object.key.clone(), before))).await;
+        }
+    }
+
+    /// A client is nobody's any more.
+    async fn leave(&mut self, key: &ObjectKey) {
+        if let Some((home, _)) = self.homes.remove(&key.name) {
+            self.send(self.owner(&home), Mail::Seen(Seen::Moved(key.clone(), home))).await;
+        }
+    }
+
+    async fn hand_over(&self, object: Box<Object>, seen: impl FnOnce(Box<Object>) -> Seen) {
+        let owner = match self.kind.role() {
+            Role::Versions => self.owner(&object.key.name),
+            _ => match object.belongs_to() {
+                Some(stack) => self.owner(stack),
+                None => return,
+            },
+        };
+        self.send(owner, Mail::Seen(seen(object))).await;
+    }
+
+    /// The front is told of every list, so that a kind that was refused can come into play.
+    async fn looked(&mut self, refused: bool) {
+        if !self.looked || refused {
+            self.looked = !refused;
+            self.send(FRONT, Mail::Looked { kind: Arc::clone(&self.kind), refused }).await;
+        }
+    }
+
+    fn owner(&self, stack: &str) -> ShardId {
+        shard_of(stack.as_bytes(), self.shards)
+    }
+
+    async fn send(&self, shard: ShardId, mail: Mail) {
+        if self.router.send(shard, mail).await.is_err() {
+            debug!(%shard, "a shard is gone");
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! What one shard knows of its stacks' objects, in few bytes. Pure.
+//!
+//! It is fed by watches, by the answers to own writes and by reads, which may come in any order:
+//!
+//! - The newer resourceVersion wins.
+//! - A fresh list wins over everything that was known before it was asked for, whatever the
+//!   versions (they go back when a cluster is restored from a backup). So each object remembers
+//!   when it was learnt.
+//! - An uid of which an answer said that it is gone stays gone, though a slow watch may still
+//!   tell of its past.
+//!
+//! A decision that found nothing to do is remembered by the order's fingerprint, until something
+//! changes that decisions look at: then the same order costs one look.
+
+mod bytes;
+mod gone;
+mod json;
+mod names;
+mod record;
+mod reports;
+mod stack;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    cmp::Ordering,
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ahash::RandomState;
+use indexmap::IndexMap;
+
+pub use self::reports::Cursor;
+use self::{
+    gone::Gone,
+    names::Names,
+    record::Record,
+    stack::{Held, Stack},
+};
+use crate::stack::{
+    object::{Object, ObjectKey, Resource, Role},
+    report::Versions,
+    version,
+};
+
+/// What learning something has changed, as far as somebody is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing.
+    Nothing,
+    /// The object is there now, with nothing to say of it.
+    Appeared,
+    /// There is something new to say: a first or another status, or a Stack that has one was
+    /// enabled or disabled.
+    Status,
+    /// Versions are there now.
+    Added,
+    /// Versions that stood have changed.
+    Updated,
+    /// The object is gone.
+    Removed,
+    /// The object is gone, and another one stands under its name.
+    Replaced,
+}
+
+/// The removal of what a complete list did not name, under way.
+#[derive(Debug)]
+pub struct Sweep {
+    kind: u16,
+    asked: u32,
+    /// Stacks below this index are still to be looked at.
+    left: usize,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Store {
+    start: Instant,
+    names: Names,
+    /// Kinds by number, and whether a list of each was complete.
+    kinds: Vec<(Arc<Resource>, bool)>,
+    /// In an order that scans from the end can rely on: what is new comes last, and what takes the
+    /// place of one that is removed was the last.
+    stacks: IndexMap<Arc<str>, Stack, RandomState>,
+    versions: BTreeMap<Arc<str>, KnownVersions>,
+    gone: Gone,
+    revision: u64,
+}
+
+#[derive(Debug)]
+struct KnownVersions {
+    uid: String,
+    resource_version: String,
+    learnt: u32,
+    versions: Versions,
+}
+
+impl Store {
+    /// A store that knows nothing. Times before `start` count as `start`.
+    pub fn new(start: Instant) -> Self {
+        Self {
+            start,
+            names: Names::default(),
+            kinds: Vec::new(),
+            stacks: IndexMap::with_hasher(RandomState::with_seeds(5, 6, 7, 8)),
+            versions: BTreeMap::new(),
+            gone: Gone::default(),
+            revision: 0,
+        }
+    }
+
+    /// An object of a fresh list whose first page was asked for at `asked`.
+    pub fn listed(&mut self, object: &Object, asked: Instant) -> Change {
+        let asked = self.clock(asked);
+        if self.gone.since(&object.key, &object.uid).is_some_and(|gone| gone >= asked) {
+            return Change::Nothing;
+        }
+        self.put(object, asked, Some(asked))
+    }
+
+    /// An object as an event, an answer or a read shows it.
+    pub fn changed(&mut self, object: &Object, at: Instant) -> Change {
+        if self.gone.since(&object.key, &object.uid).is_some() {
+            return Change::Nothing;
+        }
+        let at = self.clock(at);
+        self.put(object, at, None)
+    }
+
+    /// An event says that this object is gone; this was its last state.
+    pub fn removed(&mut self, object: &Object) -> Change {
+        self.gone.forget(&object.key, &object.uid);
+        if object.key.resource.role() == Role::Versions {
+            return self.remove_versions(&object.key.name, |known| {
+                known.uid == object.uid || is_older(&known.resource_version, &object.resource_version)
+            });
+        }
+        let Some(stack) = object.belongs_to() else { return Change::Nothing };
+        self.remove(stack, &object.key, |uid, version| {
+            uid == object.uid || is_older(version, &object.resource_version)
+        })
+    }
+
+    /// An own deletion was answered: this uid is gone for good.
+    pub fn gone(&mut self, stack: &str, key: &ObjectKey, uid: &str, at: Instant) -> Change {
+        let at = self.clock(at);
+        self.gone.insert(key, uid, at);
+        self.remove(stack, key, |known, _| known == uid)
+    }
+
+    /// A read said that there is no such object: whichever was known is gone for good.
+    pub fn absent(&mut self, stack: &str, key: &ObjectKey, at: Instant) -> Change {
+        let at = self.clock(at);
+        let mut known = None;
+        let change = self.remove(stack, key, |uid, _| {
+            known = Some(uid.to_owned());
+            true
+        });
+        if let Some(uid) = known {
+            self.gone.insert(key, &uid, at);
+        }
+        change
+    }
+
+    /// An object belongs to another stack than this one from now on.
+    pub fn moved(&mut self, stack: &str, key: &ObjectKey) {
+        self.remove(stack, key, |_, _| true);
+    }
+
+    /// All objects of a list were told, which was asked for at `asked`.
+    pub fn complete(&mut self, kind: &Arc<Resource>, asked: Instant) -> Sweep {
+        let asked = self.clock(asked);
+        self.gone.forget_older(kind, asked);
+        Sweep { kind: self.kind(kind), asked, left: self.stacks.len() }
+    }
+
+    /// Removes what a complete list did not name, looking at so many stacks. Gives what was removed
+    /// and is to be told of, and whether that was all.
+    pub fn sweep(&mut self, sweep: &mut Sweep, budget: usize) -> (Vec<ObjectKey>, bool) {
+        let mut removed = Vec::new();
+        let lowest = sweep.left.min(self.stacks.len()).saturating_sub(budget);
+        for index in (lowest..sweep.left.min(self.stacks.len())).rev() {
+            let unnamed = |held: &Held| held.kind == sweep.kind && held.learnt < sweep.asked;
+            self.take_out(index, unnamed, &mut removed);
+        }
+        sweep.left = lowest;
+        if lowest > 0 {
+            return (removed, false);
+        }
+        if let Some((kind, complete)) = self.kinds.get_mut(usize::from(sweep.kind)) {
+            *complete = true;
+            if kind.role() == Role::Versions {
+                let kind = Arc::clone(kind);
+                let gone = self.versions.extract_if(.., |_, known| known.learnt < sweep.asked);
+                removed.extend(gone.map(|(name, _)| ObjectKey { resource: Arc::clone(&kind), name }));
+            }
+        }
+        (removed, true)
+    }
+
+    /// Whether a list of this kind was complete.
+    pub fn is_complete(&self, kind: &Resource) -> bool {
+        self.kinds.iter().any(|(known, complete)| known.plural == kind.plural && *complete)
+    }
+
+    /// A kind is no longer in play: its objects go. Gives those that are to be told of.
+    pub fn forget(&mut self, kind: &Arc<Resource>) -> Vec<ObjectKey> {
+        let number = self.kind(kind);
+        if let Some((_, complete)) = self.kinds.get_mut(usize::from(number)) {
+            *complete = false;
+        }
+        let mut removed = Vec::new();
+        for index in (0..self.stacks.len()).rev() {
+            self.take_out(index, |held| held.kind == number, &mut removed);
+        }
+        removed
+    }
+
+    /// All objects of a stack, with what decisions look at.
+    pub fn objects(&self, stack: &str) -> Vec<Object> {
+        let Some(known) = self.stacks.get(stack) else { return Vec::new() };
+        let unpack = |held: &Held| {
+            let kind = self.kinds.get(usize::from(held.kind)).map(|(kind, _)| kind)?;
+            held.record.unpack(|name| ObjectKey::new(kind, name), stack, &self.names)
+        };
+        known.objects.iter().filter_map(unpack).collect()
+    }
+
+    /// Changes whenever something of the stack does; 0 where nothing of it is there.
+    pub fn revision(&self, stack: &str) -> u64 {
+        self.stacks.get(stack).map_or(0, |stack| stack.revision)
+    }
+
+    /// Nothing is to be done for an order of this fingerprint, as long as decisions would see what
+    /// they see now.
+    pub fn settle(&mut self, stack: &str, fingerprint: u64) {
+        if let Some(stack) = self.stacks.get_mut(stack) {
+            stack.settled = Some(fingerprint);
+        }
+    }
+
+    /// Whether nothing is to be done for an order of this fingerprint.
+    pub fn is_settled(&self, stack: &str, fingerprint: u64) -> bool {
+        self.stacks.get(stack).is_some_and(|stack| stack.settled == Some(fingerprint))
+    }
+
+    /// Decisions look at other kinds from now on.
+    pub fn unsettle_all(&mut self) {
+        self.stacks.values_mut().for_each(|stack| stack.settled = None);
+    }
+
+    /// How many stacks and objects are known; Versions do not count.
+    pub fn len(&self) -> (usize, usize) {
+        (self.stacks.len(), self.stacks.values().map(|stack| stack.objects.len()).sum())
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.stacks.is_empty() && self.versions.is_empty()
+    }
+
+    /// `overrides`: what was learnt before this is replaced whatever its version.
+    fn put(&mut self, object: &Object, learnt: u32, overrides: Option<u32>) -> Change {
+        if object.key.resource.role() == Role::Versions {
+            return self.put_versions(object, learnt, overrides);
+        }
+        let Some(name) = object.belongs_to() else { return Change::Nothing };
+        let kind = self.kind(&object.key.resource);
+        let position =
+            self.stacks.get(name).and_then(|stack| stack.find(kind, &object.key.name, name, &self.names));
+        let known = position.and_then(|at| self.stacks.get(name)?.objects.get(at));
+        let mut change = Change::Appeared;
+        if let Some(held) = known {
+            let (_, uid, version) = held.record.identity(name, &self.names).unwrap_or_default();
+            let overridden = overrides.is_some_and(|asked| held.learnt < asked);
+            match version::compare(&object.resource_version, &version) {
+                Ordering::Equal if uid == object.uid => {
+                    self.touch(name, position, learnt);
+                    return Change::Nothing;
+                }
+                Ordering::Less | Ordering::Equal if !overridden => return Change::Nothing,
+                _ => change = if uid == object.uid { Change::Nothing } else { Change::Replaced },
+            }
+        }
+        let record = Record::pack(object, name, &mut self.names);
+        let held = Held::new(kind, learnt, record, object);
+        self.revision += 1;
+        if !self.stacks.contains_key(name) {
+            self.stacks.insert(name.into(), Stack::default());
+        }
+        let Some(stack) = self.stacks.get_mut(name) else { return Change::Nothing };
+        stack.revision = self.revision;
+        let Some(before) = stack.put(position, held) else {
+            stack.settled = None;
+            return if object.says_something() { Change::Status } else { Change::Appeared };
+        };
+        // After `put` the newest record stands in the old one's place.
+        let after = position.and_then(|at| stack.objects.get(at));
+        let Some(after) = after else { return Change::Nothing };
+        if !after.record.decides_as(&before.record, &object.key, name, &self.names) {
+            stack.settled = None;
+        }
+        if change == Change::Nothing
+            && object.says_something()
+            && says_more(object, &before, name, &self.names)
+        {
+            change = Change::Status;
+        }
+        change
+    }
+
+    fn touch(&mut self, name: &str, position: Option<usize>, learnt: u32) {
+        let held = position.and_then(|at| self.stacks.get_mut(name)?.objects.get_mut(at));
+        if let Some(held) = held {
+            held.learnt = held.learnt.max(learnt);
+        }
+    }
+
+    fn put_versions(&mut self, object: &Object, learnt: u32, overrides: Option<u32>) -> Change {
+        let versions = Versions::of(object);
+        let mut change = Change::Added;
+        if let Some(known) = self.versions.get_mut(&object.key.name) {
+            let overridden = overrides.is_some_and(|asked| known.learnt < asked);
+            let order = version::compare(&object.resource_version, &known.resource_version);
+            if order != Ordering::Greater && !overridden {
+                known.learnt = known.learnt.max(learnt);
+                return Change::Nothing;
+            }
+            change = match (known.uid == object.uid, known.versions == versions) {
+                (false, _) => Change::Replaced,
+                (true, true) => Change::Nothing,
+                (true, false) => Change::Updated,
+            };
+        }
+        let (uid, resource_version) = (object.uid.clone(), object.resource_version.clone());
+        let known = KnownVersions { uid, resource_version, learnt, versions };
+        self.versions.insert(Arc::clone(&object.key.name), known);
+        change
+    }
+
+    fn remove_versions(&mut self, name: &Arc<str>, goes: impl FnOnce(&KnownVersions) -> bool) -> Change {
+        if !self.versions.get(name).is_some_and(goes) {
+            return Change::Nothing;
+        }
+        self.versions.remove(name);
+        Change::Removed
+    }
+
+    /// Removes an object where `goes` says so of its uid and version.
+    fn remove(&mut self, name: &str, key: &ObjectKey, goes: impl FnOnce(&str, &str) -> bool) -> Change {
+        let kind = self.kind(&key.resource);
+        let Some(index) = self.stacks.get_index_of(name) else { return Change::Nothing };
+        let stack = &self.stacks[index];
+        let Some(at) = stack.find(kind, &key.name, name, &self.names) else { return Change::Nothing };
+        let (_, uid, version) = stack.objects[at].record.identity(name, &self.names).unwrap_or_default();
+        if !goes(&uid, &version) {
+            return Change::Nothing;
+        }
+        let mut place = 0;
+        let at_place = |_: &Held| {
+            place += 1;
+            place == at + 1
+        };
+        let mut removed = Vec::new();
+        self.take_out(index, at_place, &mut removed);
+        if key.resource.role() == Role::AuthClient { Change::Nothing } else { Change::Removed }
+    }
+
+    /// Removes objects of one stack, and the stack once it has none.
+    fn take_out(&mut self, index: usize, mut goes: impl FnMut(&Held) -> bool, removed: &mut Vec<ObjectKey>) {
+        let Some((name, stack)) = self.stacks.get_index_mut(index) else { return };
+        let (kinds, names) = (&self.kinds, &self.names);
+        let before = stack.objects.len();
+        stack.objects.retain(|held| {
+            let goes = goes(held);
+            if goes && let Some((kind, _)) = kinds.get(usize::from(held.kind)) {
+                let told = kind.role() != Role::AuthClient;
+                let named = held.record.name(name, names).filter(|_| told);
+                removed.extend(named.map(|name| ObjectKey::new(kind, name)));
+            }
+            !goes
+        });
+        if stack.objects.len() < before {
+            self.revision += 1;
+            stack.revision = self.revision;
+            stack.settled = None;
+            if stack.objects.is_empty() {
+                self.stacks.swap_remove_index(index);
+            }
+        }
+    }
+
+    /// The number of a kind.
+    fn kind(&mut self, kind: &Arc<Resource>) -> u16 {
+        let known = self.kinds.iter().position(|(known, _)| known.plural == kind.plural);
+        let number = known.unwrap_or_else(|| {
+            self.kinds.push((Arc::clone(kind), false));
+            self.kinds.len() - 1
+        });
+        u16::try_from(number).unwrap_or(u16::MAX)
+    }
+
+    /// Milliseconds since the start.
+    fn clock(&self, at: Instant) -> u32 {
+        // Fifty days at a time; a list that is asked for around the turn does no harm, since the
+        // versions still compare.
+        (at.saturating_duration_since(self.start) + Duration::from_millis(1)).as_millis() as u32
+    }
+}
+
+/// Whether an object has something else to say than before.
+fn says_more(object: &Object, before: &Held, stack: &str, names: &Names) -> bool {
+    if before.record.status(stack, names).as_ref() != Some(&object.status) {
+        return true;
+    }
+    let toggled = || {
+        let key = |_: &str| object.key.clone();
+        let was = before.record.unpack(key, stack, names)?;
+        Some(was.spec.get("disabled") != object.spec.get("disabled"))
+    };
+    object.key.resource.role() == Role::Stack && toggled().unwrap_or(true)
+}
+
+fn is_older(known: &str, than: &str) -> bool {
+    version::compare(known, than) == Ordering::Less
+}

@@ -1,0 +1,52 @@
+//! What is held of one stack.
+
+use super::{names::Names, record::Record};
+use crate::stack::{object::Object, status};
+
+/// One object.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) record: Record,
+    /// In milliseconds since the store's start.
+    pub(super) learnt: u32,
+    pub(super) kind: u16,
+    /// There is a status to report.
+    pub(super) says_something: bool,
+    /// It says that the object is ready.
+    pub(super) ready: bool,
+}
+
+/// The objects of one stack.
+#[derive(Debug, Default)]
+pub(super) struct Stack {
+    pub(super) objects: Vec<Held>,
+    pub(super) revision: u64,
+    /// The fingerprint of an order for which nothing is to be done.
+    pub(super) settled: Option<u64>,
+}
+
+impl Held {
+    pub(super) fn new(kind: u16, learnt: u32, record: Record, object: &Object) -> Self {
+        let ready = status::is_ready(&object.status);
+        Self { record, learnt, kind, says_something: object.says_something(), ready }
+    }
+}
+
+impl Stack {
+    /// Where an object is.
+    pub(super) fn find(&self, kind: u16, name: &str, stack: &str, names: &Names) -> Option<usize> {
+        let is = |held: &Held| held.kind == kind && held.record.name(stack, names) == Some(name);
+        self.objects.iter().position(is)
+    }
+
+    /// Puts an object in the place of an older one, which is given back, or beside the others.
+    pub(super) fn put(&mut self, position: Option<usize>, held: Held) -> Option<Held> {
+        if let Some(known) = position.and_then(|at| self.objects.get_mut(at)) {
+            return Some(std::mem::replace(known, held));
+        }
+        // Stacks rarely grow, and there are many of them: no room to spare.
+        self.objects.reserve_exact(1);
+        self.objects.push(held);
+        None
+    }
+}

@@ -1,0 +1,164 @@
+//! A shard's part for one stack, as far as a test needs it.
+
+use super::{
+    store::{Store, Watch},
+    *,
+};
+
+/// Keeps the memory, performs steps on a world, counts requests.
+pub(super) struct Rig {
+    pub(super) world: World,
+    pub(super) store: Store,
+    pub(super) watch: Watch,
+    /// How many events come in before each step, as far as that is told; after that, all do.
+    pub(super) pace: std::vec::IntoIter<usize>,
+    pub(super) context: Rc<Context>,
+    pub(super) memory: Memory,
+    pub(super) now: Instant,
+    pub(super) notices: Vec<Notice>,
+    pub(super) reads: usize,
+    pub(super) writes: Vec<Write>,
+    /// What [`Machine::is_plain`] said at the end of the last run.
+    pub(super) plain: bool,
+}
+
+impl Rig {
+    pub(super) fn new() -> Self {
+        Self {
+            world: World::default(),
+            store: Store::default(),
+            watch: Watch::default(),
+            pace: Vec::new().into_iter(),
+            context: context(),
+            memory: Memory::default(),
+            now: crate::time::now(),
+            notices: Vec::new(),
+            reads: 0,
+            writes: Vec::new(),
+            plain: false,
+        }
+    }
+
+    /// A machine for an order that has just arrived.
+    pub(super) fn machine(&mut self, order: Order) -> Machine {
+        self.start(order, false)
+    }
+
+    fn start(&mut self, order: Order, again: bool) -> Machine {
+        let memory = std::mem::take(&mut self.memory);
+        let mut machine = Machine::new(order, memory, Rc::clone(&self.context), again);
+        self.refresh(&mut machine);
+        machine
+    }
+
+    /// Lets events in and shows the machine what the store holds.
+    pub(super) fn refresh(&mut self, machine: &mut Machine) {
+        self.watch.follow(&self.world);
+        let events = self.pace.next().unwrap_or(usize::MAX);
+        for _ in 0..events {
+            let keys = self.watch.keys();
+            // No queue is drained before the others.
+            let Some(key) = keys.get(events % keys.len().max(1)) else { break };
+            if let Some(event) = self.watch.pop(key) {
+                self.store.take(event);
+            }
+        }
+        machine.refresh(self.store.of("org-stack"));
+    }
+
+    /// Runs an order that has just arrived once, `answer` standing between the writes and the
+    /// world.
+    pub(super) fn run_with(
+        &mut self,
+        order: Order,
+        answer: &mut dyn FnMut(&mut World, &Write) -> Answer,
+    ) -> (Step, Order) {
+        let mut machine = self.start(order, false);
+        let step = self.drive(&mut machine, answer);
+        self.end(machine, step)
+    }
+
+    /// Runs an order that was put off once more.
+    pub(super) fn rerun_with(
+        &mut self,
+        order: Order,
+        answer: &mut dyn FnMut(&mut World, &Write) -> Answer,
+    ) -> (Step, Order) {
+        let mut machine = self.start(order, true);
+        let step = self.drive(&mut machine, answer);
+        self.end(machine, step)
+    }
+
+    pub(super) fn end(&mut self, machine: Machine, step: Step) -> (Step, Order) {
+        self.plain = machine.is_plain();
+        let (order, memory) = machine.into_parts(self.now);
+        self.memory = memory;
+        (step, order)
+    }
+
+    pub(super) fn drive(
+        &mut self,
+        machine: &mut Machine,
+        answer: &mut dyn FnMut(&mut World, &Write) -> Answer,
+    ) -> Step {
+        let mut flying: Vec<Write> = Vec::new();
+        for _ in 0..1000 {
+            self.refresh(machine);
+            let step = machine.next(self.now);
+            match step {
+                Step::Read(keys) => {
+                    self.reads += keys.len();
+                    let objects = self.world.read(&keys);
+                    machine.observed(self.now, &keys, Ok(objects));
+                }
+                Step::Write => {
+                    self.refresh(machine);
+                    flying.extend(machine.write(self.now));
+                }
+                Step::Await => {
+                    let write = flying.remove(0);
+                    let answer = answer(&mut self.world, &write);
+                    self.watch.follow(&self.world);
+                    self.store.answer(&write, &answer);
+                    machine.answered(self.now, &write, answer);
+                    self.writes.push(write);
+                }
+                end => {
+                    self.notices.extend(machine.notices());
+                    return end;
+                }
+            }
+        }
+        panic!("no end in sight: {machine:#?}");
+    }
+
+    pub(super) fn run(&mut self, order: Order) -> Step {
+        self.run_with(order, &mut World::write).0
+    }
+
+    pub(super) fn rerun(&mut self, order: Order) -> Step {
+        self.rerun_with(order, &mut World::write).0
+    }
+
+    /// Runs an order until it is done, at the times it asks for.
+    pub(super) fn settle(&mut self, order: Order) -> Step {
+        let (mut step, mut order) = self.run_with(order, &mut World::write);
+        for _ in 0..50 {
+            let Step::Later { at, refused: false } = step else { return step };
+            self.now = at;
+            (step, order) = self.rerun_with(order, &mut World::write);
+        }
+        panic!("never done: {order:?}");
+    }
+
+    pub(super) fn spec(&self, text: &str) -> Value {
+        self.world.json(&at_key(text)).map_or(Value::Null, |json| json["spec"].clone())
+    }
+
+    /// Reads by name and writes since the last time.
+    pub(super) fn count(&mut self) -> (usize, usize) {
+        let writes = self.writes.len();
+        self.writes.clear();
+        (std::mem::take(&mut self.reads), writes)
+    }
+}
