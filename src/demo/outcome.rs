@@ -6,6 +6,9 @@ use serde::Serialize;
 
 use crate::{agent::Counters, config::DemoConfig};
 
+/// How many of many faults are shown.
+const SHOWN: usize = 20;
+
 /// The figures of one run. Field names are those of the JSON output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outcome {
@@ -38,7 +41,7 @@ pub struct Outcome {
     /// What is wrong with each stale stack.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub faults: BTreeMap<String, String>,
-    /// What membership does not know of.
+    /// The first of what membership does not know of.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unknown: BTreeMap<String, String>,
 }
@@ -78,7 +81,8 @@ impl Outcome {
         self.stale = faults.len();
         self.converged = self.stacks.saturating_sub(faults.len());
         self.membership_stale = unknown.len();
-        (self.faults, self.unknown) = (faults, unknown);
+        self.faults = faults;
+        self.unknown = unknown.into_iter().take(SHOWN).collect();
     }
 
     /// Whether everything is as it shall be, and known to be.
@@ -117,5 +121,5 @@ impl fmt::Display for Outcome {
 
 /// The first of what is wrong.
 fn few(f: &mut fmt::Formatter<'_>, faults: &BTreeMap<String, String>) -> fmt::Result {
-    faults.iter().take(20).try_for_each(|(what, fault)| writeln!(f, "           {what}: {fault}"))
+    faults.iter().take(SHOWN).try_for_each(|(what, fault)| writeln!(f, "           {what}: {fault}"))
 }
