@@ -62,7 +62,6 @@ fn the_answer_for_a_stack_that_is_not_there_carries_the_orders_context() {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn orders_with_a_broken_context_or_none_lead_to_empty_ones() {
     let mut scene = Scene::set();
     for broken in ["", "{", "null", "[1]", "{\"traceparent\":7}", "{\"traceparent\":\"nonsense\"}"] {
