@@ -9,8 +9,16 @@ mod support;
 
 use std::{io::Read, time::Duration};
 
-use e2e::{agent::Process, cluster::Cluster, membership::Membership, orders::deleted, view::Believed};
-use serde_json::json;
+use e2e::{
+    agent::Process,
+    cluster::Cluster,
+    deeds::{create, delete, hold, let_go, replace_status, set_status},
+    membership::Membership,
+    objects::{find, get},
+    orders::deleted,
+    view::{self, Believed},
+};
+use serde_json::{Value, json};
 use stackherd::membership::wire::server::{
     AddedVersion, DeletedStack, Message, ModuleStatusChanged, VersionKind, message::Message as Said,
 };
@@ -207,4 +215,30 @@ fn a_belief_is_compared_with_the_cluster_both_ways() {
     assert_eq!(believed.differences(&[].into()).len(), 2, "both are gone and were not told to be");
     believed.statuses.clear();
     assert_eq!(believed.differences(&with(ledger(1), v1)).len(), 1, "it was not told of");
+}
+
+#[test]
+fn deeds_are_done_alike_to_the_embedded_cluster_and_a_real_one() {
+    let cluster = Cluster::start();
+    let servers = [Some(cluster.rest()), ApiServer::shared(Crds::Ours).map(ApiServer::rest)];
+    for rest in servers.into_iter().flatten() {
+        create(&rest, "stacks", "Stack", "done-to", &json!({}));
+        create(&rest, "versions", "Versions", "done-to", &json!({}));
+        set_status(&rest, "stacks", "done-to", &json!({"ready": true, "uri": "x"}));
+        set_status(&rest, "stacks", "done-to", &json!({"info": "y"}));
+        let told = view::reported(&get(&rest, "stacks", "done-to")["status"]);
+        assert_eq!(told, Some(json!({"ready": true, "info": "y"})));
+        for status in [json!({"ready": "odd"}), json!({}), Value::Null] {
+            replace_status(&rest, "stacks", "done-to", &status);
+            assert_eq!(get(&rest, "stacks", "done-to")["status"], status);
+        }
+        hold(&rest, "stacks", "done-to");
+        delete(&rest, "stacks", "done-to");
+        assert!(get(&rest, "stacks", "done-to")["metadata"]["deletionTimestamp"].is_string());
+        assert!(
+            ["stacks/done-to", "versions/done-to"].iter().all(|key| view::objects(&rest).contains_key(*key))
+        );
+        let_go(&rest, "stacks", "done-to");
+        assert_eq!(find(&rest, "stacks", "done-to"), None);
+    }
 }

@@ -23,7 +23,7 @@ fn entries(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, version)| ((*name).to_owned(), (*version).to_owned())).collect()
 }
 
-fn deprecated(value: Value) -> Value {
+fn deprecated(value: &Value) -> Value {
     json!({"metadata": {"annotations": {"formance.com/deprecated": value}}})
 }
 
@@ -47,7 +47,7 @@ fn deprecation_alone_is_an_update_and_other_annotations_are_none() {
     let mut scene = Scene::set();
     create(&scene.rest, "versions", "Versions", "old", &json!({"ledger": "v1"}));
     scene.next("addedVersion", "old");
-    change(&scene.rest, "versions", "old", &deprecated("true".into()));
+    change(&scene.rest, "versions", "old", &deprecated(&"true".into()));
     assert_eq!(content(&scene.next("updatedVersion", "old")), (entries(&[("ledger", "v1")]), true));
     change(
         &scene.rest,
@@ -57,9 +57,9 @@ fn deprecation_alone_is_an_update_and_other_annotations_are_none() {
     );
     scene.hears_nothing_of("old");
     // Anything else than "true" is no deprecation.
-    change(&scene.rest, "versions", "old", &deprecated("yes".into()));
+    change(&scene.rest, "versions", "old", &deprecated(&"yes".into()));
     assert_eq!(content(&scene.next("updatedVersion", "old")), (entries(&[("ledger", "v1")]), false));
-    change(&scene.rest, "versions", "old", &deprecated(Value::Null));
+    change(&scene.rest, "versions", "old", &deprecated(&Value::Null));
     scene.hears_nothing_of("old");
 }
 
