@@ -1,31 +1,40 @@
 //! `stackherd demo`: the real agent between an embedded membership and an embedded cluster.
 //!
 //! All three talk over real sockets on loopback. The fleet's orders come from a seed, and at
-//! the end the cluster is compared with the last orders by `check`, which shares no code
-//! with what the agent decides by.
+//! the end the cluster is compared with the last orders by `check`, and what membership was told
+//! with the cluster by `belief`; neither shares code with what the agent decides by.
 
+mod belief;
 mod check;
 mod fleet;
 mod outcome;
 mod world;
 
-use std::{process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     config::{DemoConfig, Format},
+    membership::wire::server::{Order, Stack},
     time,
 };
 
+use outcome::Faults;
 pub use outcome::Outcome;
+use world::{World, WorldError};
 
 /// Host of the demo's base URL.
 const BASE_HOST: &str = "demo.example";
 /// How long the fleet may take to settle without any order coming to an end.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long cluster and membership may stay as they are before what is wrong with them counts.
+const STANDSTILL: Duration = Duration::from_secs(10);
+/// Without requests for this long, the agent has nothing left to do.
+const QUIET: Duration = Duration::from_millis(500);
 
-/// Runs the demo and prints what came of it. Exit code 1 unless every stack converged.
+/// Runs the demo and prints what came of it. Exit code 1 unless every stack converged, membership
+/// knows of it, and the same orders once more cost nothing.
 pub fn run(config: &DemoConfig) -> ExitCode {
     match converge(config) {
         Ok(outcome) => {
@@ -33,7 +42,7 @@ pub fn run(config: &DemoConfig) -> ExitCode {
                 Format::Json => println!("{}", outcome.json()),
                 Format::Text => print!("{outcome}"),
             }
-            if outcome.converged == outcome.stacks { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if outcome.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
             eprintln!("demo: {error}");
@@ -42,39 +51,87 @@ pub fn run(config: &DemoConfig) -> ExitCode {
     }
 }
 
-fn converge(config: &DemoConfig) -> Result<Outcome, world::WorldError> {
+fn converge(config: &DemoConfig) -> Result<Outcome, WorldError> {
     let orders = fleet::orders(config.seed, config.stacks.get());
-    let world = world::World::start(config.engine, config.seed)?;
-    let counters = world.counters();
+    let expected = check::expected(&orders);
+    let mut world = World::start(config.engine, config.seed)?;
     let began = time::now();
 
     let bar = progress(orders.len() as u64);
     bar.set_message("orders");
     world.send(&orders);
+    settle(&world, orders.len(), &bar);
+    let elapsed = time::now().duration_since(began);
+    let mut outcome = Outcome::new(config, &world.counters(), world.requests(), elapsed);
 
+    bar.set_message("orders known");
+    outcome.judge(catch_up(&mut world, &expected));
+    outcome.reports = world.belief().heard();
+    quiet(&world);
+    let before = world.asked();
+    let again: Vec<Order> = expected.into_values().flatten().map(fleet::existing_again).collect();
+    world.send(&again);
+    if !settle(&world, orders.len() + again.len(), &bar) {
+        return Err(WorldError::Unsettled);
+    }
+    quiet(&world);
+    outcome.requests_for_unchanged = world.asked() - before;
+    bar.finish_and_clear();
+    world.end()?;
+    Ok(outcome)
+}
+
+/// Waits until so many orders have come to their ends; `false` where that takes too long.
+fn settle(world: &World, orders: usize, bar: &ProgressBar) -> bool {
+    let (counters, orders) = (world.counters(), orders as u64);
+    bar.set_length(orders);
     let mut ended = (0, time::now());
     loop {
         std::thread::sleep(Duration::from_millis(20));
         let settled = counters.accepted.get() - counters.pending();
         bar.set_position(settled);
-        if counters.accepted.get() == orders.len() as u64 && counters.pending() == 0 {
-            break;
+        if counters.accepted.get() == orders && counters.pending() == 0 {
+            return true;
         }
         if settled != ended.0 {
             ended = (settled, time::now());
         }
         if time::now().duration_since(ended.1) > PATIENCE {
-            break;
+            return false;
         }
     }
-    let elapsed = time::now().duration_since(began);
-    bar.finish_and_clear();
+}
 
-    let expected = check::expected(&orders);
-    let stale = check::stale(&expected, &world.objects());
-    let requests = world.requests();
-    world.end()?;
-    Ok(Outcome::new(config, &counters, requests, stale, elapsed))
+/// Waits until nothing is wrong any more, or nothing gets better: the operator takes its time, and
+/// so may reports.
+fn catch_up(world: &mut World, expected: &BTreeMap<String, Option<Stack>>) -> Faults {
+    let mut last = (Faults::default(), time::now());
+    loop {
+        let objects = world.objects();
+        let faults = (check::stale(expected, &objects), world.belief().stale(&objects));
+        if faults.0.is_empty() && faults.1.is_empty() {
+            return faults;
+        }
+        if faults != last.0 {
+            last = (faults, time::now());
+        } else if time::now().duration_since(last.1) > STANDSTILL {
+            return faults;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// Waits until the agent has stopped asking, or until it is clear that it never does.
+fn quiet(world: &World) {
+    let began = time::now();
+    let mut last = (world.asked(), began);
+    while time::now().duration_since(last.1) < QUIET && time::now().duration_since(began) < STANDSTILL {
+        std::thread::sleep(Duration::from_millis(20));
+        let asked = world.asked();
+        if asked != last.0 {
+            last = (asked, time::now());
+        }
+    }
 }
 
 /// A bar on a terminal; nothing elsewhere.

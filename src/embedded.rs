@@ -13,6 +13,7 @@ pub mod merge_patch;
 pub mod metadata;
 pub mod names;
 pub mod object;
+pub mod operator;
 pub mod reply;
 pub mod respond;
 pub mod routes;

@@ -67,6 +67,11 @@ pub(super) fn stack_name(i: usize) -> String {
     format!("org{:03}-{:04}", i / 10, i)
 }
 
+/// The order for a stack that is to be just so.
+pub(super) fn existing_again(stack: Stack) -> Order {
+    order(Message::ExistingStack(stack))
+}
+
 fn history(rng: &mut Rng, name: &str) -> Vec<Order> {
     let mut orders = vec![existing(rng, name)];
     for _ in 0..rng.usize(1..4) {

@@ -6,6 +6,9 @@ use serde::Serialize;
 
 use crate::{agent::Counters, config::DemoConfig};
 
+/// How many of many faults are shown.
+const SHOWN: usize = 20;
+
 /// The figures of one run. Field names are those of the JSON output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outcome {
@@ -29,33 +32,62 @@ pub struct Outcome {
     pub stale: usize,
     /// From the first order sent to the last one settled.
     pub elapsed_ms: u64,
+    /// Messages that membership got, Pongs aside.
+    pub reports: u64,
+    /// Objects of whose status membership does not know the last.
+    pub membership_stale: usize,
+    /// Requests, watches aside, for the last orders of all stacks sent once more.
+    pub requests_for_unchanged: u64,
     /// What is wrong with each stale stack.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub faults: BTreeMap<String, String>,
+    /// The first of what membership does not know of.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unknown: BTreeMap<String, String>,
 }
 
+/// What is wrong: each stack with its fault, each object with what membership does not know of it.
+pub(super) type Faults = (BTreeMap<String, String>, BTreeMap<String, String>);
+
 impl Outcome {
+    /// The figures of orders that have come to their ends.
     pub(super) fn new(
         config: &DemoConfig,
         counters: &Counters,
         (api_requests, api_writes): (u64, u64),
-        stale: BTreeMap<String, String>,
         elapsed: Duration,
     ) -> Self {
-        let stacks = config.stacks.get();
         Self {
-            stacks,
+            stacks: config.stacks.get(),
             shards: config.engine.shards.get(),
             seed: config.seed,
             orders: counters.accepted.get(),
             superseded: counters.superseded.get(),
             api_requests,
             api_writes,
-            converged: stacks.saturating_sub(stale.len()),
-            stale: stale.len(),
+            converged: 0,
+            stale: 0,
             elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-            faults: stale,
+            reports: 0,
+            membership_stale: 0,
+            requests_for_unchanged: 0,
+            faults: BTreeMap::new(),
+            unknown: BTreeMap::new(),
         }
+    }
+
+    /// What the cluster and membership were like in the end.
+    pub(super) fn judge(&mut self, (faults, unknown): Faults) {
+        self.stale = faults.len();
+        self.converged = self.stacks.saturating_sub(faults.len());
+        self.membership_stale = unknown.len();
+        self.faults = faults;
+        self.unknown = unknown.into_iter().take(SHOWN).collect();
+    }
+
+    /// Whether everything is as it shall be, and known to be.
+    pub fn is_right(&self) -> bool {
+        (self.stale, self.membership_stale, self.requests_for_unchanged) == (0, 0, 0)
     }
 
     /// The figures as one JSON object.
@@ -79,9 +111,15 @@ impl fmt::Display for Outcome {
         writeln!(f, "{:>9}  API requests, {} of them writes", self.api_requests, self.api_writes)?;
         writeln!(f, "{:>9}  stacks at their last order", self.converged)?;
         writeln!(f, "{:>9}  stale", self.stale)?;
-        for (stack, fault) in self.faults.iter().take(20) {
-            writeln!(f, "           {stack}: {fault}")?;
-        }
-        Ok(())
+        few(f, &self.faults)?;
+        writeln!(f, "{:>9}  reports to membership", self.reports)?;
+        writeln!(f, "{:>9}  objects whose status membership does not know", self.membership_stale)?;
+        few(f, &self.unknown)?;
+        writeln!(f, "{:>9}  API requests for orders that change nothing", self.requests_for_unchanged)
     }
+}
+
+/// The first of what is wrong.
+fn few(f: &mut fmt::Formatter<'_>, faults: &BTreeMap<String, String>) -> fmt::Result {
+    faults.iter().take(SHOWN).try_for_each(|(what, fault)| writeln!(f, "           {what}: {fault}"))
 }

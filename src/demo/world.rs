@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{BASE_HOST, check::Objects};
+use super::{BASE_HOST, belief::Belief, check::Objects};
 use crate::{
     agent::{self, Agent, Counters, Setup},
     cluster::{ClusterConfig, Limits},
     config::Engine,
     embedded::{
-        membership::{self, Membership},
+        membership::{self, Event, Membership},
+        operator,
         server::{self, Latency, Server},
     },
     membership::wire::server::Order,
@@ -34,6 +35,8 @@ pub(super) enum WorldError {
     Address(#[from] EndpointError),
     #[error("the agent did not join within {PATIENCE:?}")]
     NotJoined,
+    #[error("orders of unchanged stacks were not applied")]
+    Unsettled,
     #[error("the agent failed: {0}")]
     Failed(String),
 }
@@ -43,6 +46,7 @@ pub(super) struct World {
     cluster: Server,
     membership: Membership,
     agent: Agent,
+    belief: Belief,
 }
 
 impl World {
@@ -55,7 +59,9 @@ impl World {
             jitter: Duration::from_millis(4),
             watch: Duration::from_millis(5),
         };
-        let cluster = Server::start(server::Options { seed, latency, ..server::Options::default() })?;
+        let operator = Some(operator::Options { finalizer: true, ..operator::Options::default() });
+        let cluster =
+            Server::start(server::Options { seed, latency, operator, ..server::Options::default() })?;
         let membership = Membership::start(membership::Options::default())?;
         let setup = Setup {
             engine,
@@ -70,7 +76,7 @@ impl World {
         };
         let agent = Agent::start(setup)?;
         membership.wait_joined(PATIENCE).ok_or(WorldError::NotJoined)?;
-        Ok(Self { cluster, membership, agent })
+        Ok(Self { cluster, membership, agent, belief: Belief::default() })
     }
 
     /// Lets membership send these orders, one after the other.
@@ -91,7 +97,23 @@ impl World {
         (counts.requests, counts.writes)
     }
 
-    /// Everything that carries the label of a stack.
+    /// Requests that the API server saw, watches aside.
+    pub(super) fn asked(&self) -> u64 {
+        let counts = self.cluster.counts();
+        counts.requests - counts.verb("watch")
+    }
+
+    /// What membership believes, having heard all that came so far.
+    pub(super) fn belief(&mut self) -> &Belief {
+        while let Some(event) = self.membership.next_event(Duration::ZERO) {
+            if let Event::Message { message, .. } = event {
+                self.belief.hear(&message);
+            }
+        }
+        &self.belief
+    }
+
+    /// Everything that the fleet may have in the cluster.
     pub(super) fn objects(&self) -> Objects {
         let plurals = super::fleet::PLURALS;
         let mut objects = Objects::new();

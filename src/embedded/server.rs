@@ -26,8 +26,12 @@ use super::{
     cluster::{Cluster, InstallError},
     crds,
     faults::{Faults, Rates, Script},
+    operator::{self, Operator},
 };
-use crate::net::{self, Task, Thread, io::Io, listen::Listener};
+use crate::{
+    net::{self, Task, Thread, io::Io, listen::Listener},
+    time,
+};
 
 /// How long requests and events are under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,6 +58,8 @@ pub struct Options {
     pub latency: Latency,
     /// How often garbage is collected; `None`: never, as where no controller manager runs.
     pub garbage: Option<Duration>,
+    /// What gives Stacks and modules their statuses; `None`: nobody does.
+    pub operator: Option<operator::Options>,
     /// How often watches that want them get bookmarks.
     pub bookmarks: Duration,
     /// Faults drawn at random.
@@ -74,6 +80,7 @@ impl Default for Options {
             window: 10_000,
             latency: Latency::default(),
             garbage: Some(Duration::from_millis(20)),
+            operator: None,
             bookmarks: Duration::from_secs(60),
             rates: Rates::default(),
             script: None,
@@ -89,6 +96,7 @@ impl fmt::Debug for Options {
             .field("address", &self.address)
             .field("latency", &self.latency)
             .field("garbage", &self.garbage)
+            .field("operator", &self.operator)
             .field("rates", &self.rates)
             .finish_non_exhaustive()
     }
@@ -146,9 +154,9 @@ impl Server {
         let (ready, started) = std::sync::mpsc::channel();
         let thread = net::start_thread("embedded-api", move || async move {
             match open(options) {
-                Ok((listener, world, garbage)) => {
-                    let _ = ready.send(Ok(listener.local_addr()));
-                    run(listener, world, garbage, inbox).await;
+                Ok(parts) => {
+                    let _ = ready.send(Ok(parts.listener.local_addr()));
+                    run(parts, inbox).await;
                 }
                 Err(error) => {
                     let _ = ready.send(Err(error));
@@ -278,7 +286,15 @@ impl Handle {
     }
 }
 
-fn open(options: Options) -> Result<(Listener, Rc<World>, Option<Duration>), ServerError> {
+/// What the thread runs.
+struct Parts {
+    listener: Listener,
+    world: Rc<World>,
+    garbage: Option<Duration>,
+    operator: Option<Operator>,
+}
+
+fn open(options: Options) -> Result<Parts, ServerError> {
     let mut cluster = Cluster::new(options.seed, options.window);
     for (name, yaml) in options.definitions {
         let definition = serde_saphyr::from_str(&yaml)
@@ -291,17 +307,15 @@ fn open(options: Options) -> Result<(Listener, Rc<World>, Option<Duration>), Ser
     let listener = Listener::bind(address).map_err(|source| ServerError::Bind { address, source })?;
     let faults = Faults::new(options.seed, options.rates, options.script);
     let world = World::new(cluster, faults, options.seed, options.latency, options.token, options.bookmarks);
-    Ok((listener, world, options.garbage))
+    let operator = options.operator.map(|operator| Operator::new(options.seed, operator));
+    Ok(Parts { listener, world, garbage: options.garbage, operator })
 }
 
-/// Accepts, runs errands and collects garbage until the handle is gone.
-async fn run(
-    listener: Listener,
-    world: Rc<World>,
-    garbage: Option<Duration>,
-    mut errands: UnboundedReceiver<Errand>,
-) {
+/// Accepts, runs errands, collects garbage and operates until the handle is gone.
+async fn run(parts: Parts, mut errands: UnboundedReceiver<Errand>) {
+    let Parts { listener, world, garbage, operator } = parts;
     let collector = collector(Rc::clone(&world), garbage);
+    let operator = operator.map(|operator| operate(Rc::clone(&world), operator));
     let (acceptor, mut accepted) = acceptor(listener);
     let mut connections: FuturesUnordered<Task<()>> = FuturesUnordered::new();
     loop {
@@ -319,6 +333,9 @@ async fn run(
     // What is parked when the executor ends is leaked, sockets and all: end it here.
     acceptor.cancel().await;
     collector.cancel().await;
+    if let Some(operator) = operator {
+        operator.cancel().await;
+    }
     for task in connections {
         task.cancel().await;
     }
@@ -354,6 +371,18 @@ fn collector(world: Rc<World>, every: Option<Duration>) -> Task<()> {
                 world.with(Cluster::ignore_garbage);
             }
             world.forget_done();
+        }
+    })
+}
+
+fn operate(world: Rc<World>, mut operator: Operator) -> Task<()> {
+    const EVERY: Duration = Duration::from_millis(5);
+    let began = time::now();
+    net::spawn(async move {
+        loop {
+            net::sleep(EVERY).await;
+            let at = time::now().duration_since(began);
+            world.with(|cluster| operator.step(cluster, at, wall()));
         }
     })
 }

@@ -22,6 +22,10 @@ use super::{
 };
 
 const TOKEN: &str = "admin-of-the-tests";
+/// Of a user who may do nothing until a test lets them.
+const LIMITED_TOKEN: &str = "agent-of-the-tests";
+/// That user.
+pub const LIMITED_USER: &str = "agent";
 /// Other tests start servers too, and somebody may take a port between our looking and the server's binding.
 const TRIES: usize = 3;
 /// A loaded CI machine starts it in half of that.
@@ -87,6 +91,13 @@ impl ApiServer {
         path
     }
 
+    /// The same for the user [`LIMITED_USER`].
+    pub fn limited_kubeconfig(&self) -> PathBuf {
+        let path = self.folder.path().join("limited-kubeconfig");
+        kubeconfig::write(&path, &self.url, Some(&self.ca_pem), Some(LIMITED_TOKEN));
+        path
+    }
+
     fn launch(assets: &Path) -> Result<Self, String> {
         let folder =
             tempfile::Builder::new().prefix("stackherd-envtest-").tempdir().expect("temporary folder");
@@ -146,7 +157,9 @@ fn free_ports() -> [u16; 3] {
 }
 
 fn write_secrets(root: &Path) {
-    fs::write(root.join("tokens.csv"), format!("{TOKEN},admin,admin,system:masters\n")).expect("token file");
+    let tokens =
+        format!("{TOKEN},admin,admin,system:masters\n{LIMITED_TOKEN},{LIMITED_USER},{LIMITED_USER}\n");
+    fs::write(root.join("tokens.csv"), tokens).expect("token file");
     let key = rcgen::KeyPair::generate().expect("key");
     fs::write(root.join("service-account.key"), key.serialize_pem()).expect("key file");
     fs::write(root.join("service-account.pub"), key.public_key_pem()).expect("key file");

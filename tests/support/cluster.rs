@@ -24,7 +24,12 @@ impl Cluster {
     /// One whose every answer takes a time drawn from this range.
     pub fn with_latency([least, most]: [Duration; 2]) -> Self {
         let latency = Latency { fixed: least, jitter: most - least, ..Latency::default() };
-        let server = Server::start(Options { latency, ..Options::default() }).expect("an embedded cluster");
+        Self::with(Options { latency, ..Options::default() })
+    }
+
+    /// One that is like this.
+    pub fn with(options: Options) -> Self {
+        let server = Server::start(options).expect("an embedded cluster");
         let folder = TempDir::new().expect("temporary folder");
         kubeconfig::write(&folder.path().join("kubeconfig"), &server.url(), None, None);
         Self { server, folder }
@@ -60,15 +65,24 @@ impl Cluster {
     /// Every object of the model that an agent can have written, by `plural/name`: a look that is no
     /// request, so that it neither takes time nor counts.
     pub fn objects(&self) -> BTreeMap<String, Value> {
-        let named = |plural: &str, object: Value| {
-            let name = object["metadata"]["name"].as_str().expect("a name");
-            (format!("{plural}/{name}"), object)
-        };
         let of_kind = |(_, plural)| {
             let objects = self.server.snapshot(plural).into_iter();
             objects.map(|object| named(plural, object)).collect::<Vec<_>>()
         };
         KINDS.into_iter().flat_map(of_kind).collect()
+    }
+
+    /// The server itself, to reach its model.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Every object that agents report about, by `plural/name`. No request either.
+    pub fn reported(&self) -> BTreeMap<String, Value> {
+        let mut objects = self.objects();
+        objects.retain(|key, _| !key.starts_with("authclients/"));
+        objects.extend(self.server.snapshot("versions").into_iter().map(|object| named("versions", object)));
+        objects
     }
 
     /// Waits until no request came for this long.
@@ -85,4 +99,9 @@ impl Cluster {
             }
         }
     }
+}
+
+fn named(plural: &str, object: Value) -> (String, Value) {
+    let name = object["metadata"]["name"].as_str().expect("a name");
+    (format!("{plural}/{name}"), object)
 }

@@ -11,10 +11,13 @@
 pub mod agent;
 pub mod cgroups;
 pub mod cluster;
+pub mod deeds;
 pub mod frames;
 pub mod grpcio;
+pub mod lapses;
 pub mod membership;
 pub mod objects;
 pub mod orders;
 pub mod outgoing;
 pub mod playback;
+pub mod view;

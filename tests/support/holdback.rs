@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     io::{self, BufReader, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     sync::{
         Arc,
@@ -62,13 +62,18 @@ impl Holdback {
         let stopped = Arc::new(AtomicBool::new(false));
         let (ask, stop) = (desk.clone(), Arc::clone(&stopped));
         thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
+            for (number, stream) in listener.incoming().map_while(Result::ok).enumerate() {
                 if stop.load(Ordering::Acquire) {
                     break;
                 }
                 let (server, ask) = (server.clone(), ask.clone());
-                // What goes wrong on a connection shows to the client, which is what is tested.
-                thread::spawn(move || serve(&stream, &server, &ask));
+                thread::spawn(move || {
+                    // What goes wrong on a connection shows to the client, which is what is tested.
+                    if admitted(number, &stream, &ask) {
+                        let _ = serve(&stream, &server, &ask);
+                        let _ = ask.send(ToDesk::Closed(number));
+                    }
+                });
             }
         });
         Self { address, desk, stopped, folder: TempDir::new().expect("temporary folder") }
@@ -98,6 +103,22 @@ impl Holdback {
         let (tell, arrivals) = mpsc::channel();
         self.add(1, Box::new(when), Act::Hold(tell), &Arc::default());
         Held { arrivals }
+    }
+
+    /// Cuts every connection, those of watches too, and lets nobody connect any more.
+    pub fn sever(&self) {
+        self.set_severed(true);
+    }
+
+    /// Lets clients connect again.
+    pub fn restore(&self) {
+        self.set_severed(false);
+    }
+
+    fn set_severed(&self, severed: bool) {
+        let (tell, done) = mpsc::channel();
+        self.desk.send(ToDesk::Sever(severed, tell)).expect("the desk is kept");
+        done.recv().expect("the desk answers");
     }
 
     /// How many requests came, by HTTP method.
@@ -196,15 +217,35 @@ enum ToDesk {
     Add(Rule),
     Ask(Request, Sender<Act>),
     Seen(Sender<Vec<Request>>),
+    /// A client connected; the answer is whether it may.
+    Opened(usize, TcpStream, Sender<bool>),
+    Closed(usize),
+    Sever(bool, Sender<()>),
 }
 
 /// Rules and what was seen belong to one thread, which is asked about each request.
 fn keep_desk(orders: &Receiver<ToDesk>) {
     let (mut rules, mut seen) = (Vec::<Rule>::new(), Vec::new());
+    let (mut severed, mut connections) = (false, BTreeMap::new());
     for order in orders {
         match order {
             ToDesk::Add(rule) => rules.push(rule),
             ToDesk::Seen(tell) => drop(tell.send(seen.clone())),
+            ToDesk::Opened(number, connection, tell) => {
+                if !severed {
+                    connections.insert(number, connection);
+                }
+                let _ = tell.send(!severed);
+            }
+            ToDesk::Closed(number) => drop(connections.remove(&number)),
+            ToDesk::Sever(now, tell) => {
+                severed = now;
+                if severed {
+                    let all = std::mem::take(&mut connections);
+                    all.values().for_each(|connection| drop(connection.shutdown(Shutdown::Both)));
+                }
+                let _ = tell.send(());
+            }
             ToDesk::Ask(request, tell) => {
                 let rule = rules.iter_mut().rev().find(|rule| rule.left > 0 && (rule.when)(&request));
                 let act = rule.map_or(Act::Fate(Fate::Pass), |rule| {
@@ -220,6 +261,13 @@ fn keep_desk(orders: &Receiver<ToDesk>) {
             }
         }
     }
+}
+
+/// Whether a client may connect.
+fn admitted(number: usize, stream: &TcpStream, desk: &Sender<ToDesk>) -> bool {
+    let (tell, admitted) = mpsc::channel();
+    let Ok(stream) = stream.try_clone() else { return false };
+    desk.send(ToDesk::Opened(number, stream, tell)).is_ok() && admitted.recv().unwrap_or(false)
 }
 
 /// One client's connection, request after request.

@@ -21,6 +21,7 @@ use stackherd::membership::wire::server::{Message, Order, message, order};
 
 use super::{
     frames::{self, Frame, PREFACE},
+    lapses::{Lapse, Lapses},
     outgoing::{self, Out},
 };
 use crate::support::now;
@@ -35,6 +36,9 @@ pub struct Membership {
     joins: Arc<AtomicUsize>,
     refuse: Arc<AtomicUsize>,
     stopped: Arc<AtomicBool>,
+    lapses: Lapses,
+    ears: Receiver<Message>,
+    heard: Vec<Message>,
 }
 
 impl Membership {
@@ -42,9 +46,12 @@ impl Membership {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (tell, joined) = mpsc::channel();
+        let (hears, ears) = mpsc::channel();
         let (joins, refuse) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let stopped = Arc::new(AtomicBool::new(false));
-        let host = Host { tell, joins: Arc::clone(&joins), refuse: Arc::clone(&refuse) };
+        let lapses = Lapses::default();
+        let (shared, less) = (Arc::clone(&joins), Arc::clone(&refuse));
+        let host = Host { tell, joins: shared, refuse: less, lapses: lapses.clone(), hears };
         let stop = Arc::clone(&stopped);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -55,7 +62,7 @@ impl Membership {
                 thread::spawn(move || host.serve(&stream));
             }
         });
-        Self { address, joined, joins, refuse, stopped }
+        Self { address, joined, joins, refuse, stopped, lapses, ears, heard: Vec::new() }
     }
 
     /// `127.0.0.1:<port>`
@@ -71,6 +78,27 @@ impl Membership {
     /// The next `times` joins are refused for their token.
     pub fn refuse(&self, times: usize) {
         self.refuse.store(times, Ordering::Release);
+    }
+
+    /// Cuts the connection right behind the `nth` message (from 1 on, over all streams, Pongs aside).
+    pub fn cut_after(&self, nth: usize) {
+        self.lapses.cut_after(nth);
+    }
+
+    /// Drops the `nth` message as if it had never come.
+    pub fn lose(&self, nth: usize) {
+        self.lapses.lose(nth);
+    }
+
+    /// How many messages came so far, Pongs aside, and the lost one included.
+    pub fn came(&self) -> usize {
+        self.lapses.came()
+    }
+
+    /// Everything but Pongs that came so far on any stream, in the order of its coming.
+    pub fn heard(&mut self) -> &[Message] {
+        self.heard.extend(self.ears.try_iter());
+        &self.heard
     }
 
     /// Waits for the next agent that joins (refused ones do not count).
@@ -115,7 +143,13 @@ enum Came {
 impl Joined {
     /// Sends an order, in a DATA frame of its own.
     pub fn order(&self, order: order::Message) {
-        self.bytes(&Order { message: Some(order), metadata: Default::default() }.encode_to_vec());
+        self.order_with(order, &[]);
+    }
+
+    /// The same with metadata.
+    pub fn order_with(&self, order: order::Message, metadata: &[(&str, &str)]) {
+        let pairs = metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        self.bytes(&Order { message: Some(order), metadata: pairs.collect() }.encode_to_vec());
     }
 
     /// Sends these bytes as a gRPC message, whatever they are.
@@ -223,6 +257,8 @@ struct Host {
     tell: Sender<Joined>,
     joins: Arc<AtomicUsize>,
     refuse: Arc<AtomicUsize>,
+    lapses: Lapses,
+    hears: Sender<Message>,
 }
 
 /// The stream of a connection as its reader sees it.
@@ -231,6 +267,8 @@ struct Open {
     pongs: Arc<AtomicUsize>,
     tell: Sender<Came>,
     bytes: Vec<u8>,
+    lapses: Lapses,
+    hears: Sender<Message>,
 }
 
 impl Host {
@@ -280,7 +318,7 @@ impl Host {
                     }
                 }
                 let ends = frame.has(frames::END_STREAM);
-                open.as_mut()?.take(&frame.payload);
+                open.as_mut()?.take(&frame.payload)?;
                 if ends {
                     let _ = open.take()?.tell.send(Came::End(End::Closed));
                     out.send(Out::Finish).ok()?;
@@ -321,20 +359,31 @@ impl Host {
             end: None,
         };
         self.tell.send(joined).ok()?;
-        Some(Open { stream, pongs, tell, bytes: Vec::new() })
+        let (lapses, hears) = (self.lapses.clone(), self.hears.clone());
+        Some(Open { stream, pongs, tell, bytes: Vec::new(), lapses, hears })
     }
 }
 
 impl Open {
-    fn take(&mut self, payload: &[u8]) {
+    /// `None`: the connection is to be cut here.
+    fn take(&mut self, payload: &[u8]) -> Option<()> {
         self.bytes.extend_from_slice(payload);
         while let Some(bytes) = frames::take_message(&mut self.bytes) {
             let report = Message::decode(bytes.as_slice()).expect("agents send messages");
             if matches!(report.message, Some(message::Message::Pong(_))) {
                 self.pongs.fetch_add(1, Ordering::AcqRel);
-            } else {
+                continue;
+            }
+            let lapse = self.lapses.next();
+            if lapse != Lapse::Lost {
+                // The test may have ended.
+                let _ = self.hears.send(report.clone());
                 let _ = self.tell.send(Came::Report(Box::new(report)));
             }
+            if lapse == Lapse::Cut {
+                return None;
+            }
         }
+        Some(())
     }
 }

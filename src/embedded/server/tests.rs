@@ -217,3 +217,13 @@ fn a_definition_that_is_no_yaml_is_named() {
     let error = Server::start(Options { definitions, ..Options::default() }).expect_err("no YAML");
     assert!(error.to_string().contains("bad.yaml"), "{error}");
 }
+
+#[test]
+fn an_operator_gives_statuses_and_is_no_client() {
+    let options = operator::Options { most: Duration::from_millis(60), ..operator::Options::default() };
+    let server = server(Options { operator: Some(options), ..Options::default() });
+    assert_eq!(post(&server, "a"), 201);
+    eventually("ready", || server.snapshot("stacks")[0]["status"]["ready"] == true);
+    assert_eq!(server.counts().requests, 1);
+    server.stop();
+}
