@@ -69,19 +69,16 @@ fn a_fleet_on_more_shards_than_cores_converges() {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn a_fleet_on_one_shard_is_known() {
     is_known(60, 1, 1);
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn a_fleet_on_two_shards_is_known() {
     is_known(60, 2, 2);
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn a_fleet_on_more_shards_than_cores_is_known() {
     is_known(60, 3, 8);
 }

@@ -30,7 +30,6 @@ fn scene() -> Scene {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn everything_is_said_again_after_each_join() {
     let mut scene = scene();
     for _ in 0..3 {
@@ -46,7 +45,6 @@ fn everything_is_said_again_after_each_join() {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn what_was_removed_while_nobody_was_joined_is_told_after_the_join() {
     let mut scene = scene();
     scene.joined.cut();
@@ -56,7 +54,6 @@ fn what_was_removed_while_nobody_was_joined_is_told_after_the_join() {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn a_stacks_objects_are_said_again_after_its_order_and_no_others() {
     let mut scene = scene();
     scene.order(stack("mine").modules(&["ledger"]).order());
@@ -67,7 +64,6 @@ fn a_stacks_objects_are_said_again_after_its_order_and_no_others() {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn an_order_for_a_stack_that_is_gone_is_answered_every_time() {
     let mut scene = scene();
     for _ in 0..3 {

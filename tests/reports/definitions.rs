@@ -96,7 +96,6 @@ fn is_status(message: &Message, word: &str, name: &str) -> bool {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn a_module_that_is_installed_is_joined_with_and_applied_and_goes_again() {
     let Some(server) = ApiServer::start(Crds::Ours) else { return };
     let mut region = Region::start(server.rest(), &server.kubeconfig(), &[]);

@@ -232,13 +232,11 @@ fn everywhere(what: &str, fault: impl Fn(usize) -> Fault + Sync) {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn a_stream_that_breaks_behind_any_message_leaves_nothing_untold() {
     everywhere("cut", Fault::CutBehind);
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn a_message_that_is_lost_is_made_up_for_by_the_sweep_whichever_it_is() {
     everywhere("lost", Fault::Lose);
 }

@@ -38,7 +38,6 @@ fn a_stack_that_is_absent_when_it_is_to_be_deleted() {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn a_stack_that_an_order_deletes() {
     for told in [true, false] {
         let mut scene = scene("ordered", told);
@@ -49,7 +48,6 @@ fn a_stack_that_an_order_deletes() {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn a_stack_that_an_order_deletes_and_a_finalizer_holds() {
     let mut scene = scene("held", true);
     hold(&scene.rest, "stacks", "held");
@@ -72,7 +70,6 @@ fn a_stack_that_an_order_deletes_and_a_finalizer_holds() {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn a_stack_that_somebody_else_deletes() {
     for told in [true, false] {
         let mut scene = scene("elsewhere", told);
@@ -84,7 +81,6 @@ fn a_stack_that_somebody_else_deletes() {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn a_stack_that_is_made_again_and_deleted_again() {
     let mut scene = scene("twice", true);
     for _ in 0..3 {

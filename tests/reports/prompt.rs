@@ -53,7 +53,6 @@ fn fill(model: &mut Model, caller: Caller<'_>, name: &str) {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn a_status_that_is_set_right_after_a_creation_is_told_within_a_second() {
     let cluster = Cluster::with(Options { window: 20_000, ..Options::default() });
     let model = cluster.server().handle();

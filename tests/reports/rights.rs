@@ -39,7 +39,6 @@ fn grant(rest: &Rest) {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn without_the_right_to_watch_definitions_it_says_so_once_and_lists_them_now_and_then() {
     let Some(server) = ApiServer::start(Crds::Ours) else { return };
     let rest = server.rest();

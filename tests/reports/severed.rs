@@ -20,7 +20,6 @@ use crate::{
 const PREFIX: &str = "cut-off-";
 
 #[test]
-#[ignore = "needs reports"]
 fn what_was_deleted_behind_a_broken_connection_is_told_when_it_stands_again() {
     let Some(server) = ApiServer::shared(Crds::Ours) else { return };
     let network = Holdback::before(server.rest());

@@ -13,7 +13,6 @@ use crate::{
 };
 
 #[test]
-#[ignore = "needs reports"]
 fn a_stacks_first_status_is_told_and_each_change_of_it() {
     let mut scene = Scene::set();
     scene.order(stack("first").order());
@@ -32,7 +31,6 @@ fn a_stacks_first_status_is_told_and_each_change_of_it() {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn a_modules_status_is_told_with_its_kind() {
     let mut scene = Scene::set();
     let order = stack("org-modules").modules(&["ledger", "payments"]).auth().stargate(false);
@@ -48,7 +46,6 @@ fn a_modules_status_is_told_with_its_kind() {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn what_is_never_told_of_a_status_is_no_change() {
     let mut scene = Scene::set();
     scene.given(stack("reduced").modules(&["ledger"]), &["stacks", "ledgers"]);
@@ -67,7 +64,6 @@ fn what_is_never_told_of_a_status_is_no_change() {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn nothing_is_told_of_a_status_that_is_none() {
     let mut scene = Scene::set();
     scene.given(stack("odd").modules(&["ledger"]), &["stacks", "ledgers"]);
@@ -87,7 +83,6 @@ fn nothing_is_told_of_a_status_that_is_none() {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn a_stack_that_is_disabled_or_enabled_is_told_again() {
     let mut scene = Scene::set();
     scene.given(stack("toggled"), &["stacks"]);
@@ -107,7 +102,6 @@ fn a_stack_that_is_disabled_or_enabled_is_told_again() {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn a_stack_without_a_status_is_not_told_when_it_is_disabled() {
     let mut scene = Scene::set();
     create(&scene.rest, "stacks", "Stack", "silent", &json!({}));
@@ -118,7 +112,6 @@ fn a_stack_without_a_status_is_not_told_when_it_is_disabled() {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn objects_that_carry_no_labels_are_told_of_like_all_others() {
     let mut scene = Scene::set();
     create(&scene.rest, "stacks", "Stack", "foreign", &json!({}));
@@ -134,7 +127,6 @@ fn objects_that_carry_no_labels_are_told_of_like_all_others() {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn removals_are_told_of_objects_that_never_had_a_status() {
     let mut scene = Scene::set();
     create(&scene.rest, "stacks", "Stack", "blank", &json!({}));

@@ -94,7 +94,6 @@ fn it_is_made_under_a_uid_of_its_own_when_the_old_one_is_gone() {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn the_end_of_the_old_one_is_told_once_and_in_between() {
     let Some(mut dying) = Dying::set("told-again") else { return };
     let name = dying.name;

@@ -34,7 +34,6 @@ fn assert_of_the_trace(message: &Message) {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn reports_that_an_order_led_to_carry_its_context() {
     let mut scene = Scene::set();
     let order = || stack("traced").modules(&["ledger"]);
@@ -54,7 +53,6 @@ fn reports_that_an_order_led_to_carry_its_context() {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn the_answer_for_a_stack_that_is_not_there_carries_the_orders_context() {
     let mut scene = Scene::set();
     scene.joined.order_with(deleted("nowhere"), &[(KEY, &sent())]);

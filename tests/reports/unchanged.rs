@@ -60,7 +60,6 @@ fn all_told(scene: &mut Scene) {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn a_thousand_orders_once_more_are_no_request_at_all() {
     let Some(server) = ApiServer::start(Crds::Ours) else { return };
     let membership = Membership::start();

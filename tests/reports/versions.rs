@@ -28,7 +28,6 @@ fn deprecated(value: &Value) -> Value {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn versions_are_told_as_they_come_change_and_go() {
     let mut scene = Scene::set();
     create(&scene.rest, "versions", "Versions", "v1", &json!({"ledger": "v1.0", "payments": "v2"}));
@@ -42,7 +41,6 @@ fn versions_are_told_as_they_come_change_and_go() {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn deprecation_alone_is_an_update_and_other_annotations_are_none() {
     let mut scene = Scene::set();
     create(&scene.rest, "versions", "Versions", "old", &json!({"ledger": "v1"}));
@@ -64,7 +62,6 @@ fn deprecation_alone_is_an_update_and_other_annotations_are_none() {
 }
 
 #[test]
-#[ignore = "needs reports"]
 fn every_versions_object_is_added_again_with_each_join_even_an_empty_one() {
     let mut scene = Scene::set();
     create(&scene.rest, "versions", "Versions", "empty", &json!({}));
