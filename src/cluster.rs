@@ -16,9 +16,11 @@ pub mod limiter;
 mod line;
 pub mod permit;
 pub mod request;
+pub mod target;
 mod transport;
 pub mod warning;
 
 pub use client::{Client, Counts, Limits};
 pub use config::{ClusterConfig, ClusterConfigError};
 pub use permit::Permit;
+pub use target::Target;

@@ -6,9 +6,12 @@ use serde_json::Value;
 
 use super::answer::{self, Reply};
 use crate::stack::{
-    object::{GROUP, Resource, VERSION},
+    object::{GROUP, Object, Resource, VERSION},
     write::ReadError,
 };
+
+/// The label of modules that are for enterprises.
+const ENTERPRISE: &str = "formance.com/is-ee";
 
 /// What a page of CRDs brought.
 #[derive(Debug)]
@@ -31,35 +34,46 @@ pub fn page(reply: &Reply) -> Result<Page, ReadError> {
             retry_after: None,
         });
     };
-    let modules = items.iter().filter_map(module).map(Arc::new).collect();
+    let modules = items.iter().filter_map(listed).map(Arc::new).collect();
     Ok(Page { modules, next: answer::next_page(&list) })
 }
 
-fn module(crd: &Value) -> Option<Resource> {
-    let text = |path: &str| crd.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let name = text("/metadata/name").unwrap_or("?");
+/// The module kind that a definition defines, one of those that
+/// [`Target::definitions`](super::target::Target::definitions) selects; `None`, with a log line, where
+/// the agent cannot write its objects.
+pub fn module(crd: &Object) -> Option<Resource> {
+    let enterprise = crd.label(ENTERPRISE) == Some("true");
+    read(&crd.key.name, &crd.spec, enterprise)
+}
+
+fn listed(crd: &Value) -> Option<Resource> {
+    let metadata = &crd["metadata"];
+    let enterprise = metadata["labels"][ENTERPRISE] == "true";
+    read(metadata["name"].as_str().unwrap_or("?"), &crd["spec"], enterprise)
+}
+
+fn read(name: &str, spec: &Value, enterprise: bool) -> Option<Resource> {
+    let text = |path: &str| spec.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty());
     let left_out = |why: &str| tracing::warn!(crd = name, "module left out: {why}");
-    if text("/spec/group") != Some(GROUP) {
+    if text("/group") != Some(GROUP) {
         left_out("it is not of the group formance.com");
         return None;
     }
-    if text("/spec/scope").is_some_and(|scope| scope != "Cluster") {
+    if text("/scope").is_some_and(|scope| scope != "Cluster") {
         left_out("its objects are namespaced");
         return None;
     }
-    let versions = crd.pointer("/spec/versions").and_then(Value::as_array);
+    let versions = spec.pointer("/versions").and_then(Value::as_array);
     let served = |version: &Value| version["name"] == VERSION && version["served"] != false;
     if !versions.is_some_and(|versions| versions.iter().any(served)) {
         left_out("it does not serve v1beta1");
         return None;
     }
-    let (Some(kind), Some(plural)) = (text("/spec/names/kind"), text("/spec/names/plural")) else {
+    let (Some(kind), Some(plural)) = (text("/names/kind"), text("/names/plural")) else {
         left_out("it names no kind or no plural");
         return None;
     };
-    let singular = text("/spec/names/singular").map_or_else(|| kind.to_lowercase(), str::to_owned);
-    let enterprise =
-        crd.pointer("/metadata/labels/formance.com~1is-ee").and_then(Value::as_str) == Some("true");
+    let singular = text("/names/singular").map_or_else(|| kind.to_lowercase(), str::to_owned);
     Some(Resource { kind: kind.to_owned(), singular, plural: plural.to_owned(), enterprise })
 }
 
@@ -69,6 +83,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cluster::target::Target;
 
     fn crd(kind: &str, labels: &Value, change: impl FnOnce(&mut Value)) -> Value {
         let singular = kind.to_lowercase();
@@ -98,6 +113,18 @@ mod tests {
         let modules = read(&[crd("Ledger", &json!({}), |_| ()), crd("Auth", &ee, |_| ())]);
         assert_eq!(*modules[0], *Resource::new("Ledger", "ledger", "ledgers"));
         assert_eq!((&*modules[1].singular, modules[1].enterprise), ("auth", true));
+    }
+
+    #[test]
+    fn a_definition_that_was_watched_reads_the_same() {
+        let ee = json!({"formance.com/kind": "module", "formance.com/is-ee": "true"});
+        let mut json = crd("Auth", &ee, |_| ());
+        let listed = listed(&json);
+        json["metadata"]["uid"] = "u".into();
+        json["metadata"]["resourceVersion"] = "1".into();
+        let object = Object::from_json(Target::definitions().resource(), json).unwrap();
+        assert!(listed.as_ref().is_some_and(|module| module.enterprise));
+        assert_eq!(module(&object), listed);
     }
 
     #[test]

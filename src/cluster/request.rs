@@ -3,13 +3,16 @@
 //! Paths and queries come from `kube::core`; what it leaves open is closed here: an `Accept`
 //! header on everything, a User-Agent, no trailing `?`, and no name that would change the path.
 
+use std::time::Duration;
+
 use http::{HeaderValue, Uri, header};
 use kube::core::params::{
-    DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions,
+    DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions, WatchParams,
 };
 use kube::core::request::Request;
 use serde_json::Value;
 
+use super::target::Target;
 use crate::{
     order::{StackName, is_dns1123_subdomain},
     stack::{
@@ -128,18 +131,40 @@ pub fn list(
 ) -> Result<ApiRequest, RequestError> {
     let selector =
         format!("{}={},{}={stack}", labels::CREATED_BY_AGENT, labels::CREATED_BY_AGENT_VALUE, labels::STACK);
-    finish(&resource.plural, collection(resource).list(&page(&selector, continue_token)))
+    finish(&resource.plural, collection(resource).list(&page(Some(&selector), continue_token)))
+}
+
+/// A page of all there is of a target. Compressed, where that pays: a hundred objects of a kind are
+/// much alike.
+pub fn list_all(target: &Target, continue_token: Option<&str>) -> Result<ApiRequest, RequestError> {
+    let all = Request::new(target.path());
+    let mut request = finish(&target.to_string(), all.list(&page(target.selector(), continue_token)))?;
+    request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    Ok(request)
+}
+
+/// What happens to a target after a version, with bookmarks, for as long as `timeout` (in whole
+/// seconds). Not compressed: an event would have to wait until there is enough of it to be sent.
+pub fn watch(target: &Target, resource_version: &str, timeout: Duration) -> Result<ApiRequest, RequestError> {
+    let params = WatchParams {
+        label_selector: target.selector().map(str::to_owned),
+        timeout: Some(u32::try_from(timeout.as_secs()).unwrap_or(u32::MAX)),
+        ..WatchParams::default()
+    };
+    finish(&target.to_string(), Request::new(target.path()).watch(&params, resource_version))
 }
 
 /// A page of the CRDs that are modules.
 pub fn module_crds(continue_token: Option<&str>) -> Result<ApiRequest, RequestError> {
-    let crds = Request::new("/apis/apiextensions.k8s.io/v1/customresourcedefinitions");
-    finish("customresourcedefinitions", crds.list(&page("formance.com/kind=module", continue_token)))
+    let modules = Target::definitions();
+    let crds = Request::new(modules.path());
+    finish("customresourcedefinitions", crds.list(&page(modules.selector(), continue_token)))
 }
 
 /// Never with a resourceVersion: version 0 would be answered from a cache of any age.
-fn page(selector: &str, continue_token: Option<&str>) -> ListParams {
-    let params = ListParams::default().labels(selector).limit(PAGE);
+fn page(selector: Option<&str>, continue_token: Option<&str>) -> ListParams {
+    let params = ListParams { label_selector: selector.map(str::to_owned), ..ListParams::default() };
+    let params = params.limit(PAGE);
     match continue_token {
         Some(token) => params.continue_token(token),
         None => params,
@@ -187,146 +212,4 @@ fn tidy_uri(uri: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use http::Method;
-    use serde_json::json;
-
-    use super::*;
-
-    fn ledger() -> ObjectKey {
-        ObjectKey::new(&Resource::new("Ledger", "ledger", "ledgers"), "org-one")
-    }
-
-    fn body(request: &ApiRequest) -> Value {
-        serde_json::from_slice(request.body()).unwrap()
-    }
-
-    fn stack() -> StackName {
-        StackName::new("org-one").unwrap()
-    }
-
-    #[test]
-    fn a_create_posts_the_whole_object_under_our_name() {
-        let object = json!({"metadata": {"name": "org-one"}, "spec": {"stack": "org-one"}});
-        let request = write(&Write::Create { key: ledger(), body: object.clone() }).unwrap();
-        assert_eq!(request.method(), Method::POST);
-        assert_eq!(request.uri(), "/apis/formance.com/v1beta1/ledgers?fieldManager=stackherd");
-        assert_eq!(request.headers()[header::CONTENT_TYPE], "application/json");
-        assert_eq!(body(&request), object);
-    }
-
-    #[test]
-    fn a_patch_is_a_merge_patch_under_our_name() {
-        let patch = json!({"metadata": {"resourceVersion": "17"}, "spec": {"disabled": true}});
-        let request =
-            write(&Write::Patch { key: ledger(), resource_version: "17".into(), body: patch.clone() })
-                .unwrap();
-        assert_eq!(request.method(), Method::PATCH);
-        assert_eq!(request.uri(), "/apis/formance.com/v1beta1/ledgers/org-one?fieldManager=stackherd");
-        assert_eq!(request.headers()[header::CONTENT_TYPE], "application/merge-patch+json");
-        assert_eq!(body(&request), patch);
-    }
-
-    #[test]
-    fn a_patch_that_does_not_name_its_version_is_not_built() {
-        for metadata in [json!({}), json!({"resourceVersion": "16"}), json!({"resourceVersion": 17})] {
-            let patch = Write::Patch {
-                key: ledger(),
-                resource_version: "17".into(),
-                body: json!({"metadata": metadata}),
-            };
-            assert!(matches!(write(&patch), Err(RequestError::Unconditional { .. })));
-        }
-        let empty = Write::Patch {
-            key: ledger(),
-            resource_version: String::new(),
-            body: json!({"metadata": {"resourceVersion": ""}}),
-        };
-        assert!(matches!(write(&empty), Err(RequestError::Unconditional { .. })));
-    }
-
-    #[test]
-    fn a_delete_names_uid_and_version_and_leaves_dependents_to_the_background() {
-        let delete = Write::Delete { key: ledger(), uid: "u-1".into(), resource_version: "17".into() };
-        let request = write(&delete).unwrap();
-        assert_eq!(request.method(), Method::DELETE);
-        assert_eq!(request.uri(), "/apis/formance.com/v1beta1/ledgers/org-one");
-        assert_eq!(
-            body(&request),
-            json!({
-                "propagationPolicy": "Background",
-                "preconditions": {"uid": "u-1", "resourceVersion": "17"},
-            })
-        );
-    }
-
-    #[test]
-    fn a_get_asks_for_the_newest() {
-        let request = get(&ledger()).unwrap();
-        assert_eq!(request.method(), Method::GET);
-        assert_eq!(request.uri(), "/apis/formance.com/v1beta1/ledgers/org-one");
-        assert!(request.body().is_empty());
-    }
-
-    #[test]
-    fn a_list_selects_the_agents_objects_of_one_stack() {
-        let request = list(&ledger().resource, &stack(), None).unwrap();
-        assert_eq!(request.uri().path(), "/apis/formance.com/v1beta1/ledgers");
-        assert_eq!(
-            request.uri().query(),
-            Some(
-                "labelSelector=formance.com%2Fcreated-by-agent%3Dtrue%2Cformance.com%2Fstack%3Dorg-one&limit=500"
-            )
-        );
-    }
-
-    #[test]
-    fn a_list_goes_on_where_the_page_before_ended() {
-        let request = list(&ledger().resource, &stack(), Some("a+b/c=")).unwrap();
-        assert!(request.uri().query().unwrap().ends_with("&limit=500&continue=a%2Bb%2Fc%3D"));
-    }
-
-    #[test]
-    fn module_crds_are_selected_by_label() {
-        let request = module_crds(None).unwrap();
-        assert_eq!(request.uri().path(), "/apis/apiextensions.k8s.io/v1/customresourcedefinitions");
-        assert_eq!(request.uri().query(), Some("labelSelector=formance.com%2Fkind%3Dmodule&limit=500"));
-    }
-
-    #[test]
-    fn every_request_says_who_asks_and_wants_json() {
-        let create = Write::Create { key: ledger(), body: json!({}) };
-        let patch = Write::Patch {
-            key: ledger(),
-            resource_version: "1".into(),
-            body: json!({"metadata": {"resourceVersion": "1"}}),
-        };
-        let delete = Write::Delete { key: ledger(), uid: "u".into(), resource_version: "1".into() };
-        for request in [
-            write(&create).unwrap(),
-            write(&patch).unwrap(),
-            write(&delete).unwrap(),
-            get(&ledger()).unwrap(),
-            list(&ledger().resource, &stack(), None).unwrap(),
-            module_crds(None).unwrap(),
-        ] {
-            assert_eq!(request.headers()[header::ACCEPT], "application/json");
-            assert_eq!(request.headers()[header::USER_AGENT], USER_AGENT);
-            let uri = request.uri().to_string();
-            assert!(!uri.ends_with('?') && !uri.contains("?&"), "{uri}");
-            assert!(!uri.contains("resourceVersion="), "{uri}");
-        }
-    }
-
-    #[test]
-    fn names_that_would_change_the_path_are_refused() {
-        for name in ["", "../x", "a/b", "Upper", "a?watch=true", "a b", "."] {
-            let key = ObjectKey { resource: Arc::clone(&ledger().resource), name: name.into() };
-            assert!(matches!(get(&key), Err(RequestError::Name { .. })), "{name:?}");
-            let delete = Write::Delete { key, uid: "u".into(), resource_version: "1".into() };
-            assert!(matches!(write(&delete), Err(RequestError::Name { .. })), "{name:?}");
-        }
-    }
-}
+mod tests;
