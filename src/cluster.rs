@@ -1,7 +1,7 @@
 //! The Kubernetes side, one [`Client`] per shard.
 //!
-//! [`request`] builds what is sent and [`answer`] reads what comes back, both pure. Between
-//! them stand the permits ([`limiter`], [`permit`]), who we are ([`config`], [`kubeconfig`],
+//! [`request`] builds what is sent and [`answer`] reads what comes back, both pure, and so is
+//! [`watch`], which keeps a kind in view. Between them stand the permits ([`limiter`], [`permit`]), who we are ([`config`], [`kubeconfig`],
 //! [`credentials`], [`exec`]) and the connections ([`client`] over the private `transport`).
 
 pub mod answer;
@@ -19,8 +19,10 @@ pub mod request;
 pub mod target;
 mod transport;
 pub mod warning;
+pub mod watch;
 
 pub use client::{Client, Counts, Limits};
 pub use config::{ClusterConfig, ClusterConfigError};
 pub use permit::Permit;
 pub use target::Target;
+pub use watch::News;
