@@ -1,28 +1,34 @@
 //! The Kubernetes side, one [`Client`] per shard.
 //!
 //! [`request`] builds what is sent and [`answer`] reads what comes back, both pure, and so is
-//! [`watch`], which keeps a kind in view. Between them stand the permits ([`limiter`], [`permit`]), who we are ([`config`], [`kubeconfig`],
+//! [`watch`], which keeps a kind in view; [`watching`] performs it. Between
+//! them stand the permits ([`limiter`], [`permit`]), who we are ([`config`], [`kubeconfig`],
 //! [`credentials`], [`exec`]) and the connections ([`client`] over the private `transport`).
 
 pub mod answer;
+mod body;
 pub mod catalog;
 pub mod client;
 pub mod config;
 mod connection;
 pub mod credentials;
 pub mod exec;
+mod gunzip;
 pub mod kubeconfig;
 pub mod limiter;
 mod line;
+mod lines;
 pub mod permit;
 pub mod request;
 pub mod target;
 mod transport;
 pub mod warning;
 pub mod watch;
+pub mod watching;
 
 pub use client::{Client, Counts, Limits};
 pub use config::{ClusterConfig, ClusterConfigError};
 pub use permit::Permit;
 pub use target::Target;
 pub use watch::News;
+pub use watching::watch;

@@ -1,20 +1,22 @@
 //! The client of one shard: permits, writes, reads.
 
+mod watches;
+
 use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{StreamExt, lock::Mutex};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::{
     answer::{self, Reply},
     catalog,
     config::ClusterConfig,
-    credentials::Credentials,
+    credentials::{Credentials, Presented},
     limiter::TokenBucket,
     permit::{Permit, Permits},
     request::{self, ApiRequest, RequestError},
-    transport::{Failure, Transport},
+    transport::{Failure, Outgoing, Transport},
 };
 use crate::{
     order::StackName,
@@ -61,6 +63,8 @@ struct Inner {
     headers: Vec<(HeaderName, HeaderValue)>,
     deadline: Duration,
     counts: Cell<Counts>,
+    /// Held while a page of a watched kind's list is in memory.
+    page: Mutex<()>,
 }
 
 impl std::fmt::Debug for Client {
@@ -82,6 +86,7 @@ impl Client {
             headers: config.headers.clone(),
             deadline: limits.deadline,
             counts: Cell::default(),
+            page: Mutex::new(()),
             transport: Transport::new(config.clone()),
         }))
     }
@@ -189,34 +194,55 @@ impl Client {
 
     async fn perform(&self, mut permit: Permit, request: ApiRequest, write: bool) -> Result<Reply, Failure> {
         permit.spend();
-        let inner = &self.0;
-        let presented = inner
-            .credentials
-            .present()
-            .await
-            .map_err(|error| Failure::NotSent(format!("no credentials: {error}")))?;
-        let (mut head, body) = request.into_parts();
-        head.headers.extend(presented.header.clone().map(|value| (header::AUTHORIZATION, value)));
-        for (name, value) in &inner.headers {
-            head.headers.append(name, value.clone());
-        }
-        let head = http::Request::from_parts(head, ());
-        let identity = presented.identity.as_ref();
-        let result = inner.transport.exchange(&head, &Bytes::from(body), identity, inner.deadline).await;
-        if !matches!(result, Err(Failure::NotSent(_))) {
-            let Counts { requests, writes } = inner.counts.get();
-            inner.counts.set(Counts { requests: requests + 1, writes: writes + u64::from(write) });
-        }
+        let prepared = self.prepare(request).await?;
+        let result = self.0.transport.exchange(prepared.outgoing(), self.0.deadline).await;
+        self.count(matches!(result, Err(Failure::NotSent(_))), write);
         let reply = result?;
-        if reply.unauthorized() {
-            inner.credentials.refused(&presented).await;
-        }
+        self.heed(&reply, &prepared).await;
         let busy = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
         if let Some(pause) = reply.retry_after().filter(|_| busy.contains(&reply.status)) {
             // A little longer, each shard on its own, so that they do not come back together.
-            inner.permits.pause(pause.mul_f64(1.0 + fastrand::f64() / 4.0));
+            self.0.permits.pause(pause.mul_f64(1.0 + fastrand::f64() / 4.0));
         }
         Ok(reply)
+    }
+
+    /// The request as it goes out, with who asks.
+    async fn prepare(&self, request: ApiRequest) -> Result<Prepared, Failure> {
+        let presented = self.0.credentials.present().await;
+        let presented = presented.map_err(|error| Failure::NotSent(format!("no credentials: {error}")))?;
+        let (mut head, body) = request.into_parts();
+        head.headers.extend(presented.header.clone().map(|value| (header::AUTHORIZATION, value)));
+        for (name, value) in &self.0.headers {
+            head.headers.append(name, value.clone());
+        }
+        Ok(Prepared { head: http::Request::from_parts(head, ()), body: body.into(), presented })
+    }
+
+    fn count(&self, unsent: bool, write: bool) {
+        if !unsent {
+            let Counts { requests, writes } = self.0.counts.get();
+            self.0.counts.set(Counts { requests: requests + 1, writes: writes + u64::from(write) });
+        }
+    }
+
+    async fn heed(&self, reply: &Reply, prepared: &Prepared) {
+        if reply.unauthorized() {
+            self.0.credentials.refused(&prepared.presented).await;
+        }
+    }
+}
+
+/// A request that is ready to be sent.
+struct Prepared {
+    head: http::Request<()>,
+    body: Bytes,
+    presented: Presented,
+}
+
+impl Prepared {
+    fn outgoing(&self) -> Outgoing<'_> {
+        Outgoing { head: &self.head, body: &self.body, identity: self.presented.identity.as_ref() }
     }
 }
 

@@ -8,9 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Request, Response, Uri, header};
-use http_body_util::{BodyExt, Full};
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, Uri, header, response::Parts};
+use http_body_util::Full;
 use hyper::{
     body::Incoming,
     client::conn::{http1, http2},
@@ -18,6 +18,7 @@ use hyper::{
 
 use super::{
     answer::Reply,
+    body::Body,
     line::{Line, Tapped},
 };
 use crate::{
@@ -43,7 +44,7 @@ const PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs
 /// An idle HTTP/1.1 connection is given up before the server does so (API servers: 90 s).
 const MAX_IDLE: Duration = Duration::from_secs(30);
 
-type Body = Full<Bytes>;
+type Sending = Full<Bytes>;
 
 /// A connection that is open, as far as is known.
 #[derive(Debug)]
@@ -60,8 +61,17 @@ pub(super) struct Connection {
 #[derive(Debug)]
 enum Sender {
     /// Out of its cell while a request is on its way; not put back after a failure.
-    Http1(RefCell<Option<http1::SendRequest<Body>>>),
-    Http2(http2::SendRequest<Body>),
+    Http1(RefCell<Option<http1::SendRequest<Sending>>>),
+    Http2(http2::SendRequest<Sending>),
+}
+
+/// An answer whose head has come.
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub(super) head: Parts,
+    pub(super) body: Body,
+    /// Of an HTTP/1.1 connection, which serves this answer alone while it lasts.
+    sender: Option<http1::SendRequest<Sending>>,
 }
 
 /// Why a request brought no reply.
@@ -141,30 +151,45 @@ impl Connection {
         }
     }
 
-    /// Sends a request and reads the whole reply.
+    /// Sends a request and waits for the head of the answer.
     ///
-    /// On HTTP/2 many may do so at a time. On HTTP/1.1 one at a time: after a failure, and where
-    /// the future is dropped, the connection serves no more.
-    pub(super) async fn send(&self, request: Request<Body>, progress: &Progress) -> Result<Reply, SendError> {
+    /// On HTTP/2 many may do so at a time. On HTTP/1.1 one at a time: after a failure, where the
+    /// future is dropped, and until the answer was [read whole](Self::finish), the connection
+    /// serves no other.
+    pub(super) async fn begin(
+        &self,
+        request: Request<Sending>,
+        progress: &Progress,
+    ) -> Result<Begun, SendError> {
         progress.line.set(Some(Rc::clone(&self.line)));
-        let reply = match &self.sender {
+        let (response, sender) = match &self.sender {
             Sender::Http1(cell) => {
                 let taken = cell.borrow_mut().take();
                 let mut sender = taken.ok_or_else(|| SendError::Unsent("connection in use".into()))?;
                 sender.ready().await.map_err(|error| SendError::Unsent(chain(&error)))?;
                 progress.sent.set(Some(time::now()));
-                let reply = read(answer(sender.try_send_request(request).await, progress)?).await?;
-                cell.borrow_mut().replace(sender);
-                reply
+                (answer(sender.try_send_request(request).await, progress)?, Some(sender))
             }
             Sender::Http2(sender) => {
                 let mut sender = sender.clone();
                 progress.sent.set(Some(time::now()));
-                read(answer(sender.try_send_request(request).await, progress)?).await?
+                (answer(sender.try_send_request(request).await, progress)?, None)
             }
         };
+        let (head, incoming) = response.into_parts();
+        let body = Body::new(&head.headers, incoming).map_err(|error| SendError::Lost(error.to_string()))?;
+        Ok(Begun { head, body, sender })
+    }
+
+    /// Reads the rest of an answer that began on this connection, which is then free for another.
+    pub(super) async fn finish(&self, begun: Begun) -> Result<Reply, SendError> {
+        let Begun { head, body, sender } = begun;
+        let body = body.whole(MAX_BODY).await.map_err(|error| SendError::Lost(error.to_string()))?;
+        if let (Sender::Http1(cell), Some(sender)) = (&self.sender, sender) {
+            cell.borrow_mut().replace(sender);
+        }
         self.used.set(time::now());
-        Ok(reply)
+        Ok(Reply { status: head.status, headers: head.headers, body })
     }
 }
 
@@ -174,7 +199,7 @@ impl Drop for Connection {
     }
 }
 
-type Sent = Result<Response<Incoming>, hyper::client::conn::TrySendError<Request<Body>>>;
+type Sent = Result<Response<Incoming>, hyper::client::conn::TrySendError<Request<Sending>>>;
 
 /// The response; or whether the request was given back untouched.
 fn answer(sent: Sent, progress: &Progress) -> Result<Response<Incoming>, SendError> {
@@ -187,20 +212,6 @@ fn answer(sent: Sent, progress: &Progress) -> Result<Response<Incoming>, SendErr
         }
         SendError::Lost(cause)
     })
-}
-
-async fn read(response: Response<Incoming>) -> Result<Reply, SendError> {
-    let (head, mut body) = response.into_parts();
-    let mut bytes = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| SendError::Lost(chain(&error)))?;
-        let Ok(data) = frame.into_data() else { continue };
-        if bytes.len() + data.len() > MAX_BODY {
-            return Err(SendError::Lost(format!("the answer is larger than {} MiB", MAX_BODY >> 20)));
-        }
-        bytes.extend_from_slice(&data);
-    }
-    Ok(Reply { status: head.status, headers: head.headers, body: bytes.freeze() })
 }
 
 fn ended(result: Result<(), hyper::Error>) {
@@ -216,7 +227,7 @@ pub(super) fn addressed(
     endpoint: &Endpoint,
     path: &str,
     protocol: Protocol,
-) -> Result<Request<Body>, String> {
+) -> Result<Request<Sending>, String> {
     let local = head.uri().path_and_query().map_or("/", |local| local.as_str());
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = head.method().clone();

@@ -1,8 +1,9 @@
-//! From a request to a reply: connections found, made, shared and given up.
+//! From a request to a reply, or to the stream that it opens.
+
+mod leases;
 
 use std::{
     cell::{Cell, RefCell},
-    path::PathBuf,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
@@ -13,28 +14,28 @@ use futures::lock::Mutex;
 use http::Request;
 use rustls::ClientConfig;
 
+use leases::Lease;
+
 use super::{
     answer::Reply,
+    body::BodyError,
     config::ClusterConfig,
-    connection::{Connection, Progress, SendError, addressed, chain},
+    connection::{Begun, Connection, Progress, SendError, addressed},
     limiter::TokenBucket,
-    permit::{Permit, Permits},
+    permit::Permits,
 };
 use crate::{
     backoff::Backoff,
     net::{
         self,
-        connect::{Connector, Protocol},
-        tls::{self, Identity, Trust},
+        connect::Protocol,
+        tls::{Identity, Trust},
     },
     time,
 };
 
-/// HTTP/1.1 connections at most, per client.
+/// HTTP/1.1 connections at most, per client; those that streams have to themselves do not count.
 const HTTP1_CONNECTIONS: usize = 16;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A peer that acknowledges nothing for this long is dead (`TCP_USER_TIMEOUT`).
-const USER_TIMEOUT: Duration = Duration::from_secs(20);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 /// How often a request that was given back unsent is tried on another connection.
 const ATTEMPTS: usize = 4;
@@ -80,18 +81,36 @@ struct Tls {
     config: Arc<ClientConfig>,
 }
 
-/// A connection to send one request on.
-enum Lease {
-    Shared(Rc<Connection>),
-    Own(Connection, Permit),
+/// A request as it goes out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outgoing<'a> {
+    pub(super) head: &'a Request<()>,
+    pub(super) body: &'a Bytes,
+    /// Whose connection it has to go over.
+    pub(super) identity: Option<&'a Arc<Identity>>,
 }
 
-impl Lease {
-    fn connection(&self) -> &Connection {
-        match self {
-            Lease::Shared(connection) => connection,
-            Lease::Own(connection, _) => connection,
-        }
+/// What came of asking for a stream.
+#[derive(Debug)]
+pub(super) enum Opened {
+    /// 2xx: this follows.
+    Stream(Box<Stream>),
+    /// Anything else, read whole.
+    Reply(Reply),
+}
+
+/// A body that lasts as long as it likes, with the connection that it comes over. Dropping it ends
+/// it: on HTTP/2 the stream alone, on HTTP/1.1 the connection, which is nobody else's.
+#[derive(Debug)]
+pub(super) struct Stream {
+    begun: Begun,
+    _lease: Lease,
+}
+
+impl Stream {
+    /// See [`Body::chunk`](super::body::Body::chunk).
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
+        self.begun.body.chunk().await
     }
 }
 
@@ -118,14 +137,39 @@ impl Transport {
     /// Sends a request and reads its whole reply, within `deadline` from now.
     pub(super) async fn exchange(
         &self,
-        head: &Request<()>,
-        body: &Bytes,
-        identity: Option<&Arc<Identity>>,
+        outgoing: Outgoing<'_>,
         deadline: Duration,
     ) -> Result<Reply, Failure> {
         let progress = Progress::default();
-        let attempts = self.attempts(head, body, identity, &progress);
-        if let Ok(result) = net::timeout(deadline, attempts).await {
+        let exchange = async {
+            let (begun, lease) = self.begin(outgoing, false, &progress).await?;
+            self.finish(begun, lease).await
+        };
+        self.within(deadline, &progress, exchange).await
+    }
+
+    /// Sends a request whose answer is a stream. The deadline holds until that begins, or for the
+    /// whole of another answer.
+    pub(super) async fn open(&self, outgoing: Outgoing<'_>, deadline: Duration) -> Result<Opened, Failure> {
+        let progress = Progress::default();
+        let opening = async {
+            let (begun, lease) = self.begin(outgoing, true, &progress).await?;
+            if begun.head.status.is_success() {
+                self.succeeded();
+                return Ok(Opened::Stream(Box::new(Stream { begun, _lease: lease })));
+            }
+            self.finish(begun, lease).await.map(Opened::Reply)
+        };
+        self.within(deadline, &progress, opening).await
+    }
+
+    async fn within<T>(
+        &self,
+        deadline: Duration,
+        progress: &Progress,
+        sending: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        if let Ok(result) = net::timeout(deadline, sending).await {
             return result;
         }
         let Some(sent) = progress.sent.get() else {
@@ -143,31 +187,29 @@ impl Transport {
         Err(Failure::Lost(format!("no answer within {deadline:?}")))
     }
 
-    async fn attempts(
+    /// Sends until the head of an answer is there. What `lasts` gets an HTTP/1.1 connection of its own.
+    async fn begin(
         &self,
-        head: &Request<()>,
-        body: &Bytes,
-        identity: Option<&Arc<Identity>>,
+        outgoing: Outgoing<'_>,
+        lasts: bool,
         progress: &Progress,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<(Begun, Lease), Failure> {
+        let Outgoing { head, body, identity } = outgoing;
         let mut last = String::new();
         for _ in 0..ATTEMPTS {
-            let lease = self.lease(identity).await.map_err(Failure::NotSent)?;
+            let lease = self.lease(identity, lasts).await.map_err(Failure::NotSent)?;
             let connection = lease.connection();
             let endpoint = &self.config.endpoint;
             let request = addressed(head, body.clone(), endpoint, &self.config.path, connection.protocol())
                 .map_err(Failure::NotSent)?;
-            match connection.send(request, progress).await {
-                Ok(reply) => {
-                    self.succeeded();
-                    self.give_back(lease);
-                    return Ok(reply);
-                }
+            match connection.begin(request, progress).await {
+                Ok(begun) => return Ok((begun, lease)),
                 Err(SendError::Unsent(cause)) => {
                     match &lease {
                         Lease::Shared(connection) => self.retire(connection),
                         // Where one was closed while it lay idle, the others were as well.
-                        Lease::Own(..) => self.idle.borrow_mut().clear(),
+                        Lease::Pooled(..) => self.idle.borrow_mut().clear(),
+                        Lease::Own(_) => {}
                     }
                     last = cause;
                 }
@@ -181,141 +223,18 @@ impl Transport {
         Err(Failure::NotSent(format!("each of {ATTEMPTS} connections closed before it was sent: {last}")))
     }
 
-    /// A connection to send on: a shared or idle one, or a new one.
-    async fn lease(&self, identity: Option<&Arc<Identity>>) -> Result<Lease, String> {
-        loop {
-            if self.protocol.get() == Some(Protocol::Http1) {
-                let mut place = self.places.acquire().await;
-                place.spend();
-                if let Some(connection) = self.pop_idle(identity) {
-                    return Ok(Lease::Own(connection, place));
-                }
-                let failures = self.dial.borrow().failures;
-                let _dialing = self.dialing.lock().await;
-                let connection = self.connect(identity, failures).await?;
-                if connection.protocol() == Protocol::Http1 {
-                    return Ok(Lease::Own(connection, place));
-                }
-                self.share(connection);
-                continue;
+    /// Reads the rest of an answer.
+    async fn finish(&self, begun: Begun, lease: Lease) -> Result<Reply, Failure> {
+        match lease.connection().finish(begun).await {
+            Ok(reply) => {
+                self.succeeded();
+                self.give_back(lease);
+                Ok(reply)
             }
-            if let Some(connection) = self.shared(identity) {
-                return Ok(Lease::Shared(connection));
+            Err(SendError::Unsent(cause) | SendError::Lost(cause)) => {
+                self.failed(&cause);
+                Err(Failure::Lost(cause))
             }
-            let failures = self.dial.borrow().failures;
-            let _dialing = self.dialing.lock().await;
-            if self.shared(identity).is_some() || self.protocol.get() == Some(Protocol::Http1) {
-                continue;
-            }
-            let connection = self.connect(identity, failures).await?;
-            match connection.protocol() {
-                Protocol::Http1 => {
-                    self.protocol.set(Some(Protocol::Http1));
-                    self.idle.borrow_mut().push(connection);
-                }
-                Protocol::Http2 => self.share(connection),
-            }
-        }
-    }
-
-    /// Makes a connection; one at a time, since the lock is held. `failures` is what had failed
-    /// when the caller came: a failure since then is the caller's as well.
-    async fn connect(&self, identity: Option<&Arc<Identity>>, failures: u64) -> Result<Connection, String> {
-        let not_before = {
-            let dial = self.dial.borrow();
-            if dial.failures != failures {
-                return Err(dial.last.clone());
-            }
-            dial.not_before
-        };
-        if let Some(at) = not_before {
-            net::sleep(at.saturating_duration_since(time::now())).await;
-        }
-        let attempt = Attempt(self);
-        let result = self.open(identity).await;
-        std::mem::forget(attempt);
-        if let Err(cause) = &result {
-            self.not_connected(cause);
-        }
-        result
-    }
-
-    async fn open(&self, identity: Option<&Arc<Identity>>) -> Result<Connection, String> {
-        let tls = match self.config.endpoint.secure {
-            true => Some(self.tls(identity).await?),
-            false => None,
-        };
-        let connector = Connector {
-            tls,
-            proxy: self.config.proxy.clone(),
-            connect_timeout: CONNECT_TIMEOUT,
-            user_timeout: Some(USER_TIMEOUT),
-        };
-        let connection = connector.connect(&self.config.endpoint).await.map_err(|error| chain(&error))?;
-        let endpoint = &self.config.endpoint;
-        Connection::start(connection, identity.cloned())
-            .await
-            .map_err(|error| format!("{endpoint}: {}", chain(&error)))
-    }
-
-    /// The TLS configuration, made anew when the CA file or our certificate has changed.
-    async fn tls(&self, identity: Option<&Arc<Identity>>) -> Result<Arc<ClientConfig>, String> {
-        let trust = match &self.config.trust_file {
-            Some(file) => read_trust(file.clone()).await.unwrap_or_else(|| self.config.trust.clone()),
-            None => self.config.trust.clone(),
-        };
-        let same = |known: &&Tls| {
-            known.trust == trust && known.identity.as_ref().map(Arc::as_ptr) == identity.map(Arc::as_ptr)
-        };
-        if let Some(known) = self.tls.borrow().as_ref().filter(same) {
-            return Ok(Arc::clone(&known.config));
-        }
-        let own = self.config.identity.clone();
-        let (trusted, presented) = (trust.clone(), identity.cloned());
-        // Reading the system's trust store takes its time.
-        let made = net::blocking(move || {
-            let identity = presented.as_deref().or(own.as_ref());
-            tls::client_config(&trusted, identity, &[tls::H2, tls::HTTP1])
-        });
-        let config = made.await.map_err(|error| chain(&error))?.map_err(|error| chain(&error))?;
-        let made = Tls { trust, identity: identity.cloned(), config: Arc::clone(&config) };
-        self.tls.replace(Some(made));
-        Ok(config)
-    }
-
-    fn shared(&self, identity: Option<&Arc<Identity>>) -> Option<Rc<Connection>> {
-        let mut shared = self.shared.borrow_mut();
-        if !shared.as_ref()?.serves(identity, time::now()) {
-            // Streams that are open on it go on: their requests hold it as well.
-            *shared = None;
-        }
-        shared.clone()
-    }
-
-    fn share(&self, connection: Connection) {
-        self.protocol.set(Some(Protocol::Http2));
-        *self.shared.borrow_mut() = Some(Rc::new(connection));
-    }
-
-    fn retire(&self, connection: &Rc<Connection>) {
-        let mut shared = self.shared.borrow_mut();
-        if shared.as_ref().is_some_and(|current| Rc::ptr_eq(current, connection)) {
-            *shared = None;
-        }
-    }
-
-    fn pop_idle(&self, identity: Option<&Arc<Identity>>) -> Option<Connection> {
-        let now = time::now();
-        let mut idle = self.idle.borrow_mut();
-        idle.retain(|connection| connection.serves(identity, now));
-        idle.pop()
-    }
-
-    fn give_back(&self, lease: Lease) {
-        if let Lease::Own(connection, place) = lease {
-            self.idle.borrow_mut().push(connection);
-            // Only now, so that who gets the place finds the connection.
-            drop(place);
         }
     }
 
@@ -341,21 +260,5 @@ impl Transport {
     fn not_connected(&self, cause: &str) {
         self.failed(cause);
         self.dial.borrow_mut().failures += 1;
-    }
-}
-
-/// Connecting that is given up at a request's deadline is a failure, too.
-struct Attempt<'a>(&'a Transport);
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        self.0.not_connected("connecting took longer than the request had time");
-    }
-}
-
-async fn read_trust(file: PathBuf) -> Option<Trust> {
-    match net::blocking(move || std::fs::read_to_string(file)).await {
-        Ok(Ok(pem)) => Some(Trust::Pem(pem)),
-        _ => None,
     }
 }

@@ -1,0 +1,136 @@
+//! gzip, undone as it streams in.
+//!
+//! A body may be several members, one after the other, and what a server flushed comes out at once:
+//! an event must not wait for the one after it.
+
+use std::io::{self, Write};
+
+use bytes::{Bytes, BytesMut};
+use flate2::write::MultiGzDecoder;
+
+/// The most that is decoded in one go, so that no chunk costs more than a fraction of a
+/// millisecond, nor more memory than a thousand times this (deflate's best).
+pub(super) const PIECE: usize = 4 << 10;
+
+/// A gzip stream that is being decoded.
+#[derive(Debug)]
+pub(super) struct Gunzip {
+    decoder: MultiGzDecoder<Out>,
+    begun: bool,
+}
+
+#[derive(Debug, Default)]
+struct Out(BytesMut);
+
+impl Gunzip {
+    pub(super) fn new() -> Self {
+        Self { decoder: MultiGzDecoder::new(Out::default()), begun: false }
+    }
+
+    /// Decodes what came next, best no more than a [`PIECE`] of it.
+    pub(super) fn push(&mut self, piece: &[u8]) -> io::Result<Bytes> {
+        self.begun |= !piece.is_empty();
+        self.decoder.write_all(piece)?;
+        self.decoder.flush()?;
+        Ok(self.decoder.get_mut().0.split().freeze())
+    }
+
+    /// Whether the stream was whole, once nothing more comes: lengths and checksums included.
+    /// A body of no bytes at all is an empty one.
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        if !self.begun {
+            return Ok(());
+        }
+        self.decoder.try_finish()
+    }
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flate2::{Compression, write::GzEncoder};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn member(text: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> io::Result<Vec<u8>> {
+        let mut gunzip = Gunzip::new();
+        let mut text = Vec::new();
+        for piece in pieces {
+            text.extend_from_slice(&gunzip.push(piece)?);
+        }
+        gunzip.finish()?;
+        Ok(text)
+    }
+
+    #[test]
+    fn what_was_flushed_comes_out_at_once() {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        let mut gunzip = Gunzip::new();
+        for event in ["{\"type\":\"ADDED\"}\n", "{\"type\":\"BOOKMARK\"}\n", "{}\n"] {
+            encoder.write_all(event.as_bytes()).unwrap();
+            encoder.flush().unwrap();
+            let flushed = std::mem::take(encoder.get_mut());
+            assert_eq!(gunzip.push(&flushed).unwrap(), event);
+        }
+        let end = encoder.finish().unwrap();
+        assert_eq!(gunzip.push(&end).unwrap(), "");
+        gunzip.finish().unwrap();
+    }
+
+    #[test]
+    fn a_body_that_was_cut_short_is_an_error() {
+        let whole = [member(b"one"), member(b"two")].concat();
+        for length in 1..whole.len() {
+            if length != member(b"one").len() {
+                assert!(decode([&whole[..length]]).is_err(), "{length} of {} bytes", whole.len());
+            }
+        }
+        assert_eq!(decode([]).unwrap(), b"");
+    }
+
+    #[test]
+    fn what_is_no_gzip_is_an_error() {
+        assert!(decode([b"{\"kind\":\"StackList\"}".as_slice()]).is_err());
+        let mut bent = member(b"some text that is long enough");
+        let last = bent.len() - 6;
+        bent[last] ^= 1;
+        assert!(decode([bent.as_slice()]).is_err());
+    }
+
+    #[test]
+    fn a_bomb_goes_off_in_small_portions() {
+        let bomb = member(&vec![b' '; 64 << 20]);
+        let mut gunzip = Gunzip::new();
+        let most = bomb.chunks(PIECE).map(|piece| gunzip.push(piece).unwrap().len()).max();
+        assert!(most.unwrap() < 8 << 20, "{most:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn neither_chunks_nor_members_make_a_difference(
+            texts in prop::collection::vec("[a-e{}\n]{0,80}", 1..5),
+            size in 1usize..40,
+        ) {
+            let body: Vec<u8> = texts.iter().flat_map(|text| member(text.as_bytes())).collect();
+            let text = decode(body.chunks(size)).unwrap();
+            prop_assert_eq!(String::from_utf8(text).unwrap(), texts.concat());
+        }
+    }
+}
