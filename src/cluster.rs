@@ -1,7 +1,7 @@
 //! The Kubernetes side, one [`Client`] per shard.
 //!
 //! [`request`] builds what is sent and [`answer`] reads what comes back, both pure, and so is
-//! [`watch`], which keeps a kind in view; [`watching`] performs it. Between
+//! [`mod@watch`], which keeps a kind in view; [`watching`] performs it. Between
 //! them stand the permits ([`limiter`], [`permit`]), who we are ([`config`], [`kubeconfig`],
 //! [`credentials`], [`exec`]) and the connections ([`client`] over the private `transport`).
 

@@ -4,13 +4,14 @@
 //! performs it feeds back what came of it by [`Watch::take`], and steps on:
 //!
 //! ```text
-//!      ┌──────────────── 410, silence, what cannot be read ────────────────┐
-//!      ▼                                                                   │
-//!   Listing ──page──▶ Reading ──last page──▶ Opening ──2xx──▶ Watching ────┤
-//!      ▲ ▲               │                    ▲   ▲              │         │
-//!      │ └── next page ──┘                    │   └── its time ──┤         │
-//!      └───────────── Waiting ────────────────┘     is over      │ broken  │
-//!                        ▲──────────────────────────────────────-┴─────────┘
+//!    ┌────────────────────── expired, silent ──────────────────┐
+//!    ▼                                                         │
+//! Listing ──page──▶ Reading ──last page──▶ Opening ──2xx──▶ Watching
+//!    ▲ ▲               │                    ▲   ▲              │
+//!    │ └── next page ──┘                    │   └─ time over ──┤
+//!    │                                      │                  │ broken, unreadable,
+//!    └─────────────── Waiting ──────────────┘                  │ or refused (from
+//!                        ▲─────────────────────────────────────┘ anywhere)
 //! ```
 //!
 //! What it promises its consumer: after a [`Complete`](News::Complete) and all that was told since,
