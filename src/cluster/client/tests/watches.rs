@@ -126,9 +126,9 @@ fn a_watch_outlives_the_deadline_that_its_beginning_had() {
         for (speech, trust) in speeches() {
             let (feeding, fed) = feed();
             let server = Server::start(speech, move |_, _| Act::Stream(PLAIN, Rc::clone(&fed)));
-            let client = trusting(&server, trust, Limits { deadline: SHORT / 4, ..limits() });
+            let client = trusting(&server, trust, hasty());
             let mut stream = opened(&client).await;
-            net::sleep(SHORT / 2).await;
+            net::sleep(SHORT + SHORT / 4).await;
             feeding.unbounded_send(Ok("{}\n".into())).unwrap();
             assert_eq!(stream.chunk().await, Ok(Some("{}\n".into())));
             drop(feeding);
@@ -147,7 +147,7 @@ fn a_watch_that_does_not_begin_or_breaks_off_says_so() {
                 0 => Act::Hang,
                 _ => Act::Stream(PLAIN, Rc::clone(&fed)),
             });
-            let client = trusting(&server, trust, Limits { deadline: SHORT / 2, ..limits() });
+            let client = trusting(&server, trust, hasty());
             let hung = open(&client).await;
             assert!(matches!(&hung, Err(cause) if cause.contains("no answer within")), "{hung:?}");
             let mut stream = opened(&client).await;
