@@ -1,6 +1,7 @@
 //! The Kubernetes side, one [`Client`] per shard.
 //!
-//! [`request`] builds what is sent and [`answer`] reads what comes back, both pure. Between
+//! [`request`] builds what is sent and [`answer`] reads what comes back, both pure, and so is
+//! [`mod@watch`], which keeps a kind in view; [`watching`] performs it. Between
 //! them stand the permits ([`limiter`], [`permit`]), who we are ([`config`], [`kubeconfig`],
 //! [`credentials`], [`exec`]) and the connections ([`client`] over the private `transport`).
 
@@ -17,10 +18,9 @@ pub mod kubeconfig;
 pub mod limiter;
 mod line;
 mod lines;
-mod page;
 pub mod permit;
 pub mod request;
-pub mod store;
+pub mod target;
 mod transport;
 pub mod warning;
 pub mod watch;
@@ -29,3 +29,6 @@ pub mod watching;
 pub use client::{Client, Counts, Limits};
 pub use config::{ClusterConfig, ClusterConfigError};
 pub use permit::Permit;
+pub use target::Target;
+pub use watch::News;
+pub use watching::watch;

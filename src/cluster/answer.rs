@@ -23,7 +23,7 @@ pub struct Reply {
     pub status: StatusCode,
     /// Headers.
     pub headers: HeaderMap,
-    /// The body, complete.
+    /// The body, complete and decoded (`Content-Encoding` says how it came).
     pub body: Bytes,
 }
 
@@ -49,7 +49,7 @@ impl Reply {
     }
 
     /// The body as a `Status`, if it is one.
-    fn api_status(&self) -> Option<Status> {
+    pub(super) fn api_status(&self) -> Option<Status> {
         let value = self.json()?;
         if value.get("kind").and_then(Value::as_str) != Some("Status") {
             return None;
@@ -62,7 +62,7 @@ impl Reply {
     }
 
     /// The server's reason and words; the body's beginning where it sent no Status.
-    fn refusal(&self) -> Refusal {
+    pub(super) fn refusal(&self) -> Refusal {
         let code = self.status.as_u16();
         match self.api_status() {
             Some(status) => Refusal { code, reason: status.reason, message: status.message },
@@ -81,7 +81,8 @@ impl Reply {
         }
     }
 
-    fn cause(&self) -> String {
+    /// The same on one line.
+    pub(super) fn cause(&self) -> String {
         let refusal = self.refusal();
         match refusal.reason.as_str() {
             "" => format!("{}: {}", self.status, refusal.message),

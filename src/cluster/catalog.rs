@@ -10,7 +10,7 @@ use crate::stack::{
     write::ReadError,
 };
 
-/// On the CRD of a module of the enterprise edition: its value is `true`.
+/// The label of modules that are for enterprises.
 const ENTERPRISE: &str = "formance.com/is-ee";
 
 /// What a page of CRDs brought.
@@ -33,24 +33,25 @@ pub fn page(reply: &Reply) -> Result<Page, ReadError> {
             retry_after: None,
         });
     };
-    let modules = items.iter().filter_map(from_json).map(Arc::new).collect();
+    let modules = items.iter().filter_map(listed).map(Arc::new).collect();
     Ok(Page { modules, next: answer::next_page(&list) })
 }
 
-/// The module kind that a CRD defines. One of another group, of another scope or without the
-/// version that the agent speaks is left out with a log line.
+/// The module kind that a definition defines, one of those that
+/// [`Target::definitions`](super::target::Target::definitions) selects; `None`, with a log line, where
+/// the agent cannot write its objects.
 pub fn module(crd: &Object) -> Option<Resource> {
     let enterprise = crd.label(ENTERPRISE) == Some("true");
-    read(&crd.key.name, enterprise, &crd.spec)
+    read(&crd.key.name, &crd.spec, enterprise)
 }
 
-fn from_json(crd: &Value) -> Option<Resource> {
+fn listed(crd: &Value) -> Option<Resource> {
     let metadata = &crd["metadata"];
     let enterprise = metadata["labels"][ENTERPRISE] == "true";
-    read(metadata["name"].as_str().unwrap_or("?"), enterprise, &crd["spec"])
+    read(metadata["name"].as_str().unwrap_or("?"), &crd["spec"], enterprise)
 }
 
-fn read(name: &str, enterprise: bool, spec: &Value) -> Option<Resource> {
+fn read(name: &str, spec: &Value, enterprise: bool) -> Option<Resource> {
     let text = |path: &str| spec.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty());
     let left_out = |why: &str| tracing::warn!(crd = name, "module left out: {why}");
     if text("/group") != Some(GROUP) {
@@ -61,7 +62,7 @@ fn read(name: &str, enterprise: bool, spec: &Value) -> Option<Resource> {
         left_out("its objects are namespaced");
         return None;
     }
-    let versions = spec.get("versions").and_then(Value::as_array);
+    let versions = spec.pointer("/versions").and_then(Value::as_array);
     let served = |version: &Value| version["name"] == VERSION && version["served"] != false;
     if !versions.is_some_and(|versions| versions.iter().any(served)) {
         left_out("it does not serve v1beta1");
@@ -81,6 +82,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cluster::target::Target;
 
     fn crd(kind: &str, labels: &Value, change: impl FnOnce(&mut Value)) -> Value {
         let singular = kind.to_lowercase();
@@ -110,6 +112,18 @@ mod tests {
         let modules = read(&[crd("Ledger", &json!({}), |_| ()), crd("Auth", &ee, |_| ())]);
         assert_eq!(*modules[0], *Resource::new("Ledger", "ledger", "ledgers"));
         assert_eq!((&*modules[1].singular, modules[1].enterprise), ("auth", true));
+    }
+
+    #[test]
+    fn a_definition_that_was_watched_reads_the_same() {
+        let ee = json!({"formance.com/kind": "module", "formance.com/is-ee": "true"});
+        let mut json = crd("Auth", &ee, |_| ());
+        let listed = listed(&json);
+        json["metadata"]["uid"] = "u".into();
+        json["metadata"]["resourceVersion"] = "1".into();
+        let object = Object::from_json(Target::definitions().resource(), json).unwrap();
+        assert!(listed.as_ref().is_some_and(|module| module.enterprise));
+        assert_eq!(module(&object), listed);
     }
 
     #[test]

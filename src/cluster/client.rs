@@ -1,12 +1,11 @@
 //! The client of one shard: permits, writes, reads.
 
-use std::{cell::Cell, rc::Rc, time::Duration};
+mod watches;
+
+use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::{
-    StreamExt,
-    lock::{Mutex, MutexGuard},
-};
+use futures::{StreamExt, lock::Mutex};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::{
@@ -16,8 +15,8 @@ use super::{
     credentials::{Credentials, Presented},
     limiter::TokenBucket,
     permit::{Permit, Permits},
-    request::{self, ApiRequest, RequestError, Target},
-    transport::{Failure, Opened, Outgoing, Transport},
+    request::{self, ApiRequest, RequestError},
+    transport::{Failure, Outgoing, Transport},
 };
 use crate::{
     net::endpoint::Endpoint,
@@ -64,7 +63,8 @@ struct Inner {
     headers: Vec<(HeaderName, HeaderValue)>,
     deadline: Duration,
     counts: Cell<Counts>,
-    page_turn: Mutex<()>,
+    /// Held while a page of a watched kind's list is in memory.
+    page: Mutex<()>,
 }
 
 impl std::fmt::Debug for Client {
@@ -86,7 +86,7 @@ impl Client {
             headers: config.headers.clone(),
             deadline: limits.deadline,
             counts: Cell::default(),
-            page_turn: Mutex::new(()),
+            page: Mutex::new(()),
             transport: Transport::new(config.clone()),
         }))
     }
@@ -204,48 +204,54 @@ impl Client {
 
     async fn perform(&self, mut permit: Permit, request: ApiRequest, write: bool) -> Result<Reply, Failure> {
         permit.spend();
-        let (head, body, presented) = self.prepare(request).await?;
-        let outgoing = Outgoing { head: &head, body: &body, identity: presented.identity.as_ref() };
-        let result = self.0.transport.exchange(outgoing, self.0.deadline).await;
-        self.count(result.as_ref().err(), write);
+        let prepared = self.prepare(request).await?;
+        let result = self.0.transport.exchange(prepared.outgoing(), self.0.deadline).await;
+        self.count(matches!(result, Err(Failure::NotSent(_))), write);
         let reply = result?;
-        self.heed(&reply, &presented).await;
-        Ok(reply)
-    }
-
-    /// A request with everything that says who asks.
-    async fn prepare(&self, request: ApiRequest) -> Result<(http::Request<()>, Bytes, Presented), Failure> {
-        let presented = self
-            .0
-            .credentials
-            .present()
-            .await
-            .map_err(|error| Failure::NotSent(format!("no credentials: {error}")))?;
-        let (mut head, body) = request.into_parts();
-        head.headers.extend(presented.header.clone().map(|value| (header::AUTHORIZATION, value)));
-        for (name, value) in &self.0.headers {
-            head.headers.append(name, value.clone());
-        }
-        Ok((http::Request::from_parts(head, ()), Bytes::from(body), presented))
-    }
-
-    fn count(&self, failure: Option<&Failure>, write: bool) {
-        if !matches!(failure, Some(Failure::NotSent(_))) {
-            let Counts { requests, writes } = self.0.counts.get();
-            self.0.counts.set(Counts { requests: requests + 1, writes: writes + u64::from(write) });
-        }
-    }
-
-    /// Does what a reply asks of the whole client.
-    async fn heed(&self, reply: &Reply, presented: &Presented) {
-        if reply.unauthorized() {
-            self.0.credentials.refused(presented).await;
-        }
+        self.heed(&reply, &prepared).await;
         let busy = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
         if let Some(pause) = reply.retry_after().filter(|_| busy.contains(&reply.status)) {
             // A little longer, each shard on its own, so that they do not come back together.
             self.0.permits.pause(pause.mul_f64(1.0 + fastrand::f64() / 4.0));
         }
+    }
+
+    /// The request as it goes out, with who asks.
+    async fn prepare(&self, request: ApiRequest) -> Result<Prepared, Failure> {
+        let presented = self.0.credentials.present().await;
+        let presented = presented.map_err(|error| Failure::NotSent(format!("no credentials: {error}")))?;
+        let (mut head, body) = request.into_parts();
+        head.headers.extend(presented.header.clone().map(|value| (header::AUTHORIZATION, value)));
+        for (name, value) in &self.0.headers {
+            head.headers.append(name, value.clone());
+        }
+        Ok(Prepared { head: http::Request::from_parts(head, ()), body: body.into(), presented })
+    }
+
+    fn count(&self, unsent: bool, write: bool) {
+        if !unsent {
+            let Counts { requests, writes } = self.0.counts.get();
+            self.0.counts.set(Counts { requests: requests + 1, writes: writes + u64::from(write) });
+        }
+    }
+
+    async fn heed(&self, reply: &Reply, prepared: &Prepared) {
+        if reply.unauthorized() {
+            self.0.credentials.refused(&prepared.presented).await;
+        }
+    }
+}
+
+/// A request that is ready to be sent.
+struct Prepared {
+    head: http::Request<()>,
+    body: Bytes,
+    presented: Presented,
+}
+
+impl Prepared {
+    fn outgoing(&self) -> Outgoing<'_> {
+        Outgoing { head: &self.head, body: &self.body, identity: self.presented.identity.as_ref() }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Paths and queries come from `kube::core`; what it leaves open is closed here: an `Accept`
 //! header on everything, a User-Agent, no trailing `?`, and no name that would change the path.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use http::{HeaderValue, Uri, header};
 use kube::core::params::{
@@ -12,6 +12,7 @@ use kube::core::params::{
 use kube::core::request::Request;
 use serde_json::Value;
 
+use super::target::Target;
 use crate::{
     order::is_dns1123_subdomain,
     stack::{
@@ -121,70 +122,48 @@ pub fn get(key: &ObjectKey) -> Result<ApiRequest, RequestError> {
     finish(&key.to_string(), collection(&key.resource).get(&key.name, &GetParams::default()))
 }
 
-/// What is listed and watched: all objects of a kind, or the definitions of modules.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// The kind of its objects.
-    pub resource: Arc<Resource>,
-    path: String,
-    selector: Option<&'static str>,
+/// A page of the objects of one kind that carry the agent's labels for this stack.
+pub fn list(
+    resource: &Resource,
+    stack: &StackName,
+    continue_token: Option<&str>,
+) -> Result<ApiRequest, RequestError> {
+    let selector =
+        format!("{}={},{}={stack}", labels::CREATED_BY_AGENT, labels::CREATED_BY_AGENT_VALUE, labels::STACK);
+    finish(&resource.plural, collection(resource).list(&page(Some(&selector), continue_token)))
 }
 
-impl Target {
-    /// All objects of a kind of the agent's group.
-    pub fn of(resource: &Arc<Resource>) -> Self {
-        let path = format!("/apis/{GROUP}/{VERSION}/{}", resource.plural);
-        Self { resource: Arc::clone(resource), path, selector: None }
-    }
-
-    /// The CRDs that are modules. With a selector, unlike objects: what others define may weigh
-    /// megabytes, and leaving the selection is just what "no module any more" means.
-    pub fn definitions() -> Self {
-        let plural = "customresourcedefinitions";
-        Self {
-            resource: Resource::new("CustomResourceDefinition", "customresourcedefinition", plural),
-            path: format!("/apis/apiextensions.k8s.io/v1/{plural}"),
-            selector: Some("formance.com/kind=module"),
-        }
-    }
-
-    /// What errors and the log call it.
-    pub fn subject(&self) -> &str {
-        &self.resource.plural
-    }
-
-    fn request(&self) -> Request {
-        Request::new(&self.path)
-    }
-}
-
-/// A page of everything there is. The answer may be compressed: a page weighs a megabyte.
+/// A page of all there is of a target. Compressed, where that pays: a hundred objects of a kind are
+/// much alike.
 pub fn list_all(target: &Target, continue_token: Option<&str>) -> Result<ApiRequest, RequestError> {
-    let params = page(target.selector.unwrap_or_default(), continue_token);
-    let mut request = finish(target.subject(), target.request().list(&params))?;
+    let all = Request::new(target.path());
+    let mut request = finish(&target.to_string(), all.list(&page(target.selector(), continue_token)))?;
     request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
     Ok(request)
 }
 
-/// Everything that happens after a version, as it happens, for about so long.
-pub fn watch(target: &Target, from: &str, lasting: Duration) -> Result<ApiRequest, RequestError> {
-    let seconds = u32::try_from(lasting.as_secs()).unwrap_or(u32::MAX);
-    let mut params = WatchParams::default().timeout(seconds);
-    params.label_selector = target.selector.map(str::to_owned);
-    finish(target.subject(), target.request().watch(&params, from))
+/// What happens to a target after a version, with bookmarks, for as long as `timeout` (in whole
+/// seconds). Not compressed: an event would have to wait until there is enough of it to be sent.
+pub fn watch(target: &Target, resource_version: &str, timeout: Duration) -> Result<ApiRequest, RequestError> {
+    let params = WatchParams {
+        label_selector: target.selector().map(str::to_owned),
+        timeout: Some(u32::try_from(timeout.as_secs()).unwrap_or(u32::MAX)),
+        ..WatchParams::default()
+    };
+    finish(&target.to_string(), Request::new(target.path()).watch(&params, resource_version))
 }
 
 /// A page of the CRDs that are modules.
 pub fn module_crds(continue_token: Option<&str>) -> Result<ApiRequest, RequestError> {
-    list_all(&Target::definitions(), continue_token)
+    let modules = Target::definitions();
+    let crds = Request::new(modules.path());
+    finish("customresourcedefinitions", crds.list(&page(modules.selector(), continue_token)))
 }
 
 /// Never with a resourceVersion: version 0 would be answered from a cache of any age.
-fn page(selector: &str, continue_token: Option<&str>) -> ListParams {
-    let mut params = ListParams::default().limit(PAGE);
-    if !selector.is_empty() {
-        params = params.labels(selector);
-    }
+fn page(selector: Option<&str>, continue_token: Option<&str>) -> ListParams {
+    let params = ListParams { label_selector: selector.map(str::to_owned), ..ListParams::default() };
+    let params = params.limit(PAGE);
     match continue_token {
         Some(token) => params.continue_token(token),
         None => params,
@@ -232,148 +211,4 @@ fn tidy_uri(uri: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use http::Method;
-    use serde_json::json;
-
-    use super::*;
-
-    fn ledger() -> ObjectKey {
-        ObjectKey::new(&Resource::new("Ledger", "ledger", "ledgers"), "org-one")
-    }
-
-    fn body(request: &ApiRequest) -> Value {
-        serde_json::from_slice(request.body()).unwrap()
-    }
-
-    #[test]
-    fn a_create_posts_the_whole_object_under_our_name() {
-        let object = json!({"metadata": {"name": "org-one"}, "spec": {"stack": "org-one"}});
-        let request = write(&Write::Create { key: ledger(), body: object.clone() }).unwrap();
-        assert_eq!(request.method(), Method::POST);
-        assert_eq!(request.uri(), "/apis/formance.com/v1beta1/ledgers?fieldManager=stackherd");
-        assert_eq!(request.headers()[header::CONTENT_TYPE], "application/json");
-        assert_eq!(body(&request), object);
-    }
-
-    #[test]
-    fn a_patch_is_a_merge_patch_under_our_name() {
-        let patch = json!({"metadata": {"resourceVersion": "17"}, "spec": {"disabled": true}});
-        let request =
-            write(&Write::Patch { key: ledger(), resource_version: "17".into(), body: patch.clone() })
-                .unwrap();
-        assert_eq!(request.method(), Method::PATCH);
-        assert_eq!(request.uri(), "/apis/formance.com/v1beta1/ledgers/org-one?fieldManager=stackherd");
-        assert_eq!(request.headers()[header::CONTENT_TYPE], "application/merge-patch+json");
-        assert_eq!(body(&request), patch);
-    }
-
-    #[test]
-    fn a_patch_that_does_not_name_its_version_is_not_built() {
-        for metadata in [json!({}), json!({"resourceVersion": "16"}), json!({"resourceVersion": 17})] {
-            let patch = Write::Patch {
-                key: ledger(),
-                resource_version: "17".into(),
-                body: json!({"metadata": metadata}),
-            };
-            assert!(matches!(write(&patch), Err(RequestError::Unconditional { .. })));
-        }
-        let empty = Write::Patch {
-            key: ledger(),
-            resource_version: String::new(),
-            body: json!({"metadata": {"resourceVersion": ""}}),
-        };
-        assert!(matches!(write(&empty), Err(RequestError::Unconditional { .. })));
-    }
-
-    #[test]
-    fn a_delete_names_uid_and_version_and_leaves_dependents_to_the_background() {
-        let delete = Write::Delete { key: ledger(), uid: "u-1".into(), resource_version: "17".into() };
-        let request = write(&delete).unwrap();
-        assert_eq!(request.method(), Method::DELETE);
-        assert_eq!(request.uri(), "/apis/formance.com/v1beta1/ledgers/org-one");
-        assert_eq!(
-            body(&request),
-            json!({
-                "propagationPolicy": "Background",
-                "preconditions": {"uid": "u-1", "resourceVersion": "17"},
-            })
-        );
-    }
-
-    #[test]
-    fn a_get_asks_for_the_newest() {
-        let request = get(&ledger()).unwrap();
-        assert_eq!(request.method(), Method::GET);
-        assert_eq!(request.uri(), "/apis/formance.com/v1beta1/ledgers/org-one");
-        assert!(request.body().is_empty());
-    }
-
-    #[test]
-    fn a_list_goes_on_where_the_page_before_ended() {
-        let request = list_all(&Target::of(&ledger().resource), Some("a+b/c=")).unwrap();
-        assert!(request.uri().query().unwrap().ends_with("limit=500&continue=a%2Bb%2Fc%3D"));
-    }
-
-    #[test]
-    fn a_whole_kind_is_listed_without_selector_and_may_be_compressed() {
-        let request = list_all(&Target::of(&ledger().resource), None).unwrap();
-        assert_eq!(request.uri(), "/apis/formance.com/v1beta1/ledgers?limit=500");
-        assert_eq!(request.headers()[header::ACCEPT_ENCODING], "gzip");
-    }
-
-    #[test]
-    fn a_watch_goes_on_from_a_version_with_bookmarks_for_a_while() {
-        let request = watch(&Target::of(&ledger().resource), "17", Duration::from_secs(250)).unwrap();
-        assert_eq!(request.uri().path(), "/apis/formance.com/v1beta1/ledgers");
-        let query = request.uri().query().unwrap();
-        for pair in ["watch=true", "resourceVersion=17", "allowWatchBookmarks=true", "timeoutSeconds=250"] {
-            assert!(query.split('&').any(|given| given == pair), "{pair} in {query}");
-        }
-        assert!(!query.contains("Selector") && !query.contains("sendInitialEvents"), "{query}");
-        let definitions = watch(&Target::definitions(), "17", Duration::from_secs(250)).unwrap();
-        assert!(definitions.uri().query().unwrap().contains("labelSelector=formance.com%2Fkind%3Dmodule"));
-    }
-
-    #[test]
-    fn module_crds_are_selected_by_label() {
-        let request = module_crds(None).unwrap();
-        assert_eq!(request.uri().path(), "/apis/apiextensions.k8s.io/v1/customresourcedefinitions");
-        assert_eq!(request.uri().query(), Some("labelSelector=formance.com%2Fkind%3Dmodule&limit=500"));
-    }
-
-    #[test]
-    fn every_request_says_who_asks_and_wants_json() {
-        let create = Write::Create { key: ledger(), body: json!({}) };
-        let patch = Write::Patch {
-            key: ledger(),
-            resource_version: "1".into(),
-            body: json!({"metadata": {"resourceVersion": "1"}}),
-        };
-        let delete = Write::Delete { key: ledger(), uid: "u".into(), resource_version: "1".into() };
-        for request in [
-            write(&create).unwrap(),
-            write(&patch).unwrap(),
-            write(&delete).unwrap(),
-            get(&ledger()).unwrap(),
-            list_all(&Target::of(&ledger().resource), None).unwrap(),
-            module_crds(None).unwrap(),
-        ] {
-            assert_eq!(request.headers()[header::ACCEPT], "application/json");
-            assert_eq!(request.headers()[header::USER_AGENT], USER_AGENT);
-            let uri = request.uri().to_string();
-            assert!(!uri.ends_with('?') && !uri.contains("?&"), "{uri}");
-            assert!(!uri.contains("resourceVersion="), "{uri}");
-        }
-    }
-
-    #[test]
-    fn names_that_would_change_the_path_are_refused() {
-        for name in ["", "../x", "a/b", "Upper", "a?watch=true", "a b", "."] {
-            let key = ObjectKey { resource: Arc::clone(&ledger().resource), name: name.into() };
-            assert!(matches!(get(&key), Err(RequestError::Name { .. })), "{name:?}");
-            let delete = Write::Delete { key, uid: "u".into(), resource_version: "1".into() };
-            assert!(matches!(write(&delete), Err(RequestError::Name { .. })), "{name:?}");
-        }
-    }
-}
+mod tests;

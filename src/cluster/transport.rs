@@ -18,7 +18,7 @@ use leases::Lease;
 
 use super::{
     answer::Reply,
-    body::{Body, BodyError},
+    body::BodyError,
     config::ClusterConfig,
     connection::{Begun, Connection, Progress, SendError, addressed},
     limiter::TokenBucket,
@@ -29,7 +29,6 @@ use crate::{
     net::{
         self,
         connect::Protocol,
-        endpoint::Endpoint,
         tls::{Identity, Trust},
     },
     time,
@@ -95,7 +94,7 @@ pub(super) struct Outgoing<'a> {
 #[derive(Debug)]
 pub(super) enum Opened {
     /// 2xx: this follows.
-    Stream(Stream),
+    Stream(Box<Stream>),
     /// Anything else, read whole.
     Reply(Reply),
 }
@@ -109,13 +108,9 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// See [`Body::chunk`].
+    /// See [`Body::chunk`](super::body::Body::chunk).
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
-        self.body().chunk().await
-    }
-
-    fn body(&mut self) -> &mut Body {
-        &mut self.begun.body
+        self.begun.body.chunk().await
     }
 }
 
@@ -166,7 +161,7 @@ impl Transport {
             let (begun, lease) = self.begin(outgoing, true, &progress).await?;
             if begun.head.status.is_success() {
                 self.succeeded();
-                return Ok(Opened::Stream(Stream { begun, _lease: lease }));
+                return Ok(Opened::Stream(Box::new(Stream { begun, _lease: lease })));
             }
             self.finish(begun, lease).await.map(Opened::Reply)
         };

@@ -1,329 +1,355 @@
-//! List-and-watch of one kind, as a protocol: what to ask next, and what the answers mean. Pure.
+//! List and watch, as a pure machine: no clock, no IO, no await.
 //!
-//! A paged list, then a stream of events from the list's version on. When the stream ends it is
-//! taken up where it was left. The view is listed afresh wherever events may have been missed:
-//! an expired version (410) at any point, nothing heard for [`IDLE`] (a server that was restored
-//! from a backup answers a watch from the future with silence), or something that is not
-//! understood. A fresh list overrides what was known before it was asked for, so what went
-//! unseen meanwhile is found by what it does not name.
+//! One [`Watch`] keeps one [`Target`] in view. [`Watch::step`] says what is to be done now, whoever
+//! performs it feeds back what came of it by [`Watch::take`], and steps on:
+//!
+//! ```text
+//!    ┌────────────────────── expired, silent ──────────────────┐
+//!    ▼                                                         │
+//! Listing ──page──▶ Reading ──last page──▶ Opening ──2xx──▶ Watching
+//!    ▲ ▲               │                    ▲   ▲              │
+//!    │ └── next page ──┘                    │   └─ time over ──┤
+//!    │                                      │                  │ broken, unreadable,
+//!    └─────────────── Waiting ──────────────┘                  │ or refused (from
+//!                        ▲─────────────────────────────────────┘ anywhere)
+//! ```
+//!
+//! What it promises its consumer: after a [`Complete`](News::Complete) and all that was told since,
+//! the consumer knows what the API server knew a moment ago, or is told again within a bound. No
+//! failure is taken for an absence: where a page fails, there is no `Complete`.
+//!
+//! A list is always asked for without a resourceVersion: version 0 would be answered from a cache of
+//! any age. A watch that falls silent is not resumed but followed by a fresh list, since a version
+//! that the server has yet to reach (its store was restored from a backup) shows just so.
 
 mod event;
-#[cfg(test)]
-mod tests;
+mod news;
+mod page;
+mod trouble;
+mod verdict;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use self::event::Event;
-use crate::{
-    backoff::Backoff,
-    stack::{
-        object::{Object, Resource},
-        write::{ReadError, Refusal},
-    },
-};
+use bytes::Bytes;
 
-/// Bookmarks of an idle kind come every two minutes at most; silence for longer is a dead stream.
-pub const IDLE: Duration = Duration::from_secs(150);
-/// How long a server is asked to let a stream last, in seconds; drawn, so that they do not all
-/// end together. kube's request builder takes no more.
-const LASTING: std::ops::Range<u64> = 200..290;
-/// A stream that ends sooner did not go well, even where it ended in order.
-const SHORT: Duration = Duration::from_secs(1);
+pub use self::news::News;
+use self::{event::Event, page::Page, verdict::Verdict};
+use super::{answer::Reply, limiter::LONGEST_PAUSE, target::Target};
+use crate::{backoff::Backoff, stack::object::Object};
+
+/// Between failures, growing.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
-/// What is refused now will be for a while; drawn from the upper half.
-const REFUSED: Duration = Duration::from_secs(60);
-/// So many failures in a row to take a stream up call for a fresh list.
-const RESUMES: u32 = 3;
+/// After a refusal: long, since it takes somebody to change something; drawn from within.
+const REFUSED: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(60));
+/// How long a watch is asked to last, in seconds; drawn, so that all of them do not end together.
+const LIFETIME: std::ops::RangeInclusive<u64> = 290..=580;
+/// Nothing heard for this long: the other end is dead, or at a version that has yet to come. On an
+/// idle kind, bookmarks come after 120 s.
+const IDLE: Duration = Duration::from_secs(150);
+/// A watch that ended sooner did not get going.
+const SHORT: Duration = Duration::from_secs(1);
+/// One that lasted so long proves that things go well: the backoff starts over. Not sooner, or a
+/// failure that follows each list could have a large kind listed every second.
+const STEADY: Duration = Duration::from_secs(10);
+/// So many attempts in a row to go on from where it stood may fail; then it starts afresh.
+const STUMBLES: u32 = 3;
 
-/// What a watch tells of its kind.
-#[derive(Debug, Clone, PartialEq)]
-pub enum News {
-    /// An object of a fresh list whose first page was asked for at `asked`.
-    Listed {
-        /// As it stands.
-        object: Box<Object>,
-        /// When the list was begun.
-        asked: Instant,
-    },
-    /// The list is complete: what it did not name and was known before `asked` is gone.
-    Complete {
-        /// When the list was begun.
-        asked: Instant,
-    },
-    /// The object was added or modified.
-    Changed {
-        /// As it stands.
-        object: Box<Object>,
-        /// When that was learnt.
-        at: Instant,
-    },
-    /// The object is gone.
-    Removed {
-        /// Its last state.
-        object: Box<Object>,
-    },
-    /// The API server will not list or watch the kind; it is asked again slowly. Said once until
-    /// it does.
-    Refused {
-        /// Its words.
-        refusal: Refusal,
-        /// Whether the list was taken and only the watch is refused.
-        listed: bool,
-    },
-}
+const _: () = assert!(IDLE.as_secs() > 120 && IDLE.as_secs() < *LIFETIME.start());
+const _: () = assert!(SHORT.as_secs() < STEADY.as_secs() && BACKOFF.1.as_secs() <= REFUSED.0.as_secs());
 
-/// What to do next.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is to be done now.
+#[derive(Debug, PartialEq)]
 pub enum Step {
-    /// Ask for a page of the list; the first where there is no token.
+    /// To be handed to the consumer; then on.
+    Tell(News),
+    /// To ask for a page of the list, the first one or the one that the token names. Answered by
+    /// [`Input::Page`], [`Input::Failed`] or [`Input::Unusable`].
     List {
-        /// `continue`
-        next: Option<String>,
+        /// Where the list goes on.
+        token: Option<String>,
     },
-    /// Open a stream.
+    /// To open a watch. Answered by [`Input::Opened`], [`Input::Answer`], [`Input::Failed`] or
+    /// [`Input::Unusable`].
     Open {
-        /// `resourceVersion`
-        from: String,
-        /// `timeoutSeconds`
-        lasting: Duration,
+        /// The version that it goes on from.
+        version: String,
+        /// What the server is asked to end it after.
+        timeout: Duration,
     },
-    /// Read on; the stream is dead where nothing has come by then.
+    /// To wait for more of the watch, until then at most. Answered by [`Input::Heard`],
+    /// [`Input::Line`], [`Input::Ended`], [`Input::Failed`], [`Input::Unusable`], or by nothing:
+    /// then the next step has noticed.
     Read {
-        /// When to call [`Watch::silent`].
+        /// Nothing is expected to take longer.
         until: Instant,
     },
-    /// Do nothing before then.
+    /// To do nothing until then.
     Wait {
         /// When to go on.
         until: Instant,
     },
 }
 
-/// Something to be logged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
-    /// What happened.
-    pub cause: String,
-    /// How long the watch pauses.
-    pub pause: Duration,
-    /// Whether everything is listed afresh.
-    pub afresh: bool,
+/// What came of a step.
+#[derive(Debug)]
+pub enum Input {
+    /// Whatever was answered to a [`Step::List`].
+    Page {
+        /// The answer.
+        reply: Reply,
+        /// When the request was sent.
+        asked: Instant,
+    },
+    /// A watch has begun; its lines follow.
+    Opened,
+    /// No watch has begun; this was the answer.
+    Answer(Reply),
+    /// Something came that is not a whole line yet.
+    Heard,
+    /// A line of the watch, without its end.
+    Line(Bytes),
+    /// The watch has ended in order.
+    Ended,
+    /// There is no answer, or the watch broke.
+    Failed(String),
+    /// What came cannot be decoded.
+    Unusable(String),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
-    /// A page is to be asked for; `asked` is there from the first page on.
-    List { asked: Option<Instant>, next: Option<String> },
-    /// A stream is to be opened.
-    Open { from: String },
-    /// A stream is open.
-    Stream { from: String, since: Instant, heard: Instant, fruitful: bool },
-}
-
-/// The protocol of one kind. See the [module](self).
+/// The machine.
 #[derive(Debug)]
 pub struct Watch {
-    resource: Arc<Resource>,
+    target: Target,
     state: State,
-    /// Nothing is done before this.
-    pause: Option<Instant>,
-    backoff: Backoff,
-    /// Failures in a row to take the stream up.
-    resumes: u32,
-    /// A refusal was told and has not been taken back.
-    refused: bool,
+    news: Option<News>,
     random: fastrand::Rng,
-    trouble: Option<Trouble>,
+    backoff: Backoff,
+    /// Failures to go on from where it stood, in a row.
+    stumbles: u32,
+    /// What the run of refusals that lasts was about: a missing kind, or a missing right.
+    refused: Option<bool>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// A page is asked for.
+    Listing(Listing),
+    /// A page is read out.
+    Reading { asked: Instant, page: Page },
+    /// A watch is asked for.
+    Opening { version: String },
+    /// It lasts.
+    Watching(Watching),
+    /// Until the time comes for another state.
+    Waiting { until: Instant, then: Box<State> },
+}
+
+/// How far a list is; of a fresh one nothing is known.
+#[derive(Debug, Default)]
+struct Listing {
+    asked: Option<Instant>,
+    token: Option<String>,
+}
+
+#[derive(Debug)]
+struct Watching {
+    version: String,
+    opened: Instant,
+    /// Since when something has been waited for in vain. Unknown while there is something to do:
+    /// a consumer without room must not look like a silent server.
+    quiet: Option<Instant>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Listing(Listing::default())
+    }
 }
 
 impl Watch {
-    /// A watch that has seen nothing; pauses are drawn from `seed`.
-    pub fn new(resource: &Arc<Resource>, seed: u64) -> Self {
+    /// A machine that begins with a list. The seed decides all that is drawn.
+    pub fn new(target: Target, seed: u64) -> Self {
         Self {
-            resource: Arc::clone(resource),
-            state: State::List { asked: None, next: None },
-            pause: None,
-            backoff: Backoff::new(BACKOFF.0, BACKOFF.1),
-            resumes: 0,
-            refused: false,
+            target,
+            state: State::default(),
+            news: None,
             random: fastrand::Rng::with_seed(seed),
-            trouble: None,
+            backoff: Backoff::new(BACKOFF.0, BACKOFF.1),
+            stumbles: 0,
+            refused: None,
         }
     }
 
-    /// What to do now.
-    pub fn next(&mut self, now: Instant) -> Step {
-        if let Some(until) = self.pause.filter(|until| *until > now) {
-            return Step::Wait { until };
-        }
-        self.pause = None;
-        match &mut self.state {
-            State::List { asked, next } => {
-                asked.get_or_insert(now);
-                Step::List { next: next.clone() }
+    /// What is kept in view.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// What is to be done now.
+    pub fn step(&mut self, now: Instant) -> Step {
+        loop {
+            if let Some(news) = self.news.take() {
+                return Step::Tell(news);
             }
-            State::Open { from } => {
-                let lasting = Duration::from_secs(self.random.u64(LASTING));
-                Step::Open { from: from.clone(), lasting }
-            }
-            State::Stream { heard, .. } => Step::Read { until: *heard + IDLE },
-        }
-    }
-
-    /// When the list that is under way was begun.
-    pub fn asked(&self) -> Option<Instant> {
-        match self.state {
-            State::List { asked, .. } => asked,
-            _ => None,
-        }
-    }
-
-    /// All objects of a page were told; the next page begins at `next`, and a watch from the list
-    /// at `version`.
-    pub fn page(&mut self, next: Option<String>, version: String) -> Option<News> {
-        let State::List { asked: Some(asked), .. } = self.state else { return None };
-        if next.is_some() {
-            self.state = State::List { asked: Some(asked), next };
-            return None;
-        }
-        self.backoff.succeed();
-        self.resumes = 0;
-        self.state = State::Open { from: version };
-        Some(News::Complete { asked })
-    }
-
-    /// A page could not be had.
-    pub fn page_failed(&mut self, now: Instant, error: ReadError, expired: bool) -> Option<News> {
-        if expired {
-            self.afresh(now, "the list expired between two of its pages".into());
-            return None;
-        }
-        // The pages that were had may be too old by the time that the next one comes.
-        self.state = State::List { asked: None, next: None };
-        self.failed(now, error, false)
-    }
-
-    /// The stream is open.
-    pub fn opened(&mut self, now: Instant) {
-        if let State::Open { from } = &self.state {
-            self.refused = false;
-            self.state = State::Stream { from: from.clone(), since: now, heard: now, fruitful: false };
-        }
-    }
-
-    /// The stream was not opened.
-    pub fn not_opened(&mut self, now: Instant, error: ReadError, expired: bool) -> Option<News> {
-        if expired {
-            self.state = State::List { asked: None, next: None };
-            return None;
-        }
-        if matches!(error, ReadError::Refused { .. }) {
-            // As long as there is no watching, listing now and then has to do.
-            self.state = State::List { asked: None, next: None };
-        }
-        self.failed(now, error, true)
-    }
-
-    /// A line of the stream.
-    pub fn line(&mut self, now: Instant, line: &[u8]) -> Option<News> {
-        let State::Stream { from, heard, fruitful, .. } = &mut self.state else { return None };
-        *heard = now;
-        let event = match Event::read(&self.resource, line) {
-            Ok(event) => event,
-            Err(cause) => {
-                self.afresh(now, cause);
-                return None;
-            }
-        };
-        let (version, news) = match event {
-            Event::Bookmark(version) => (version, None),
-            Event::Changed(object) => {
-                (object.resource_version.clone(), Some(News::Changed { object, at: now }))
-            }
-            Event::Removed(object) => (object.resource_version.clone(), Some(News::Removed { object })),
-            Event::Expired => {
-                // Nothing is wrong: the server remembers so much and no more.
-                self.state = State::List { asked: None, next: None };
-                return None;
-            }
-        };
-        *from = version;
-        *fruitful = true;
-        self.backoff.succeed();
-        self.resumes = 0;
-        news
-    }
-
-    /// The stream came to its end: in order, or broken for this cause.
-    pub fn ended(&mut self, now: Instant, broken: Option<String>) {
-        let State::Stream { from, since, fruitful, .. } = &self.state else { return };
-        let short = now.saturating_duration_since(*since) < SHORT;
-        let (from, fruitful) = (from.clone(), *fruitful);
-        self.state = State::Open { from };
-        match broken {
-            None if fruitful || !short => {}
-            None => self.resume(now, "the stream ended as soon as it had begun".into(), None),
-            Some(cause) => self.resume(now, cause, None),
-        }
-    }
-
-    /// Nothing was heard until the time that [`Step::Read`] named.
-    pub fn silent(&mut self, now: Instant) {
-        if let State::Stream { heard, .. } = self.state
-            && now >= heard + IDLE
-        {
-            self.afresh(now, format!("nothing was heard for {IDLE:?}"));
-        }
-    }
-
-    /// What there is to be logged since the last call.
-    pub fn trouble(&mut self) -> Option<Trouble> {
-        self.trouble.take()
-    }
-
-    fn failed(&mut self, now: Instant, error: ReadError, listed: bool) -> Option<News> {
-        match error {
-            ReadError::Failed { cause, retry_after, .. } => {
-                self.resume(now, cause, retry_after);
-                None
-            }
-            ReadError::Refused { refusal, .. } => {
-                let pause = REFUSED.mul_f64(0.5 + self.random.f64() / 2.0);
-                self.pause = Some(now + pause);
-                let told = std::mem::replace(&mut self.refused, true);
-                (!told).then_some(News::Refused { refusal, listed })
+            match &mut self.state {
+                State::Listing(listing) => return Step::List { token: listing.token.clone() },
+                State::Reading { .. } => self.read_on(now),
+                State::Opening { version } => {
+                    let timeout = Duration::from_secs(self.random.u64(LIFETIME));
+                    return Step::Open { version: version.clone(), timeout };
+                }
+                State::Watching(watching) => {
+                    let until = *watching.quiet.get_or_insert(now) + IDLE;
+                    if now < until {
+                        return Step::Read { until };
+                    }
+                    self.fell_silent(now);
+                }
+                State::Waiting { until, then } => {
+                    if now < *until {
+                        return Step::Wait { until: *until };
+                    }
+                    self.state = std::mem::take(then);
+                }
             }
         }
     }
 
-    /// Tries again after a pause: the stream where it was left, if it is not in vain.
-    fn resume(&mut self, now: Instant, cause: String, retry_after: Option<Duration>) {
-        if let State::Open { .. } = self.state {
-            self.resumes += 1;
-            if self.resumes > RESUMES {
-                self.resumes = 0;
-                self.state = State::List { asked: None, next: None };
+    /// Takes what came of the last step: one input, then the next step.
+    pub fn take(&mut self, input: Input, now: Instant) {
+        debug_assert!(self.news.is_none(), "a step was left out: {:?} would be lost", self.news);
+        match std::mem::take(&mut self.state) {
+            State::Listing(listing) => self.listing(listing, input, now),
+            State::Opening { version } => self.opening(version, input, now),
+            State::Watching(watching) => self.watching(watching, input, now),
+            // Nothing was asked: it belongs to something that was given up.
+            state @ (State::Reading { .. } | State::Waiting { .. }) => self.state = state,
+        }
+    }
+
+    fn listing(&mut self, listing: Listing, input: Input, now: Instant) {
+        match input {
+            Input::Page { reply, asked } if reply.status.is_success() => {
+                self.stumbles = 0;
+                let asked = listing.asked.unwrap_or(asked);
+                self.state = State::Reading { asked, page: Page::new(reply.body) };
+            }
+            Input::Page { reply, .. } | Input::Answer(reply) => {
+                self.turned_down("list", &reply, State::Listing(listing), now);
+            }
+            Input::Failed(cause) => self.stumble(&cause, State::Listing(listing), now),
+            Input::Unusable(cause) => self.unusable(&cause, now),
+            Input::Opened | Input::Heard | Input::Line(_) | Input::Ended => {
+                self.state = State::Listing(listing);
             }
         }
-        self.back_off(now, cause, retry_after);
     }
 
-    /// Lists everything afresh after a pause.
-    fn afresh(&mut self, now: Instant, cause: String) {
-        self.state = State::List { asked: None, next: None };
-        self.back_off(now, cause, None);
+    /// To the next object of a page, the next page, or the end of the list.
+    fn read_on(&mut self, now: Instant) {
+        let State::Reading { asked, page } = &mut self.state else { return };
+        let asked = *asked;
+        match page.next() {
+            Ok(Some(item)) => {
+                let name = item.pointer("/metadata/name").and_then(|name| name.as_str()).map(str::to_owned);
+                match Object::from_json(self.target.resource(), item) {
+                    Ok(object) => self.news = Some(News::Listed { object: Box::new(object), asked }),
+                    Err(error) => self.left_out(name.as_deref(), &error),
+                }
+            }
+            Ok(None) if page.version().is_empty() => self.unusable("the list says no version", now),
+            Ok(None) => {
+                let version = page.version().to_owned();
+                if let Some(token) = page.token() {
+                    let token = Some(token.to_owned());
+                    self.state = State::Listing(Listing { asked: Some(asked), token });
+                    return;
+                }
+                self.news = Some(News::Complete { asked, version: version.clone() });
+                self.state = State::Opening { version };
+            }
+            Err(cause) => self.unusable(&cause, now),
+        }
     }
 
-    fn back_off(&mut self, now: Instant, cause: String, retry_after: Option<Duration>) {
-        let own = self.backoff.fail(self.random.f64());
-        // Not sooner than asked for, and not all at once either.
-        let asked = retry_after.map(|asked| asked.mul_f64(1.0 + self.random.f64() / 4.0));
-        let pause = own.max(asked.unwrap_or_default());
-        self.pause = Some(now + pause);
-        let afresh = matches!(self.state, State::List { .. });
-        self.trouble = Some(Trouble { cause, pause, afresh });
+    fn opening(&mut self, version: String, input: Input, now: Instant) {
+        match input {
+            Input::Opened => {
+                self.refused = None;
+                self.state = State::Watching(Watching { version, opened: now, quiet: None });
+            }
+            Input::Answer(reply) | Input::Page { reply, .. } => {
+                self.turned_down("watch", &reply, State::Opening { version }, now);
+            }
+            Input::Failed(cause) => self.stumble(&cause, State::Opening { version }, now),
+            Input::Unusable(cause) => self.unusable(&cause, now),
+            Input::Heard | Input::Line(_) | Input::Ended => self.state = State::Opening { version },
+        }
+    }
+
+    fn watching(&mut self, mut watching: Watching, input: Input, now: Instant) {
+        watching.quiet = None;
+        match input {
+            Input::Line(line) => self.line(watching, &line, now),
+            Input::Heard => self.state = State::Watching(watching),
+            Input::Ended => {
+                let lasted = self.settle(&watching, now);
+                let again = State::Opening { version: watching.version };
+                if lasted < SHORT {
+                    return self.stumble(&format!("the watch ended after {lasted:?}"), again, now);
+                }
+                self.state = again;
+            }
+            Input::Failed(cause) => {
+                self.settle(&watching, now);
+                self.stumble(&cause, State::Opening { version: watching.version }, now);
+            }
+            Input::Unusable(cause) => {
+                self.settle(&watching, now);
+                self.unusable(&cause, now);
+            }
+            Input::Opened | Input::Answer(_) | Input::Page { .. } => self.state = State::Watching(watching),
+        }
+    }
+
+    fn line(&mut self, mut watching: Watching, line: &[u8], now: Instant) {
+        let event = event::read(self.target.resource(), line);
+        match event {
+            Ok(Event::Changed(object)) => {
+                watching.version.clone_from(&object.resource_version);
+                self.news = Some(News::Changed { object, at: now });
+            }
+            Ok(Event::Removed(object)) => {
+                watching.version.clone_from(&object.resource_version);
+                self.news = Some(News::Removed { object, at: now });
+            }
+            Ok(Event::Bookmark(version)) => watching.version = version,
+            Ok(Event::Expired(cause)) => {
+                self.settle(&watching, now);
+                return self.expired(&cause, now);
+            }
+            Ok(Event::Error(cause)) | Err(cause) => {
+                self.settle(&watching, now);
+                return self.unusable(&cause, now);
+            }
+        }
+        // It got ahead, so going on from there is worth a try, however soon it ends.
+        self.stumbles = 0;
+        self.state = State::Watching(watching);
+    }
+
+    /// What a watch that is over says about how things go.
+    fn settle(&mut self, watching: &Watching, now: Instant) -> Duration {
+        let lasted = now.saturating_duration_since(watching.opened);
+        if lasted >= STEADY {
+            self.backoff.succeed();
+        }
+        if lasted >= SHORT {
+            self.stumbles = 0;
+        }
+        lasted
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,196 +1,123 @@
-//! Performs a [`Watch`]: lists pages, opens streams, reads lines, and tells what they say.
+//! Performs what [`Watch`] decides, for as long as it is let.
+//!
+//! On a shard there are some of these at a time, one for each kind. What they cost is bounded: one
+//! page of a list for all of them together, one line of a watch for each, and no more than
+//! `tell` takes.
 
-use std::convert::Infallible;
+use std::time::{Duration, Instant};
 
-use http::StatusCode;
 use shards::Turn;
-use tracing::{error, info, warn};
 
 use super::{
-    answer::{self, Reply},
+    body::BodyError,
     client::Client,
     lines::{LONGEST, Lines},
-    page::Page,
-    request::Target,
+    target::Target,
     transport::{Opened, Stream},
-    watch::{News, Step, Trouble, Watch},
+    watch::{Input, News, Step, Watch},
 };
-use crate::{
-    net,
-    stack::{
-        object::Object,
-        write::{ReadError, Refusal},
-    },
-    time::now,
-};
+use crate::{net, time};
 
-/// Lists and watches for ever, and tells all it learns. What `tell` waits for holds the server
-/// back. Ends by being dropped.
-pub async fn watch(client: Client, target: Target, tell: impl AsyncFnMut(News)) -> Infallible {
-    let watch = Watch::new(&target.resource, fastrand::u64(..));
-    let mut watching = Watching { client, target, watch, stream: None, lines: Lines::new(LONGEST), tell };
+/// Keeps a target in view and tells what is there and what becomes of it, for ever. Dropped, it ends
+/// at once and leaves nothing behind.
+///
+/// `tell` may wait for room: meanwhile nothing more is read, and the server is slowed down in turn.
+/// But it must not wait for what another target is going to tell: of all that use this client, one
+/// at a time may read a page, and keeps the others waiting until all of it was told.
+pub async fn watch(client: Client, target: Target, mut tell: impl AsyncFnMut(News)) {
+    let mut machine = Watch::new(target, fastrand::u64(..));
+    let (mut page, mut events) = (None, None);
+    let mut turn = Turn::new();
     loop {
-        watching.step().await;
-        if let Some(trouble) = watching.watch.trouble() {
-            watching.log(&trouble);
+        turn.check().await;
+        let step = machine.step(time::now());
+        // What the next step has no use for: a page that was read out, a watch that was given up.
+        if !matches!(step, Step::Tell(_)) {
+            drop(page.take());
         }
-    }
-}
-
-struct Watching<T> {
-    client: Client,
-    target: Target,
-    watch: Watch,
-    stream: Option<Stream>,
-    lines: Lines,
-    tell: T,
-}
-
-impl<T: AsyncFnMut(News)> Watching<T> {
-    async fn step(&mut self) {
-        let step = self.watch.next(now());
-        if !matches!(step, Step::Read { .. }) {
-            self.stream = None;
+        if !matches!(step, Step::Tell(_) | Step::Read { .. }) {
+            drop(events.take());
         }
-        match step {
-            Step::List { next } => self.list(next).await,
-            Step::Open { from, lasting } => {
-                let opened = self.client.open_watch(&self.target, &from, lasting).await;
-                let news = self.take_up(opened);
-                self.tell(news).await;
+        let input = match step {
+            Step::Tell(news) => {
+                tell(news).await;
+                continue;
             }
-            Step::Read { until } => {
-                let left = until.saturating_duration_since(now());
-                self.read(left).await;
+            Step::Wait { until } => {
+                net::sleep(until.saturating_duration_since(time::now())).await;
+                continue;
             }
-            Step::Wait { until } => net::sleep(until.saturating_duration_since(now())).await,
-        }
-    }
-
-    /// One page, whose objects are told one after the other: a page is in memory as text only.
-    async fn list(&mut self, next: Option<String>) {
-        let client = self.client.clone();
-        let _turn = client.page_turn().await;
-        let news = match client.list_page(&self.target, next.as_deref()).await {
-            Ok(reply) => match Page::read(self.target.subject(), reply).await {
-                Ok(page) => {
-                    self.tell_page(page).await;
-                    return;
-                }
-                Err((error, expired)) => self.watch.page_failed(now(), error, expired),
+            Step::List { token } => {
+                page = Some(client.page_right().await);
+                list(&client, machine.target(), token.as_deref()).await
+            }
+            Step::Open { version, timeout } => {
+                let (input, opened) = open(&client, machine.target(), &version, timeout).await;
+                events = opened;
+                input
+            }
+            Step::Read { until } => match &mut events {
+                Some(events) => match events.next(until).await {
+                    Some(input) => input,
+                    None => continue,
+                },
+                None => Input::Failed("the watch is gone".into()),
             },
-            Err(error) => self.watch.page_failed(now(), error, false),
         };
-        self.tell(news).await;
+        machine.take(input, time::now());
+    }
+}
+
+async fn list(client: &Client, target: &Target, token: Option<&str>) -> Input {
+    // What came to be known while this waited for a permit is older than what will be listed.
+    let permit = client.permit().await;
+    let asked = time::now();
+    match client.page(permit, target, token).await {
+        Ok(reply) => Input::Page { reply, asked },
+        Err(cause) => Input::Failed(cause),
+    }
+}
+
+async fn open(client: &Client, target: &Target, version: &str, timeout: Duration) -> (Input, Option<Events>) {
+    let permit = client.permit().await;
+    match client.open(permit, target, version, timeout).await {
+        Ok(Opened::Stream(stream)) => (Input::Opened, Some(Events::new(stream))),
+        Ok(Opened::Reply(reply)) => (Input::Answer(reply), None),
+        Err(cause) => (Input::Failed(cause), None),
+    }
+}
+
+/// The lines of a watch as they come in.
+#[derive(Debug)]
+struct Events {
+    stream: Box<Stream>,
+    lines: Lines,
+}
+
+impl Events {
+    fn new(stream: Box<Stream>) -> Self {
+        Self { stream, lines: Lines::new(LONGEST) }
     }
 
-    async fn tell_page(&mut self, page: Page) {
-        let Some(asked) = self.watch.asked() else { return };
-        let mut turn = Turn::new();
-        for item in &page.items {
-            let read = serde_json::from_slice(item).map_err(|error| error.to_string()).and_then(|json| {
-                Object::from_json(&self.target.resource, json).map_err(|error| error.to_string())
-            });
-            match read {
-                Ok(object) => self.tell(Some(News::Listed { object: Box::new(object), asked })).await,
-                // No store can hold it either, so nothing is taken for gone that is not.
-                Err(cause) => error!(kind = self.target.subject(), "an object is left out: {cause}"),
-            }
-            turn.check().await;
+    /// What comes next; `None` where that is nothing until then.
+    async fn next(&mut self, until: Instant) -> Option<Input> {
+        match self.lines.next() {
+            Ok(Some(line)) => return Some(Input::Line(line)),
+            Ok(None) => {}
+            Err(error) => return Some(Input::Unusable(error.to_string())),
         }
-        let news = self.watch.page(page.next, page.version);
-        self.tell(news).await;
-    }
-
-    fn take_up(&mut self, opened: Result<Opened, ReadError>) -> Option<News> {
-        match opened {
-            Ok(Opened::Stream(stream)) => {
-                self.stream = Some(stream);
-                self.lines = Lines::new(LONGEST);
-                self.watch.opened(now());
-                None
-            }
-            Ok(Opened::Reply(reply)) => {
-                let (error, expired) = not_ok(self.target.subject(), &reply);
-                self.watch.not_opened(now(), error, expired)
-            }
-            Err(error) => self.watch.not_opened(now(), error, false),
-        }
-    }
-
-    async fn read(&mut self, within: std::time::Duration) {
-        let Some(stream) = &mut self.stream else {
-            return self.watch.ended(now(), Some("there is no stream".into()));
-        };
-        match net::timeout(within, stream.chunk()).await {
-            Err(_) => self.watch.silent(now()),
-            Ok(Ok(Some(chunk))) => {
+        let left = until.saturating_duration_since(time::now());
+        Some(match net::timeout(left, self.stream.chunk()).await.ok()? {
+            Ok(Some(chunk)) => {
                 self.lines.push(&chunk);
-                self.tell_lines().await;
+                Input::Heard
             }
-            Ok(Ok(None)) => {
-                if let Some(rest) = self.lines.rest() {
-                    let news = self.watch.line(now(), &rest);
-                    self.tell(news).await;
-                }
-                self.watch.ended(now(), None);
-            }
-            Ok(Err(error)) => self.watch.ended(now(), Some(error.to_string())),
-        }
-    }
-
-    async fn tell_lines(&mut self) {
-        let mut turn = Turn::new();
-        loop {
-            match self.lines.next() {
-                Ok(Some(line)) => {
-                    let news = self.watch.line(now(), &line);
-                    self.tell(news).await;
-                }
-                Ok(None) => return,
-                Err(error) => return self.watch.ended(now(), Some(error.to_string())),
-            }
-            turn.check().await;
-        }
-    }
-
-    async fn tell(&mut self, news: Option<News>) {
-        let Some(news) = news else { return };
-        if let News::Refused { refusal, listed } = &news {
-            self.log_refusal(refusal, *listed);
-        }
-        (self.tell)(news).await;
-    }
-
-    fn log(&self, Trouble { cause, pause, afresh }: &Trouble) {
-        let (kind, server) = (self.target.subject(), self.client.server());
-        if *afresh {
-            warn!(%server, kind, "the watch is interrupted, listing afresh in {pause:.1?}: {cause}");
-        } else {
-            info!(%server, kind, "the watch is interrupted, going on in {pause:.1?}: {cause}");
-        }
-    }
-
-    fn log_refusal(&self, refusal: &Refusal, listed: bool) {
-        let (kind, server) = (self.target.subject(), self.client.server());
-        let missing = refusal.code == StatusCode::NOT_FOUND.as_u16();
-        match (missing, listed) {
-            (true, _) => warn!(%server, kind, "the API server does not serve this kind (now): {refusal}"),
-            (_, true) => warn!(
-                %server, kind,
-                "the API server does not let the agent watch this kind: it is listed now and then instead; \
-                 grant watch on it: {refusal}"
-            ),
-            _ => error!(
-                %server, kind,
-                "the API server does not let the agent list this kind, which is left alone until it does; \
-                 grant get, list and watch on it: {refusal}"
-            ),
-        }
+            Ok(None) => self.lines.rest().map_or(Input::Ended, Input::Line),
+            Err(BodyError::Broken(cause)) => Input::Failed(cause),
+            Err(BodyError::Unusable(cause)) => Input::Unusable(cause),
+        })
     }
 }
 
-/// What an answer means that is no list and no stream, and whether it is that a version expired.
-pub(super) fn not_ok(subject: &str, reply: &Reply) -> (ReadError, bool) {
-    (answer::read_error(subject.to_owned(), reply), reply.status == StatusCode::GONE)
-}
+#[cfg(test)]
+mod tests;

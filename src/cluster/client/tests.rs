@@ -1,6 +1,7 @@
 mod reads;
 mod server;
 mod tls;
+mod watches;
 
 use serde_json::{Value, json};
 use server::{Act, Server, Speech};

@@ -114,7 +114,7 @@ impl Transport {
             net::sleep(at.saturating_duration_since(time::now())).await;
         }
         let attempt = Attempt(self);
-        let result = self.establish(identity).await;
+        let result = self.make(identity).await;
         std::mem::forget(attempt);
         if let Err(cause) = &result {
             self.not_connected(cause);
@@ -122,7 +122,7 @@ impl Transport {
         result
     }
 
-    async fn establish(&self, identity: Option<&Arc<Identity>>) -> Result<Connection, String> {
+    async fn make(&self, identity: Option<&Arc<Identity>>) -> Result<Connection, String> {
         let tls = match self.config.endpoint.secure {
             true => Some(self.tls(identity).await?),
             false => None,

@@ -1,4 +1,4 @@
-//! One line of a watch.
+//! A line of a watch.
 
 use std::sync::Arc;
 
@@ -8,16 +8,18 @@ use serde_json::Value;
 use crate::stack::object::{Object, Resource};
 
 /// What a line says.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Event {
-    /// Nothing happened up to this version.
-    Bookmark(String),
     /// ADDED or MODIFIED.
     Changed(Box<Object>),
-    /// DELETED, with the last state.
+    /// DELETED. The version is that of the removal.
     Removed(Box<Object>),
-    /// The version that was watched from is forgotten.
-    Expired,
+    /// How far the watch is.
+    Bookmark(String),
+    /// The version that it went on from is too old.
+    Expired(String),
+    /// Another ERROR: the server's words.
+    Error(String),
 }
 
 #[derive(Deserialize)]
@@ -27,40 +29,90 @@ struct Line {
     object: Value,
 }
 
-impl Event {
-    /// Reads a line. The error says why the stream cannot be followed any further: an event that
-    /// is not understood may have been any.
-    pub(super) fn read(resource: &Arc<Resource>, line: &[u8]) -> Result<Self, String> {
-        let Line { r#type, object } =
-            serde_json::from_slice(line).map_err(|error| format!("an event cannot be read: {error}"))?;
-        let as_object = |object| {
-            Object::from_json(resource, object).map(Box::new).map_err(|error| format!("{}: {error}", r#type))
-        };
-        match r#type.as_str() {
-            "ADDED" | "MODIFIED" => as_object(object).map(Self::Changed),
-            "DELETED" => as_object(object).map(Self::Removed),
-            "BOOKMARK" => {
-                let version = object.pointer("/metadata/resourceVersion").and_then(Value::as_str);
-                let version = version.filter(|version| !version.is_empty());
-                version.map(|version| Self::Bookmark(version.into())).ok_or("a bookmark of no version".into())
-            }
-            "ERROR" => {
-                let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
-                let expired = object["code"] == 410 || matches!(text("reason"), "Expired" | "Gone");
-                if expired {
-                    return Ok(Self::Expired);
-                }
-                Err(format!(
-                    "the server ends the watch: {} ({} {})",
-                    text("message"),
-                    object["code"],
-                    text("reason")
-                ))
-            }
-            unknown => {
-                let shown: String = unknown.chars().take(40).collect();
-                Err(format!("an event of unknown type {shown:?}"))
-            }
+/// Reads a line; or says why it cannot be read.
+pub(super) fn read(resource: &Arc<Resource>, line: &[u8]) -> Result<Event, String> {
+    let Line { r#type, object } =
+        serde_json::from_slice(line).map_err(|error| format!("an event that cannot be read: {error}"))?;
+    match r#type.as_str() {
+        "ADDED" | "MODIFIED" => self::object(resource, object).map(Event::Changed),
+        "DELETED" => self::object(resource, object).map(Event::Removed),
+        "BOOKMARK" => match object.pointer("/metadata/resourceVersion").and_then(Value::as_str) {
+            Some(version) if !version.is_empty() => Ok(Event::Bookmark(version.to_owned())),
+            _ => Err("a bookmark without a version".into()),
+        },
+        "ERROR" => Ok(error(&object)),
+        other => {
+            let other: String = other.chars().take(40).collect();
+            Err(format!("an event of the unknown type {other:?}"))
         }
+    }
+}
+
+fn object(resource: &Arc<Resource>, json: Value) -> Result<Box<Object>, String> {
+    let name = json.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("without a name").to_owned();
+    Object::from_json(resource, json).map(Box::new).map_err(|error| format!("an event about {name}: {error}"))
+}
+
+fn error(status: &Value) -> Event {
+    let text = |name: &str| status.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (code, reason, message) = (&status["code"], text("reason"), text("message"));
+    let cause = format!("{message} ({code} {reason})");
+    if code.as_u64() == Some(410) || matches!(reason, "Expired" | "Gone") {
+        return Event::Expired(cause);
+    }
+    Event::Error(cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn ledgers() -> Arc<Resource> {
+        Resource::new("Ledger", "ledger", "ledgers")
+    }
+
+    fn event(r#type: &str, object: &Value) -> Result<Event, String> {
+        read(&ledgers(), json!({"type": r#type, "object": object}).to_string().as_bytes())
+    }
+
+    #[test]
+    fn objects_come_with_what_became_of_them() {
+        let json = json!({"metadata": {"name": "a", "uid": "u", "resourceVersion": "7"}});
+        let object = Box::new(Object::from_json(&ledgers(), json.clone()).unwrap());
+        assert_eq!(event("ADDED", &json), Ok(Event::Changed(object.clone())));
+        assert_eq!(event("MODIFIED", &json), Ok(Event::Changed(object.clone())));
+        assert_eq!(event("DELETED", &json), Ok(Event::Removed(object)));
+    }
+
+    #[test]
+    fn a_bookmark_is_a_version() {
+        let json = json!({"kind": "Ledger", "metadata": {"resourceVersion": "9", "name": ""}});
+        assert_eq!(event("BOOKMARK", &json), Ok(Event::Bookmark("9".into())));
+        assert!(event("BOOKMARK", &json!({"metadata": {"resourceVersion": ""}})).is_err());
+        assert!(event("BOOKMARK", &json!({})).is_err());
+    }
+
+    #[test]
+    fn a_version_that_expired_is_told_from_other_errors() {
+        for status in
+            [json!({"code": 410}), json!({"reason": "Expired"}), json!({"reason": "Gone", "code": 0})]
+        {
+            assert!(matches!(event("ERROR", &status), Ok(Event::Expired(_))), "{status}");
+        }
+        let other = json!({"code": 500, "reason": "InternalError", "message": "etcd is away"});
+        assert_eq!(event("ERROR", &other), Ok(Event::Error("etcd is away (500 InternalError)".into())));
+        assert!(matches!(event("ERROR", &Value::Null), Ok(Event::Error(_))));
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_why() {
+        assert!(event("SYNC", &json!({})).unwrap_err().contains("SYNC"));
+        let nameless = json!({"metadata": {"name": "a", "resourceVersion": "7"}});
+        let error = event("ADDED", &nameless).unwrap_err();
+        assert!(error.contains("about a") && error.contains("metadata.uid"), "{error}");
+        assert!(read(&ledgers(), br#"{"type":"ADDED","object":{"metadata":{"na"#).is_err());
+        assert!(read(&ledgers(), b"{}").is_err());
     }
 }

@@ -1,303 +1,282 @@
+mod trouble;
+
+use std::sync::Arc;
+
+use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::{stack::object::Resource, time};
 
-fn ledgers() -> Arc<Resource> {
-    Resource::new("Ledger", "ledger", "ledgers")
-}
-
-fn ledger(name: &str, version: &str) -> Value {
-    json!({"metadata": {"name": name, "uid": format!("u-{name}"), "resourceVersion": version}})
-}
-
-fn event(kind: &str, object: &Value) -> Vec<u8> {
-    json!({"type": kind, "object": object}).to_string().into_bytes()
-}
-
-fn failed(cause: &str, retry_after: Option<u64>) -> ReadError {
-    let retry_after = retry_after.map(Duration::from_secs);
-    ReadError::Failed { subject: "ledgers".into(), cause: cause.into(), retry_after }
-}
-
-fn refused(code: u16) -> ReadError {
-    let refusal = Refusal { code, reason: "Forbidden".into(), message: "no".into() };
-    ReadError::Refused { subject: "ledgers".into(), refusal }
-}
-
-/// A watch and its time.
+/// A machine and a clock that only a test moves.
 struct Rig {
     watch: Watch,
     now: Instant,
 }
 
+fn ledgers() -> Arc<Resource> {
+    Resource::new("Ledger", "ledger", "ledgers")
+}
+
+fn json_of(name: &str, version: u32) -> Value {
+    json!({"metadata": {"name": name, "uid": format!("u-{name}"), "resourceVersion": version.to_string()}})
+}
+
+fn object(name: &str, version: u32) -> Box<Object> {
+    Box::new(Object::from_json(&ledgers(), json_of(name, version)).unwrap())
+}
+
+fn reply(code: u16, body: &str) -> Reply {
+    let status = StatusCode::from_u16(code).unwrap();
+    Reply { status, headers: HeaderMap::new(), body: body.to_owned().into() }
+}
+
+fn busy(code: u16, seconds: u64) -> Reply {
+    let mut reply = reply(code, "later");
+    reply.headers.insert(header::RETRY_AFTER, seconds.into());
+    reply
+}
+
+fn page(items: &[Value], version: &str, token: &str) -> Reply {
+    let metadata = json!({"resourceVersion": version, "continue": token});
+    reply(200, &json!({"kind": "LedgerList", "items": items, "metadata": metadata}).to_string())
+}
+
 impl Rig {
     fn new() -> Self {
-        Self { watch: Watch::new(&ledgers(), 7), now: crate::time::now() }
+        Self { watch: Watch::new(Target::kind(&ledgers()), 7), now: time::now() }
     }
 
-    /// With a complete list of version 10 and an open stream.
-    fn streaming() -> Self {
+    /// One that has listed nothing at version 5 and watches.
+    fn watching() -> Self {
         let mut rig = Self::new();
-        rig.next();
-        rig.watch.page(None, "10".into());
-        rig.open();
+        rig.relist();
+        rig.open("5");
         rig
     }
 
-    fn next(&mut self) -> Step {
-        self.watch.next(self.now)
+    fn step(&mut self) -> Step {
+        self.watch.step(self.now)
     }
 
-    /// The next step after all pauses.
-    fn after_pauses(&mut self) -> Step {
-        loop {
-            match self.next() {
-                Step::Wait { until } => {
-                    assert!(until > self.now);
-                    self.now = until;
-                }
-                step => return step,
-            }
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+    }
+
+    fn take(&mut self, input: Input) {
+        self.watch.take(input, self.now);
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        let asked = self.now;
+        self.take(Input::Page { reply, asked });
+    }
+
+    fn line(&mut self, r#type: &str, object: &Value) {
+        self.take(Input::Line(json!({"type": r#type, "object": object}).to_string().into()));
+    }
+
+    #[track_caller]
+    fn told(&mut self) -> News {
+        match self.step() {
+            Step::Tell(news) => news,
+            other => panic!("nothing is told: {other:?}"),
         }
     }
 
-    fn open(&mut self) {
-        assert!(matches!(self.after_pauses(), Step::Open { .. }));
-        self.watch.opened(self.now);
-    }
-
-    #[track_caller]
-    fn pause(&mut self) -> Duration {
-        let Step::Wait { until } = self.next() else { panic!("no pause") };
-        until - self.now
-    }
-
-    #[track_caller]
-    fn opens_from(&mut self, version: &str) {
-        let Step::Open { from, lasting } = self.after_pauses() else { panic!("{:?}", self.watch) };
-        assert_eq!(from, version);
-        assert!(LASTING.contains(&lasting.as_secs()));
-    }
-
+    /// Wants a list from its first page on, at once.
     #[track_caller]
     fn lists_afresh(&mut self) {
-        assert_eq!(self.after_pauses(), Step::List { next: None });
+        assert_eq!(self.step(), Step::List { token: None });
     }
 
-    fn line(&mut self, kind: &str, object: &Value) -> Option<News> {
-        self.watch.line(self.now, &event(kind, object))
+    /// Wants to watch from this version, at once.
+    #[track_caller]
+    fn opens(&mut self, from: &str) {
+        let step = self.step();
+        assert!(matches!(&step, Step::Open { version, .. } if version == from), "{step:?}");
     }
 
-    fn trouble(&mut self) -> Option<String> {
-        self.watch.trouble().map(|trouble| trouble.cause)
+    #[track_caller]
+    fn reads(&mut self) {
+        let step = self.step();
+        assert!(matches!(step, Step::Read { .. }), "{step:?}");
+    }
+
+    /// Waits, and the test with it; says how long.
+    #[track_caller]
+    fn waits(&mut self) -> Duration {
+        let Step::Wait { until } = self.step() else { panic!("it does not wait: {:?}", self.watch) };
+        let wait = until - self.now;
+        self.pass(wait.checked_sub(Duration::from_millis(1)).expect("no wait to speak of"));
+        assert_eq!(self.step(), Step::Wait { until });
+        self.pass(Duration::from_millis(1));
+        wait
+    }
+
+    #[track_caller]
+    fn relist(&mut self) {
+        self.lists_afresh();
+        self.reply(page(&[], "5", ""));
+        let asked = self.now;
+        assert_eq!(self.told(), News::Complete { asked, version: "5".into() });
+    }
+
+    #[track_caller]
+    fn open(&mut self, from: &str) {
+        self.opens(from);
+        self.take(Input::Opened);
+        self.reads();
     }
 }
 
+fn millis(range: std::ops::RangeInclusive<u64>) -> std::ops::RangeInclusive<Duration> {
+    Duration::from_millis(*range.start())..=Duration::from_millis(*range.end())
+}
+
 #[test]
-fn pages_are_asked_for_one_after_the_other_and_then_the_stream() {
+fn a_list_is_told_page_by_page_and_then_complete() {
     let mut rig = Rig::new();
-    assert_eq!(rig.next(), Step::List { next: None });
+    rig.lists_afresh();
     let asked = rig.now;
-    rig.now += Duration::from_secs(1);
-    assert_eq!(rig.watch.page(Some("t".into()), "10".into()), None);
-    assert_eq!(rig.next(), Step::List { next: Some("t".into()) });
-    assert_eq!(rig.watch.asked(), Some(asked), "the list is as old as its first page");
-    assert_eq!(rig.watch.page(None, "10".into()), Some(News::Complete { asked }));
-    rig.opens_from("10");
-    rig.watch.opened(rig.now);
-    assert_eq!(rig.next(), Step::Read { until: rig.now + IDLE });
+    rig.pass(Duration::from_millis(3));
+    rig.take(Input::Page { reply: page(&[json_of("a", 1), json_of("b", 2)], "9", "more"), asked });
+    assert_eq!(rig.told(), News::Listed { object: object("a", 1), asked });
+    assert_eq!(rig.told(), News::Listed { object: object("b", 2), asked });
+    assert_eq!(rig.step(), Step::List { token: Some("more".into()) });
+    rig.pass(Duration::from_secs(1));
+    rig.reply(page(&[json_of("c", 3)], "9", ""));
+    assert_eq!(rig.told(), News::Listed { object: object("c", 3), asked });
+    assert_eq!(rig.told(), News::Complete { asked, version: "9".into() });
+    rig.opens("9");
 }
 
 #[test]
-fn events_are_told_and_the_stream_is_taken_up_after_the_last() {
-    let mut rig = Rig::streaming();
-    rig.now += Duration::from_secs(5);
-    let at = rig.now;
-    let Some(News::Changed { object, at: when }) = rig.line("ADDED", &ledger("a", "11")) else { panic!() };
-    assert_eq!((&*object.key.name, object.resource_version.as_str(), when), ("a", "11", at));
-    assert!(matches!(rig.line("MODIFIED", &ledger("a", "12")), Some(News::Changed { .. })));
-    assert!(matches!(rig.line("DELETED", &ledger("a", "13")), Some(News::Removed { .. })));
-    assert_eq!(rig.next(), Step::Read { until: at + IDLE });
-    rig.watch.ended(rig.now, None);
-    assert!(matches!(rig.next(), Step::Open { .. }), "at once");
-    rig.opens_from("13");
+fn changes_are_told_with_the_time_they_were_heard() {
+    let mut rig = Rig::watching();
+    rig.pass(Duration::from_secs(2));
+    rig.line("ADDED", &json_of("a", 6));
+    assert_eq!(rig.told(), News::Changed { object: object("a", 6), at: rig.now });
+    rig.reads();
+    rig.line("MODIFIED", &json_of("a", 7));
+    assert_eq!(rig.told(), News::Changed { object: object("a", 7), at: rig.now });
+    rig.line("DELETED", &json_of("a", 8));
+    assert_eq!(rig.told(), News::Removed { object: object("a", 8), at: rig.now });
+    rig.reads();
 }
 
 #[test]
-fn a_bookmark_moves_on_without_a_word() {
-    let mut rig = Rig::streaming();
-    assert_eq!(rig.line("BOOKMARK", &json!({"metadata": {"resourceVersion": "99"}})), None);
-    rig.watch.ended(rig.now, None);
-    rig.opens_from("99");
-    assert_eq!(rig.trouble(), None);
-}
-
-#[test]
-fn an_expired_version_is_listed_afresh_wherever_it_shows() {
-    // In the stream.
-    for gone in [json!({"code": 410}), json!({"reason": "Expired"}), json!({"reason": "Gone", "code": 1})] {
-        let mut rig = Rig::streaming();
-        assert_eq!(rig.line("ERROR", &gone), None);
-        rig.lists_afresh();
+fn a_watch_whose_time_is_over_goes_on_at_once_from_the_last_version() {
+    for (r#type, version) in [("MODIFIED", 6), ("DELETED", 7), ("BOOKMARK", 8)] {
+        let mut rig = Rig::watching();
+        rig.line(r#type, &json_of("a", version));
+        if r#type != "BOOKMARK" {
+            rig.told();
+        }
+        rig.reads();
+        rig.pass(Duration::from_secs(300));
+        rig.take(Input::Ended);
+        rig.opens(&version.to_string());
     }
-    // When it is opened.
-    let mut rig = Rig::streaming();
-    rig.watch.ended(rig.now, None);
-    rig.after_pauses();
-    rig.watch.not_opened(rig.now, failed("410", None), true);
-    rig.lists_afresh();
-    // Between two pages.
-    let mut rig = Rig::new();
-    rig.next();
-    let before = rig.now;
-    rig.watch.page(Some("t".into()), "10".into());
-    rig.now += Duration::from_secs(9);
-    rig.watch.page_failed(rig.now, failed("410", None), true);
-    rig.lists_afresh();
-    assert!(rig.watch.asked().unwrap() > before, "a list of its own");
 }
 
 #[test]
-fn a_list_that_fails_half_way_is_never_complete() {
-    let mut rig = Rig::new();
-    rig.next();
-    rig.watch.page(Some("t".into()), "10".into());
-    rig.next();
-    assert_eq!(rig.watch.page_failed(rig.now, failed("reset", None), false), None);
+fn a_watch_without_bookmarks_goes_on_from_the_list() {
+    let mut rig = Rig::watching();
+    for _ in 0..50 {
+        rig.pass(Duration::from_secs(100));
+        rig.take(Input::Ended);
+        rig.open("5");
+    }
+}
+
+#[test]
+fn a_watch_that_ends_too_soon_goes_on_after_a_wait() {
+    let mut rig = Rig::watching();
+    rig.pass(Duration::from_millis(999));
+    rig.take(Input::Ended);
+    assert!(millis(250..=500).contains(&rig.waits()));
+    rig.opens("5");
+}
+
+#[test]
+fn lifetimes_are_drawn_and_the_seed_decides() {
+    let draw = |seed| {
+        let mut watch = Watch::new(Target::kind(&ledgers()), seed);
+        let now = time::now();
+        watch.state = State::Opening { version: "1".into() };
+        (0..100)
+            .map(|_| match watch.step(now) {
+                Step::Open { timeout, .. } => timeout.as_secs(),
+                other => panic!("{other:?}"),
+            })
+            .collect::<Vec<_>>()
+    };
+    let drawn = draw(1);
+    assert!(drawn.iter().all(|seconds| (290..=580).contains(seconds)));
+    assert!(drawn.iter().max().unwrap() - drawn.iter().min().unwrap() > 200);
+    assert_eq!(draw(1), drawn);
+    assert_ne!(draw(2), drawn);
+}
+
+#[test]
+fn silence_has_it_start_afresh_and_not_go_on() {
+    let mut rig = Rig::watching();
+    rig.line("ADDED", &json_of("a", 6));
+    rig.told();
+    rig.reads();
+    rig.pass(IDLE.checked_sub(Duration::from_millis(1)).unwrap());
+    rig.reads();
+    rig.pass(Duration::from_millis(1));
     rig.lists_afresh();
 }
 
 #[test]
-fn silence_is_a_dead_stream_and_is_not_taken_up() {
-    let mut rig = Rig::streaming();
-    rig.now += IDLE - Duration::from_secs(1);
-    rig.watch.silent(rig.now);
-    assert!(matches!(rig.next(), Step::Read { .. }), "not yet");
-    rig.now += Duration::from_secs(1);
-    rig.watch.silent(rig.now);
-    assert!(rig.trouble().unwrap().contains("nothing was heard"));
-    rig.lists_afresh();
-}
-
-#[test]
-fn what_is_not_understood_is_listed_afresh_after_a_pause() {
-    let odd: [Vec<u8>; 6] = [
-        b"{\"type\":\"ADDED\",\"obj".to_vec(),
-        b"[]".to_vec(),
-        event("RENAMED", &ledger("a", "11")),
-        event("ADDED", &json!({"metadata": {"name": "a"}})),
-        event("BOOKMARK", &json!({})),
-        event("ERROR", &json!({"code": 500, "message": "etcd is away"})),
+fn whatever_is_heard_is_no_silence() {
+    let mut rig = Rig::watching();
+    let inputs = [
+        || Input::Heard,
+        || Input::Line(json!({"type": "BOOKMARK", "object": json_of("", 6)}).to_string().into()),
     ];
-    for line in odd {
-        let mut rig = Rig::streaming();
-        assert_eq!(rig.watch.line(rig.now, &line), None);
-        assert!(rig.pause() > Duration::ZERO);
-        assert!(rig.trouble().is_some(), "{}", String::from_utf8_lossy(&line));
-        rig.lists_afresh();
+    for input in inputs {
+        rig.pass(Duration::from_secs(149));
+        rig.take(input());
+        rig.reads();
     }
+    rig.pass(Duration::from_secs(149));
+    rig.reads();
 }
 
 #[test]
-fn a_broken_stream_is_taken_up_after_a_pause() {
-    let mut rig = Rig::streaming();
-    rig.line("ADDED", &ledger("a", "11"));
-    rig.watch.ended(rig.now, Some("reset".into()));
-    assert!(rig.pause() <= BACKOFF.0);
-    rig.opens_from("11");
+fn a_consumer_without_room_is_no_silence() {
+    let mut rig = Rig::watching();
+    rig.line("ADDED", &json_of("a", 6));
+    rig.told();
+    rig.pass(Duration::from_secs(1000));
+    let until = rig.now + IDLE;
+    assert_eq!(rig.step(), Step::Read { until });
 }
 
 #[test]
-fn a_stream_that_cannot_be_taken_up_is_given_up_in_the_end() {
-    let mut rig = Rig::streaming();
-    rig.watch.ended(rig.now, Some("reset".into()));
-    for _ in 0..RESUMES - 1 {
-        rig.opens_from("10");
-        rig.watch.not_opened(rig.now, failed("503", None), false);
-    }
-    rig.opens_from("10");
-    rig.watch.not_opened(rig.now, failed("503", None), false);
+fn an_item_without_identity_is_left_out_and_the_list_still_complete() {
+    let mut rig = Rig::new();
     rig.lists_afresh();
+    let odd = json!({"metadata": {"name": "odd", "resourceVersion": "3"}});
+    rig.reply(page(&[json_of("a", 1), odd, json!(null), json_of("b", 2)], "9", ""));
+    let asked = rig.now;
+    assert_eq!(rig.told(), News::Listed { object: object("a", 1), asked });
+    assert_eq!(rig.told(), News::Listed { object: object("b", 2), asked });
+    assert_eq!(rig.told(), News::Complete { asked, version: "9".into() });
 }
 
 #[test]
-fn streams_that_end_as_soon_as_they_begin_do_not_spin() {
-    let mut rig = Rig::streaming();
-    rig.watch.ended(rig.now, None);
-    assert!(rig.pause() > Duration::ZERO);
-    rig.open();
-    rig.now += SHORT;
-    rig.watch.ended(rig.now, None);
-    assert!(matches!(rig.next(), Step::Open { .. }), "that one lasted");
-}
-
-#[test]
-fn pauses_grow_to_half_a_minute_and_start_over_after_a_success() {
-    let mut rig = Rig::new();
-    let mut longest = Duration::ZERO;
-    for _ in 0..12 {
-        assert!(matches!(rig.after_pauses(), Step::List { .. }));
-        rig.watch.page_failed(rig.now, failed("reset", None), false);
-        longest = longest.max(rig.pause());
-    }
-    assert!(longest > BACKOFF.1 / 2 && longest <= BACKOFF.1, "{longest:?}");
-    rig.after_pauses();
-    rig.watch.page(None, "10".into());
-    rig.open();
-    rig.watch.ended(rig.now, Some("reset".into()));
-    assert!(rig.pause() <= BACKOFF.0);
-}
-
-#[test]
-fn a_busy_server_is_left_alone_for_as_long_as_it_asks_and_a_little_longer() {
-    let mut rig = Rig::new();
-    rig.next();
-    rig.watch.page_failed(rig.now, failed("429", Some(20)), false);
-    let pause = rig.pause();
-    assert!(pause >= Duration::from_secs(20) && pause < Duration::from_secs(26), "{pause:?}");
-}
-
-#[test]
-fn a_refusal_is_told_once_and_tried_again_slowly() {
-    let mut rig = Rig::new();
-    rig.next();
-    let told = rig.watch.page_failed(rig.now, refused(403), false);
-    assert!(matches!(told, Some(News::Refused { listed: false, .. })), "{told:?}");
-    assert!(rig.pause() >= REFUSED / 2 && rig.pause() <= REFUSED);
+fn what_comes_of_something_given_up_is_ignored() {
+    let mut rig = Rig::watching();
+    rig.line("NONSENSE", &json!({}));
+    rig.line("ADDED", &json_of("a", 6));
+    rig.take(Input::Ended);
+    rig.waits();
     rig.lists_afresh();
-    assert_eq!(rig.watch.page_failed(rig.now, refused(403), false), None);
+    rig.take(Input::Heard);
     rig.lists_afresh();
-    rig.watch.page(None, "10".into());
-    rig.open();
-    rig.watch.ended(rig.now, Some("reset".into()));
-    rig.after_pauses();
-    let told = rig.watch.not_opened(rig.now, refused(403), false);
-    assert!(matches!(told, Some(News::Refused { listed: true, .. })), "it was granted in between");
-}
-
-#[test]
-fn a_kind_that_can_be_listed_and_not_watched_is_listed_now_and_then() {
-    let mut rig = Rig::new();
-    for round in 0..3 {
-        rig.lists_afresh();
-        assert!(matches!(rig.watch.page(None, "10".into()), Some(News::Complete { .. })));
-        rig.opens_from("10");
-        let told = rig.watch.not_opened(rig.now, refused(403), false);
-        assert_eq!(told.is_some(), round == 0);
-        assert!(rig.pause() >= REFUSED / 2);
-    }
-}
-
-#[test]
-fn answers_that_come_out_of_turn_change_nothing() {
-    let mut rig = Rig::new();
-    rig.next();
-    assert_eq!(rig.line("ADDED", &ledger("a", "11")), None);
-    rig.watch.opened(rig.now);
-    rig.watch.ended(rig.now, None);
-    rig.watch.silent(rig.now + 2 * IDLE);
-    assert_eq!(rig.next(), Step::List { next: None });
-    let mut rig = Rig::streaming();
-    assert_eq!(rig.watch.page(None, "77".into()), None);
-    assert!(matches!(rig.next(), Step::Read { .. }));
 }

@@ -11,12 +11,15 @@ use std::{
 
 use bytes::Bytes;
 use futures::{
-    channel::oneshot,
+    channel::{
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded},
+        oneshot,
+    },
     future::{Either, select},
     stream,
 };
 use http::{Request, Response};
-use http_body_util::{BodyExt, StreamBody, combinators::BoxBody};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::{
     body::{Frame, Incoming},
     server::conn::{http1, http2},
@@ -42,6 +45,10 @@ pub(super) enum Act {
     Reply(u16, Value),
     /// Answers with a header.
     With(u16, &'static str, &'static str, Value),
+    /// Answers with these bytes, encoded as said.
+    Encoded(&'static str, Bytes),
+    /// Answers with what it is fed, encoded as said; see [`feed`].
+    Stream(&'static str, Feed),
     /// Answers with this text, after a while.
     Late(Duration, u16, Value),
     /// Never answers.
@@ -50,6 +57,15 @@ pub(super) enum Act {
     Cut,
     /// Ends it in the middle of the answer.
     CutInBody,
+}
+
+/// The other end of what a test says piece by piece. Taken by the first that answers with it.
+pub(super) type Feed = Rc<RefCell<Option<UnboundedReceiver<io::Result<Bytes>>>>>;
+
+/// What a streamed answer says: pieces, or an error that breaks it off; dropped, it ends in order.
+pub(super) fn feed() -> (UnboundedSender<io::Result<Bytes>>, Feed) {
+    let (sender, receiver) = unbounded();
+    (sender, Rc::new(RefCell::new(Some(receiver))))
 }
 
 /// A request as it came in.
@@ -194,6 +210,12 @@ async fn answer(request: Request<Incoming>, script: Script, log: Rc<Log>) -> Ans
             response.headers_mut().append(name, header.parse().unwrap());
             response
         }
+        Act::Encoded(encoding, bytes) => encoded(encoding, Full::new(bytes).map_err(|e| match e {}).boxed()),
+        Act::Stream(encoding, feed) => {
+            let pieces = feed.take().expect("one answer for each feed");
+            let pieces = stream::StreamExt::map(pieces, |piece| piece.map(Frame::data));
+            encoded(encoding, StreamBody::new(pieces).boxed())
+        }
         Act::Late(after, code, value) => {
             net::sleep(after).await;
             response(code, &value)
@@ -206,8 +228,12 @@ async fn answer(request: Request<Incoming>, script: Script, log: Rc<Log>) -> Ans
     Ok(reply)
 }
 
+fn encoded(encoding: &'static str, body: BoxBody<Bytes, io::Error>) -> Response<BoxBody<Bytes, io::Error>> {
+    Response::builder().header("content-encoding", encoding).body(body).unwrap()
+}
+
 fn whole(text: String) -> BoxBody<Bytes, io::Error> {
-    http_body_util::Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed()
+    Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed()
 }
 
 /// A body that ends with an error after its first bytes were seen.

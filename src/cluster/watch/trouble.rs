@@ -1,0 +1,104 @@
+//! How the machine takes trouble: what it goes on with, when, and what it says about it.
+
+use std::time::{Duration, Instant};
+
+use super::{IDLE, LONGEST_PAUSE, News, REFUSED, STUMBLES, State, Verdict, Watch};
+use crate::{
+    cluster::answer::Reply,
+    stack::{object::ObjectError, write::Refusal},
+};
+
+impl Watch {
+    /// An answer that is not what was asked for; `again` is where it stood.
+    pub(super) fn turned_down(&mut self, verb: &str, reply: &Reply, again: State, now: Instant) {
+        match Verdict::of(reply) {
+            Verdict::Expired(cause) => self.expired(&cause, now),
+            Verdict::Busy(cause, pause) => self.busy(&cause, pause, again, now),
+            Verdict::Failed(cause) => self.stumble(&cause, again, now),
+            Verdict::Refused { missing, refusal } => self.refuse(verb, missing, refusal, now),
+        }
+    }
+
+    /// A failure that says nothing against going on from where it stood; unless it is one of many.
+    pub(super) fn stumble(&mut self, cause: &str, again: State, now: Instant) {
+        let wait = self.backoff.fail(self.random.f64());
+        let then = self.once_more(again);
+        tracing::warn!(kind = %self.target, error = cause, retry_in = ?wait, "list and watch: failed");
+        self.wait(wait, then, now);
+    }
+
+    /// The server is asked again when it wants to be, and a little later, each kind on its own.
+    fn busy(&mut self, cause: &str, pause: Duration, again: State, now: Instant) {
+        let wait = pause.min(LONGEST_PAUSE).mul_f64(1.0 + self.random.f64() / 4.0);
+        let then = self.once_more(again);
+        tracing::warn!(kind = %self.target, error = cause, retry_in = ?wait,
+            "list and watch: the API server is busy");
+        self.wait(wait, then, now);
+    }
+
+    /// What it stood at may be what the server cannot go on from, whatever it says.
+    fn once_more(&mut self, again: State) -> State {
+        self.stumbles += 1;
+        if self.stumbles <= STUMBLES {
+            return again;
+        }
+        self.stumbles = 0;
+        State::default()
+    }
+
+    /// The server no longer knows what happened since. That is in the nature of things, so the first
+    /// time it is no failure; one list after the other that expires at once is.
+    pub(super) fn expired(&mut self, cause: &str, now: Instant) {
+        let first = self.backoff.failures() == 0;
+        let wait = self.backoff.fail(self.random.f64());
+        let wait = if first { Duration::ZERO } else { wait };
+        tracing::info!(kind = %self.target, cause, retry_in = ?wait, "list and watch: starting afresh");
+        self.wait(wait, State::default(), now);
+    }
+
+    /// What came cannot be relied on, and so cannot what was missed for it: a fresh list.
+    pub(super) fn unusable(&mut self, cause: &str, now: Instant) {
+        let wait = self.backoff.fail(self.random.f64());
+        tracing::warn!(kind = %self.target, error = cause, retry_in = ?wait,
+            "list and watch: starting afresh");
+        self.wait(wait, State::default(), now);
+    }
+
+    /// Not resumed: a version that the server has yet to reach would be silent again.
+    pub(super) fn fell_silent(&mut self, now: Instant) {
+        tracing::warn!(kind = %self.target, silent_for = ?IDLE,
+            "list and watch: nothing was heard, not even a bookmark; starting afresh");
+        if let State::Watching(watching) = std::mem::take(&mut self.state) {
+            self.settle(&watching, now);
+        }
+    }
+
+    fn refuse(&mut self, verb: &str, missing: bool, refusal: Refusal, now: Instant) {
+        let (shortest, longest) = REFUSED;
+        let wait = shortest + (longest - shortest).mul_f64(self.random.f64());
+        if self.refused.replace(missing) != Some(missing) {
+            let target = &self.target;
+            if missing {
+                tracing::warn!(kind = %target, error = %refusal,
+                    "the API server does not serve this kind; asking again every 30 to 60 s: \
+                     install its CustomResourceDefinition");
+            } else {
+                tracing::error!(kind = %target, error = %refusal,
+                    "may not {verb} this kind; asking again every 30 to 60 s: \
+                     grant get, list and watch on {target}");
+            }
+            self.news = Some(News::Refused { missing, refusal });
+        }
+        self.wait(wait, State::default(), now);
+    }
+
+    /// See [`News::Complete`].
+    pub(super) fn left_out(&self, name: Option<&str>, error: &ObjectError) {
+        let name = name.unwrap_or("(without a name)");
+        tracing::error!(kind = %self.target, object = name, %error, "left out of the list");
+    }
+
+    fn wait(&mut self, wait: Duration, then: State, now: Instant) {
+        self.state = State::Waiting { until: now + wait, then: Box::new(then) };
+    }
+}

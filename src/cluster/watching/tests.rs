@@ -1,0 +1,240 @@
+use std::{cell::RefCell, rc::Rc, sync::Arc};
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    cluster::{ClusterConfig, Limits},
+    embedded::{
+        cluster::{Caller, Cluster, DeleteOptions, Endpoint},
+        faults::Fault,
+        server::{Options, Server},
+    },
+    net::testing::run,
+    stack::object::{Catalog, Resource},
+};
+
+/// What a watch has told so far. Dropped, it ends.
+struct View {
+    told: Rc<RefCell<Vec<News>>>,
+    _watching: net::Task<()>,
+}
+
+impl View {
+    fn of(client: &Client, resource: &Arc<Resource>) -> Self {
+        let told = Rc::new(RefCell::new(Vec::new()));
+        let telling = Rc::clone(&told);
+        let tell = async move |news| telling.borrow_mut().push(news);
+        let watching = net::spawn(watch(client.clone(), Target::kind(resource), tell));
+        Self { told, _watching: watching }
+    }
+
+    /// What was told, in short.
+    fn words(&self) -> Vec<String> {
+        let word = |news: &News| match news {
+            News::Listed { object, .. } => format!("listed {}", object.key.name),
+            News::Complete { .. } => "complete".into(),
+            News::Changed { object, .. } => format!("changed {}", object.key.name),
+            News::Removed { object, .. } => format!("removed {}", object.key.name),
+            News::Refused { missing, .. } => format!("refused, missing: {missing}"),
+        };
+        self.told.borrow().iter().map(word).collect()
+    }
+
+    async fn tells(&self, words: &[&str]) {
+        for _ in 0..1000 {
+            if self.words() == words {
+                return;
+            }
+            net::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{words:?} were to be told, and were not: {:?}", self.words());
+    }
+}
+
+fn server(options: Options) -> Server {
+    Server::start(options).unwrap()
+}
+
+fn client(server: &Server) -> Client {
+    let limits = Limits { qps: 0.0, burst: 1, max_in_flight: 4, deadline: Duration::from_secs(10) };
+    Client::new(&ClusterConfig::plain(&server.url()).unwrap(), limits)
+}
+
+fn stacks() -> Arc<Resource> {
+    Catalog::new(vec![]).stack
+}
+
+fn create(cluster: &mut Cluster, name: &str, now: jiff::Timestamp) {
+    let kind = cluster.kind("formance.com", "v1beta1", "stacks").unwrap();
+    let body = json!({"apiVersion": "formance.com/v1beta1", "kind": "Stack", "metadata": {"name": name}});
+    cluster.create(&kind, body, Caller::new("test", now)).unwrap();
+}
+
+fn put(server: &Server, name: &'static str) {
+    server.with_model(move |cluster, now| create(cluster, name, now));
+}
+
+fn patch(server: &Server, name: &'static str, patch: Value) {
+    server.with_model(move |cluster, now| {
+        let kind = cluster.kind("formance.com", "v1beta1", "stacks").unwrap();
+        cluster.patch(&kind, name, Endpoint::Main, &patch, Caller::new("test", now)).unwrap();
+    });
+}
+
+fn delete(server: &Server, name: &'static str) {
+    server.with_model(move |cluster, now| {
+        let kind = cluster.kind("formance.com", "v1beta1", "stacks").unwrap();
+        cluster.delete(&kind, name, &DeleteOptions::default(), now).unwrap();
+    });
+}
+
+#[test]
+fn objects_are_listed_in_pages_and_then_events_come_in_order() {
+    run(async {
+        let server = server(Options::default());
+        server.with_model(|cluster, now| {
+            for n in 0..1100 {
+                create(cluster, &format!("s-{n:04}"), now);
+            }
+        });
+        let view = View::of(&client(&server), &stacks());
+        let mut words: Vec<String> = (0..1100).map(|n| format!("listed s-{n:04}")).collect();
+        words.push("complete".into());
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        view.tells(&words).await;
+        put(&server, "new");
+        patch(&server, "new", json!({"spec": {"disabled": true}}));
+        delete(&server, "new");
+        put(&server, "new");
+        let more = ["changed new", "changed new", "removed new", "changed new"];
+        view.tells(&[words, more.to_vec()].concat()).await;
+        let counts = server.counts();
+        assert_eq!((counts.verb("list"), counts.verb("watch")), (3, 1));
+    });
+}
+
+#[test]
+fn a_version_that_expired_has_it_list_again() {
+    run(async {
+        let server = server(Options::default());
+        let view = View::of(&client(&server), &stacks());
+        view.tells(&["complete"]).await;
+        server.with_model(|cluster, now| {
+            create(cluster, "a", now);
+            cluster.expire();
+        });
+        view.tells(&["complete", "listed a", "complete"]).await;
+        put(&server, "b");
+        view.tells(&["complete", "listed a", "complete", "changed b"]).await;
+    });
+}
+
+#[test]
+fn connections_that_break_and_errors_cost_time_and_nothing_else() {
+    run(async {
+        let mut lists = 0;
+        let mut watches = 0;
+        let script = move |call: &crate::embedded::faults::Call<'_>| {
+            let nth = match call.verb {
+                "list" => &mut lists,
+                "watch" => &mut watches,
+                _ => return Fault::None,
+            };
+            *nth += 1;
+            match *nth {
+                1 => Fault::DropBefore,
+                2 => Fault::Refuse { code: 500, retry_after: None },
+                _ => Fault::None,
+            }
+        };
+        let server = server(Options { script: Some(Box::new(script)), ..Options::default() });
+        put(&server, "a");
+        let view = View::of(&client(&server), &stacks());
+        view.tells(&["listed a", "complete"]).await;
+        put(&server, "b");
+        view.tells(&["listed a", "complete", "changed b"]).await;
+        let counts = server.counts();
+        assert_eq!((counts.verb("list"), counts.verb("watch")), (3, 3));
+        assert_eq!((counts.faults["drop-before"], counts.faults["refuse"]), (2, 2));
+    });
+}
+
+#[test]
+fn a_kind_that_is_not_served_is_told_as_missing() {
+    run(async {
+        let server = server(Options::default());
+        let nothing = Resource::new("Nothing", "nothing", "nothings");
+        let view = View::of(&client(&server), &nothing);
+        view.tells(&["refused, missing: true"]).await;
+        let forbid = |_: &crate::embedded::faults::Call<'_>| Fault::Refuse { code: 403, retry_after: None };
+        server.handle().set_script(Some(Box::new(forbid)));
+        let view = View::of(&client(&server), &stacks());
+        view.tells(&["refused, missing: false"]).await;
+    });
+}
+
+#[test]
+fn many_watches_leave_requests_their_way() {
+    run(async {
+        let server = server(Options::default());
+        put(&server, "a");
+        let client = client(&server);
+        let views: Vec<View> = (0..40).map(|_| View::of(&client, &stacks())).collect();
+        for view in &views {
+            view.tells(&["listed a", "complete"]).await;
+        }
+        let modules = client.catalog().await.unwrap().modules.len();
+        assert!(modules > 5, "{modules}");
+        put(&server, "b");
+        for view in &views {
+            view.tells(&["listed a", "complete", "changed b"]).await;
+        }
+    });
+}
+
+#[test]
+fn a_consumer_without_room_holds_back_the_rest_and_loses_nothing() {
+    run(async {
+        let server = server(Options::default());
+        for name in ["a", "b", "c"] {
+            put(&server, name);
+        }
+        let told = Rc::new(RefCell::new(0));
+        let (room, mut given) = futures::channel::mpsc::unbounded::<()>();
+        let counting = Rc::clone(&told);
+        let tell = async move |_: News| {
+            futures::StreamExt::next(&mut given).await;
+            *counting.borrow_mut() += 1;
+        };
+        let client = client(&server);
+        let _watching = net::spawn(watch(client.clone(), Target::kind(&stacks()), tell));
+        net::sleep(Duration::from_millis(50)).await;
+        // One page at a time: the other waits until this one was told.
+        let other = View::of(&client, &stacks());
+        net::sleep(Duration::from_millis(50)).await;
+        assert_eq!((*told.borrow(), other.words().len()), (0, 0));
+        for _ in 0..4 {
+            room.unbounded_send(()).unwrap();
+        }
+        other.tells(&["listed a", "listed b", "listed c", "complete"]).await;
+        assert_eq!(*told.borrow(), 4);
+    });
+}
+
+#[test]
+fn a_watch_that_is_dropped_leaves_nothing_behind() {
+    run(async {
+        let server = server(Options::default());
+        put(&server, "a");
+        let client = client(&server);
+        // At whatever it is doing.
+        for micros in (0..20_000).step_by(400) {
+            let view = View::of(&client, &stacks());
+            net::sleep(Duration::from_micros(micros)).await;
+            drop(view);
+        }
+        let view = View::of(&client, &stacks());
+        view.tells(&["listed a", "complete"]).await;
+    });
+}
