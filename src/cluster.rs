@@ -20,6 +20,7 @@ mod line;
 mod lines;
 pub mod permit;
 pub mod request;
+pub mod store;
 pub mod target;
 mod transport;
 pub mod warning;

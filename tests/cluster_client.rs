@@ -6,13 +6,12 @@
 #[path = "support/support.rs"]
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use stackherd::{
     cluster::{Client, ClusterConfig, Limits},
     net,
-    order::StackName,
     stack::{
         object::{Catalog, Object, ObjectKey, Resource},
         write::{Answer, ReadError, Write},

@@ -74,6 +74,8 @@ impl Scene {
     fn start(rest: Rest, membership: Membership, agent: Invocation, cluster: Option<Cluster>) -> Self {
         let agent = agent.start();
         let joined = membership.joined(WITHIN);
+        // What is seen before that is told with everything else, perhaps twice.
+        agent.says(WITHIN, &["orders are taken up"]);
         Self { rest, membership, agent, joined, read: 0, _cluster: cluster }
     }
 

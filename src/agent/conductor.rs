@@ -13,7 +13,7 @@ use super::{
     mail::Mail,
 };
 use crate::{
-    cluster::{Client, catalog, request::Target, watch::News, watching},
+    cluster::{Client, News, Target, catalog, watching},
     net,
     stack::object::{Catalog, Object, Resource},
     time::{Instant, now},
@@ -48,6 +48,8 @@ pub(super) struct Conductor {
     definitions: Option<net::Task<()>>,
     tell: mpsc::UnboundedSender<Event>,
     defined: bool,
+    /// Orders are taken up.
+    ready: bool,
     published: Option<Arc<Catalog>>,
     /// Shards that have taken up what was published.
     taken_up: usize,
@@ -78,6 +80,7 @@ impl Conductor {
             definitions: Some(definitions),
             tell,
             defined: false,
+            ready: false,
             published: None,
             taken_up: 0,
             introduced: None,
@@ -143,6 +146,9 @@ impl Conductor {
             Event::Looked(kind, refused) => self.kinds.looked(&kind, refused),
             Event::TakenUp(catalog) => {
                 self.taken_up += usize::from(self.published.as_ref() == Some(&catalog));
+                if self.taken_up == self.shards && !std::mem::replace(&mut self.ready, true) {
+                    info!(server = %self.client.server(), "all objects are known, orders are taken up");
+                }
                 Vec::new()
             }
         };
@@ -242,7 +248,7 @@ async fn follow(client: Client, tell: mpsc::UnboundedSender<Event>) {
             let _ = tell.unbounded_send(event);
         }
     };
-    match watching::watch(client, Target::definitions(), follow).await {}
+    watching::watch(client, Target::definitions(), follow).await;
 }
 
 /// The definitions as a watch tells of them. Pure.
@@ -267,7 +273,9 @@ impl Definitions {
             }
             News::Changed { object, .. } => set(&mut self.modules, &object, catalog::module(&object)),
             News::Removed { object, .. } => set(&mut self.modules, &object, None),
-            News::Refused { listed, .. } => return (listed && self.complete).then_some(Event::Unwatchable),
+            News::Refused { missing, .. } => {
+                return (self.complete && !missing).then_some(Event::Unwatchable);
+            }
         }
         self.complete.then(|| Event::Defined(self.modules.values().cloned().collect()))
     }
@@ -275,10 +283,10 @@ impl Definitions {
 
 fn set(modules: &mut BTreeMap<Arc<str>, Arc<Resource>>, crd: &Object, module: Option<Resource>) {
     match module {
-        Some(module) if !crd.terminating => {
+        Some(module) => {
             modules.insert(Arc::clone(&crd.key.name), Arc::new(module));
         }
-        _ => {
+        None => {
             modules.remove(&crd.key.name);
         }
     }

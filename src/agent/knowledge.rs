@@ -109,8 +109,8 @@ impl Knowledge {
     }
 
     /// A list of a kind is complete; what it did not name goes slice by slice by [`Self::sweep`].
-    pub(super) fn complete(&self, kind: &Arc<Resource>, asked: Instant) -> Sweep {
-        self.store.borrow_mut().complete(kind, asked)
+    pub(super) fn complete(&self, kind: &Arc<Resource>, asked: Instant, version: String) -> Sweep {
+        self.store.borrow_mut().complete(kind, asked, version)
     }
 
     /// Looks at so many stacks of a complete list. Gives what is gone, and whether that was all.
@@ -211,6 +211,10 @@ impl Knowledge {
         let name: Arc<str> = stack.as_str().into();
         let trace = self.trace_of(&name);
         self.outbox.borrow_mut().applied(&name, trace);
+        if self.store.borrow().is_ready(&name) {
+            // What the order led to has come to its end.
+            self.traces.borrow_mut().remove(&name);
+        }
         self.changed.notify();
     }
 

@@ -54,8 +54,15 @@ pub(super) enum Mail {
     Order(Job),
     /// To the shard that owns the object.
     Seen(Seen),
-    /// From the shard that watches a kind to all: a list of it, asked for at this time, is complete.
-    Complete(Arc<Resource>, Instant),
+    /// From the shard that watches a kind to all: a list of it is complete.
+    Complete {
+        /// The kind.
+        kind: Arc<Resource>,
+        /// When the list was asked for.
+        asked: Instant,
+        /// The version that it shows.
+        version: String,
+    },
     /// From the shard that watches a kind to the front: its first list is complete, or refused.
     Looked {
         /// The kind.

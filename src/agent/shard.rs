@@ -143,7 +143,7 @@ impl Shard {
             match mail {
                 Mail::Order(job) => self.take_order(job),
                 Mail::Seen(seen) => self.see(seen),
-                Mail::Complete(kind, asked) => self.complete(&kind, asked).await,
+                Mail::Complete { kind, asked, version } => self.complete(&kind, asked, version).await,
                 Mail::Watch(kind) => self.watcher.watch(&kind),
                 Mail::Unwatch(kind) => self.watcher.unwatch(&kind),
                 Mail::Catalog(catalog) => {
@@ -184,8 +184,8 @@ impl Shard {
     }
 
     /// What a complete list does not name is gone.
-    async fn complete(&self, kind: &Arc<Resource>, asked: Instant) {
-        let mut sweep = self.knowledge.complete(kind, asked);
+    async fn complete(&self, kind: &Arc<Resource>, asked: Instant, version: String) {
+        let mut sweep = self.knowledge.complete(kind, asked, version);
         let mut turn = Turn::new();
         loop {
             let (gone, done) = self.knowledge.sweep(&mut sweep, SWEPT_TOGETHER);

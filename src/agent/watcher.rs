@@ -8,7 +8,7 @@ use tracing::debug;
 
 use super::mail::{FRONT, Mail, Seen};
 use crate::{
-    cluster::{Client, request::Target, watch::News, watching},
+    cluster::{Client, News, Target, watching},
     net,
     stack::object::{Object, ObjectKey, Resource, Role},
     time::Instant,
@@ -33,12 +33,12 @@ impl Watcher {
             router: self.router.clone(),
             shards: self.shards,
             kind: Arc::clone(kind),
-            looked: false,
+            looked: None,
             homes: AHashMap::new(),
         };
-        let (client, target) = (self.client.clone(), Target::of(kind));
+        let (client, target) = (self.client.clone(), Target::kind(kind));
         let task = net::spawn(async move {
-            match watching::watch(client, target, async |news| post.deliver(news).await).await {}
+            watching::watch(client, target, async |news| post.deliver(news).await).await;
         });
         // An older watch of the kind ends here.
         self.tasks.borrow_mut().insert(kind.plural.clone(), task);
@@ -63,8 +63,8 @@ struct Post {
     router: Router<Mail>,
     shards: usize,
     kind: Arc<Resource>,
-    /// The outcome of the first list was told.
-    looked: bool,
+    /// Whether the list was refused, as the front was told.
+    looked: Option<bool>,
     /// Of AuthClients, whose names do not say it: the stack of each, and when a list named it.
     homes: AHashMap<Arc<str>, (Arc<str>, Option<Instant>)>,
 }
@@ -80,20 +80,22 @@ impl Post {
                 self.settle(&object, None).await;
                 self.hand_over(object, |object| Seen::Changed(object, at)).await;
             }
-            News::Removed { object } => {
+            News::Removed { object, .. } => {
                 self.leave(&object.key).await;
                 self.hand_over(object, Seen::Removed).await;
             }
-            News::Complete { asked } => {
+            News::Complete { asked, version } => {
                 // Later than the list was asked for they came by events.
                 self.homes.retain(|_, (_, listed)| listed.is_none_or(|at| at >= asked));
                 for shard in (0..self.shards).map(ShardId::new) {
-                    self.send(shard, Mail::Complete(Arc::clone(&self.kind), asked)).await;
+                    let kind = Arc::clone(&self.kind);
+                    self.send(shard, Mail::Complete { kind, asked, version: version.clone() }).await;
                 }
                 self.looked(false).await;
             }
-            News::Refused { listed, .. } => {
-                if !listed {
+            News::Refused { .. } => {
+                // One that was listed stays in play: nothing is known to have changed.
+                if self.looked.is_none() {
                     self.looked(true).await;
                 }
             }
@@ -131,10 +133,9 @@ impl Post {
         self.send(owner, Mail::Seen(seen(object))).await;
     }
 
-    /// The front is told of every list, so that a kind that was refused can come into play.
+    /// The front is told of the first outcome, and of the first list after a refusal.
     async fn looked(&mut self, refused: bool) {
-        if !self.looked || refused {
-            self.looked = !refused;
+        if self.looked.replace(refused) != Some(refused) {
             self.send(FRONT, Mail::Looked { kind: Arc::clone(&self.kind), refused }).await;
         }
     }

@@ -22,7 +22,8 @@ pub struct Page {
     pub next: Option<String>,
 }
 
-/// Reads a page of CRDs labelled as modules.
+/// Reads a page of CRDs labelled as modules. Those of another group, of another scope or without
+/// the version that the agent speaks are left out with a log line.
 pub fn page(reply: &Reply) -> Result<Page, ReadError> {
     const SUBJECT: &str = "customresourcedefinitions";
     let list = answer::list(SUBJECT, reply)?;
@@ -41,6 +42,10 @@ pub fn page(reply: &Reply) -> Result<Page, ReadError> {
 /// [`Target::definitions`](super::target::Target::definitions) selects; `None`, with a log line, where
 /// the agent cannot write its objects.
 pub fn module(crd: &Object) -> Option<Resource> {
+    // Until then, and from the beginning of its end on, its objects cannot be had.
+    if crd.terminating || !is_established(&crd.status) {
+        return None;
+    }
     let enterprise = crd.label(ENTERPRISE) == Some("true");
     read(&crd.key.name, &crd.spec, enterprise)
 }
@@ -74,6 +79,12 @@ fn read(name: &str, spec: &Value, enterprise: bool) -> Option<Resource> {
     };
     let singular = text("/names/singular").map_or_else(|| kind.to_lowercase(), str::to_owned);
     Some(Resource { kind: kind.to_owned(), singular, plural: plural.to_owned(), enterprise })
+}
+
+fn is_established(status: &Value) -> bool {
+    let conditions = status.get("conditions").and_then(Value::as_array).map(Vec::as_slice);
+    let says_so = |c: &Value| c["type"] == "Established" && c["status"] == "True";
+    conditions.unwrap_or_default().iter().any(says_so)
 }
 
 #[cfg(test)]
@@ -121,7 +132,12 @@ mod tests {
         let listed = listed(&json);
         json["metadata"]["uid"] = "u".into();
         json["metadata"]["resourceVersion"] = "1".into();
-        let object = Object::from_json(Target::definitions().resource(), json).unwrap();
+        let object = |json: &Value| {
+            Object::from_json(Target::definitions().resource(), json.clone()).expect("an object")
+        };
+        assert_eq!(module(&object(&json)), None, "not served yet");
+        json["status"] = json!({"conditions": [{"type": "Established", "status": "True"}]});
+        let object = object(&json);
         assert!(listed.as_ref().is_some_and(|module| module.enterprise));
         assert_eq!(module(&object), listed);
     }

@@ -2,7 +2,7 @@
 
 mod watches;
 
-use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use futures::{StreamExt, lock::Mutex};
@@ -153,53 +153,15 @@ impl Client {
         subject: &str,
         request: Result<ApiRequest, RequestError>,
     ) -> Result<Reply, ReadError> {
-        let request = self.built(subject, request)?;
+        let request = request.map_err(|error| ReadError::Refused {
+            subject: subject.to_owned(),
+            refusal: never_sent(&error),
+        })?;
         let permit = self.permit().await;
-        self.perform(permit, request, false).await.map_err(|failure| failed(subject, failure))
-    }
-
-    fn built(
-        &self,
-        subject: &str,
-        request: Result<ApiRequest, RequestError>,
-    ) -> Result<ApiRequest, ReadError> {
-        request
-            .map_err(|error| ReadError::Refused { subject: subject.to_owned(), refusal: never_sent(&error) })
-    }
-
-    /// Asks for a page of a list, and reads it whole.
-    pub(super) async fn list_page(&self, target: &Target, next: Option<&str>) -> Result<Reply, ReadError> {
-        self.ask(target.subject(), request::list_all(target, next)).await
-    }
-
-    /// Asks for a stream of events. What is no stream comes as a reply.
-    pub(super) async fn open_watch(
-        &self,
-        target: &Target,
-        from: &str,
-        lasting: Duration,
-    ) -> Result<Opened, ReadError> {
-        let request = self.built(target.subject(), request::watch(target, from, lasting))?;
-        let mut permit = self.permit().await;
-        permit.spend();
-        let result = async {
-            let (head, body, presented) = self.prepare(request).await?;
-            let outgoing = Outgoing { head: &head, body: &body, identity: presented.identity.as_ref() };
-            let opened = self.0.transport.open(outgoing, self.0.deadline).await;
-            self.count(opened.as_ref().err(), false);
-            let opened = opened?;
-            if let Opened::Reply(reply) = &opened {
-                self.heed(reply, &presented).await;
-            }
-            Ok(opened)
-        };
-        // The permit's place is given back here: a stream lasts, and costs the server little.
-        result.await.map_err(|failure| failed(target.subject(), failure))
-    }
-
-    /// The right to have a page of a list in memory, for one watch at a time.
-    pub(super) async fn page_turn(&self) -> MutexGuard<'_, ()> {
-        self.0.page_turn.lock().await
+        self.perform(permit, request, false).await.map_err(|failure| {
+            let (Failure::NotSent(cause) | Failure::Lost(cause)) = failure;
+            ReadError::Failed { subject: subject.to_owned(), cause, retry_after: None }
+        })
     }
 
     async fn perform(&self, mut permit: Permit, request: ApiRequest, write: bool) -> Result<Reply, Failure> {
@@ -214,6 +176,7 @@ impl Client {
             // A little longer, each shard on its own, so that they do not come back together.
             self.0.permits.pause(pause.mul_f64(1.0 + fastrand::f64() / 4.0));
         }
+        Ok(reply)
     }
 
     /// The request as it goes out, with who asks.
@@ -253,11 +216,6 @@ impl Prepared {
     fn outgoing(&self) -> Outgoing<'_> {
         Outgoing { head: &self.head, body: &self.body, identity: self.presented.identity.as_ref() }
     }
-}
-
-fn failed(subject: &str, failure: Failure) -> ReadError {
-    let (Failure::NotSent(cause) | Failure::Lost(cause)) = failure;
-    ReadError::Failed { subject: subject.to_owned(), cause, retry_after: None }
 }
 
 fn never_sent(error: &RequestError) -> Refusal {

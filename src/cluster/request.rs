@@ -122,17 +122,6 @@ pub fn get(key: &ObjectKey) -> Result<ApiRequest, RequestError> {
     finish(&key.to_string(), collection(&key.resource).get(&key.name, &GetParams::default()))
 }
 
-/// A page of the objects of one kind that carry the agent's labels for this stack.
-pub fn list(
-    resource: &Resource,
-    stack: &StackName,
-    continue_token: Option<&str>,
-) -> Result<ApiRequest, RequestError> {
-    let selector =
-        format!("{}={},{}={stack}", labels::CREATED_BY_AGENT, labels::CREATED_BY_AGENT_VALUE, labels::STACK);
-    finish(&resource.plural, collection(resource).list(&page(Some(&selector), continue_token)))
-}
-
 /// A page of all there is of a target. Compressed, where that pays: a hundred objects of a kind are
 /// much alike.
 pub fn list_all(target: &Target, continue_token: Option<&str>) -> Result<ApiRequest, RequestError> {

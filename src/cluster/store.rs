@@ -4,8 +4,8 @@
 //!
 //! - The newer resourceVersion wins.
 //! - A fresh list wins over everything that was known before it was asked for, whatever the
-//!   versions (they go back when a cluster is restored from a backup). So each object remembers
-//!   when it was learnt.
+//!   versions (they go back when a cluster is restored from a backup), and tells of what was learnt
+//!   since by the versions that it includes. So each object remembers when it was learnt.
 //! - An uid of which an answer said that it is gone stays gone, though a slow watch may still
 //!   tell of its past.
 //!
@@ -70,8 +70,22 @@ pub enum Change {
 pub struct Sweep {
     kind: u16,
     asked: u32,
+    /// The version that the list shows.
+    version: String,
     /// Stacks below this index are still to be looked at.
     left: usize,
+}
+
+impl Sweep {
+    /// Whether the list did not name an object and it was there, if at all, before the list was
+    /// taken: it was known before that was asked for, or under a version that the list includes.
+    fn takes(&self, held: &Held, stack: &str, names: &Names) -> bool {
+        let included = || {
+            let (_, _, version) = held.record.identity(stack, names).unwrap_or_default();
+            !is_older(&self.version, &version)
+        };
+        held.kind == self.kind && (held.learnt < self.asked || (held.learnt > self.asked && included()))
+    }
 }
 
 /// See the [module](self).
@@ -169,11 +183,11 @@ impl Store {
         self.remove(stack, key, |_, _| true);
     }
 
-    /// All objects of a list were told, which was asked for at `asked`.
-    pub fn complete(&mut self, kind: &Arc<Resource>, asked: Instant) -> Sweep {
+    /// All objects of a list were told, which was asked for at `asked` and shows this version.
+    pub fn complete(&mut self, kind: &Arc<Resource>, asked: Instant, version: String) -> Sweep {
         let asked = self.clock(asked);
         self.gone.forget_older(kind, asked);
-        Sweep { kind: self.kind(kind), asked, left: self.stacks.len() }
+        Sweep { kind: self.kind(kind), asked, version, left: self.stacks.len() }
     }
 
     /// Removes what a complete list did not name, looking at so many stacks. Gives what was removed
@@ -182,8 +196,7 @@ impl Store {
         let mut removed = Vec::new();
         let lowest = sweep.left.min(self.stacks.len()).saturating_sub(budget);
         for index in (lowest..sweep.left.min(self.stacks.len())).rev() {
-            let unnamed = |held: &Held| held.kind == sweep.kind && held.learnt < sweep.asked;
-            self.take_out(index, unnamed, &mut removed);
+            self.take_out(index, |held, stack, names| sweep.takes(held, stack, names), &mut removed);
         }
         sweep.left = lowest;
         if lowest > 0 {
@@ -193,7 +206,12 @@ impl Store {
             *complete = true;
             if kind.role() == Role::Versions {
                 let kind = Arc::clone(kind);
-                let gone = self.versions.extract_if(.., |_, known| known.learnt < sweep.asked);
+                let (asked, shown) = (sweep.asked, &sweep.version);
+                let unnamed = |learnt: u32, version: &str| {
+                    learnt < asked || (learnt > asked && !is_older(shown, version))
+                };
+                let gone =
+                    self.versions.extract_if(.., |_, known| unnamed(known.learnt, &known.resource_version));
                 removed.extend(gone.map(|(name, _)| ObjectKey { resource: Arc::clone(&kind), name }));
             }
         }
@@ -213,7 +231,7 @@ impl Store {
         }
         let mut removed = Vec::new();
         for index in (0..self.stacks.len()).rev() {
-            self.take_out(index, |held| held.kind == number, &mut removed);
+            self.take_out(index, |held, _, _| held.kind == number, &mut removed);
         }
         removed
     }
@@ -277,7 +295,7 @@ impl Store {
             let overridden = overrides.is_some_and(|asked| held.learnt < asked);
             match version::compare(&object.resource_version, &version) {
                 Ordering::Equal if uid == object.uid => {
-                    self.touch(name, position, learnt);
+                    self.confirm(name, position, learnt, overrides.is_some());
                     return Change::Nothing;
                 }
                 Ordering::Less | Ordering::Equal if !overridden => return Change::Nothing,
@@ -311,10 +329,12 @@ impl Store {
         change
     }
 
-    fn touch(&mut self, name: &str, position: Option<usize>, learnt: u32) {
+    /// An object is just as it was known. That a list names it shows by the time of the list, also
+    /// where it was learnt a little later.
+    fn confirm(&mut self, name: &str, position: Option<usize>, learnt: u32, listed: bool) {
         let held = position.and_then(|at| self.stacks.get_mut(name)?.objects.get_mut(at));
         if let Some(held) = held {
-            held.learnt = held.learnt.max(learnt);
+            held.learnt = if listed { learnt } else { held.learnt.max(learnt) };
         }
     }
 
@@ -325,7 +345,8 @@ impl Store {
             let overridden = overrides.is_some_and(|asked| known.learnt < asked);
             let order = version::compare(&object.resource_version, &known.resource_version);
             if order != Ordering::Greater && !overridden {
-                known.learnt = known.learnt.max(learnt);
+                let same = order == Ordering::Equal && overrides.is_some();
+                known.learnt = if same { learnt } else { known.learnt.max(learnt) };
                 return Change::Nothing;
             }
             change = match (known.uid == object.uid, known.versions == versions) {
@@ -359,7 +380,7 @@ impl Store {
             return Change::Nothing;
         }
         let mut place = 0;
-        let at_place = |_: &Held| {
+        let at_place = |_: &Held, _: &str, _: &Names| {
             place += 1;
             place == at + 1
         };
@@ -369,12 +390,17 @@ impl Store {
     }
 
     /// Removes objects of one stack, and the stack once it has none.
-    fn take_out(&mut self, index: usize, mut goes: impl FnMut(&Held) -> bool, removed: &mut Vec<ObjectKey>) {
+    fn take_out(
+        &mut self,
+        index: usize,
+        mut goes: impl FnMut(&Held, &str, &Names) -> bool,
+        removed: &mut Vec<ObjectKey>,
+    ) {
         let Some((name, stack)) = self.stacks.get_index_mut(index) else { return };
         let (kinds, names) = (&self.kinds, &self.names);
         let before = stack.objects.len();
         stack.objects.retain(|held| {
-            let goes = goes(held);
+            let goes = goes(held, name, names);
             if goes && let Some((kind, _)) = kinds.get(usize::from(held.kind)) {
                 let told = kind.role() != Role::AuthClient;
                 let named = held.record.name(name, names).filter(|_| told);

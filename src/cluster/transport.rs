@@ -29,6 +29,7 @@ use crate::{
     net::{
         self,
         connect::Protocol,
+        endpoint::Endpoint,
         tls::{Identity, Trust},
     },
     time,

@@ -4,10 +4,12 @@ use std::{fmt, sync::Arc};
 
 use serde_json::{Map, Value};
 
-/// The keys of the two propagations in use: B3 (one header) and W3C.
-const KEYS: [&str; 3] = ["b3", "traceparent", "tracestate"];
-/// Larger than any of their values may be by its specification.
-const MAX_VALUE: usize = 1024;
+/// The keys of the two propagations in use: B3 in one header, and W3C in two.
+const B3: &str = "b3";
+const PARENT: &str = "traceparent";
+const STATE: &str = "tracestate";
+/// Twice what everybody has to pass on.
+const LONGEST_STATE: usize = 1024;
 
 /// A trace context: JSON of string pairs, as it stands in a message's metadata. Cheap to clone;
 /// crosses cores.
@@ -24,11 +26,17 @@ impl Trace {
         }
         let carrier: Map<String, Value> = serde_json::from_str(text).ok()?;
         let known = |(key, value): (&String, &Value)| {
-            let text = value.as_str().filter(|text| !text.is_empty() && text.len() <= MAX_VALUE)?;
-            KEYS.contains(&key.as_str()).then(|| (key.clone(), Value::from(text)))
+            let text = value.as_str()?;
+            let good = match key.as_str() {
+                B3 => is_b3(text),
+                PARENT => is_parent(text),
+                STATE => !text.is_empty() && text.len() <= LONGEST_STATE,
+                _ => false,
+            };
+            good.then(|| (key.clone(), Value::from(text)))
         };
         let kept: Map<String, Value> = carrier.iter().filter_map(known).collect();
-        let names_one = kept.contains_key("b3") || kept.contains_key("traceparent");
+        let names_one = kept.contains_key(B3) || kept.contains_key(PARENT);
         names_one.then(|| Self(Value::Object(kept).to_string().into()))
     }
 
@@ -44,17 +52,43 @@ impl fmt::Debug for Trace {
     }
 }
 
+/// `<version>-<trace>-<span>-<flags>`, of which a later version may have more.
+fn is_parent(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [version, trace, span, flags, ..] = parts[..] else { return false };
+    is_hex(version, 2) && version != "ff" && is_id(trace, 32) && is_id(span, 16) && is_hex(flags, 2)
+}
+
+/// `<trace>-<span>`, and whether it is sampled, and the span above.
+fn is_b3(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [trace, span, ref rest @ ..] = parts[..] else { return false };
+    (is_id(trace, 32) || is_id(trace, 16)) && is_id(span, 16) && rest.len() <= 2
+}
+
+fn is_id(text: &str, length: usize) -> bool {
+    is_hex(text, length) && text.bytes().any(|byte| byte != b'0')
+}
+
+fn is_hex(text: &str, length: usize) -> bool {
+    text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 #[cfg(test)]
 mod tests {
+    const B3_TEXT: &str = r#"{"b3":"80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1"}"#;
+
     use super::*;
 
     #[test]
     fn either_propagation_is_read_and_what_else_a_carrier_has_is_not() {
-        for text in [r#"{"b3":"1-2-1"}"#, r#"{"traceparent":"00-1-2-01","tracestate":"a=b"}"#] {
+        const W3C: &str =
+            r#"{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","tracestate":"a=b"}"#;
+        for text in [B3_TEXT, W3C, r#"{"b3":"64fe8b2a57d3eff7-e457b5a2e4d86bd1"}"#] {
             assert_eq!(Trace::read(text).unwrap().as_str(), text);
         }
-        let trace = Trace::read(r#"{"b3":"1-2-1","baggage":"x","traceparent":7}"#).unwrap();
-        assert_eq!(trace.as_str(), r#"{"b3":"1-2-1"}"#);
+        let more = B3_TEXT.replace('}', r#","baggage":"x","traceparent":7}"#);
+        assert_eq!(Trace::read(&more).unwrap().as_str(), B3_TEXT);
     }
 
     #[test]
@@ -62,6 +96,16 @@ mod tests {
         for text in ["", "{}", "nonsense", "[]", r#"{"b3":""}"#, r#"{"tracestate":"a=b"}"#, "null"] {
             assert_eq!(Trace::read(text), None, "{text}");
         }
-        assert_eq!(Trace::read(&format!(r#"{{"b3":"{}"}}"#, "x".repeat(2000))), None);
+        for value in [
+            "nonsense",
+            "00-1-2-01",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+        ] {
+            assert_eq!(Trace::read(&format!(r#"{{"traceparent":"{value}"}}"#)), None, "{value}");
+        }
+        for value in ["0", "1-2-1", "64fe8b2a57d3eff7-e457b5a2e4d86bd1-1-2-3"] {
+            assert_eq!(Trace::read(&format!(r#"{{"b3":"{value}"}}"#)), None, "{value}");
+        }
     }
 }

@@ -162,7 +162,9 @@ impl Seen {
                     self.unset();
                 }
             }
-            (None, None) if self.gone.as_ref().is_some_and(|gone| left(&gone.uid)) => self.ahead = false,
+            (None, None) if self.gone.as_ref().is_some_and(|gone| left(&gone.uid)) => {
+                self.ahead = false;
+            }
             _ => {}
         }
     }
@@ -213,3 +215,6 @@ impl Seen {
 fn is_foreign(object: &Object, stack: &str) -> bool {
     object.belongs_to() != Some(stack)
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ pub mod guarded;
 pub mod holdback;
 pub mod http1;
 pub mod kubeconfig;
+pub mod metrics;
 pub mod relay;
 pub mod rest;
 

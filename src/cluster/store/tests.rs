@@ -51,7 +51,11 @@ impl Rig {
     }
 
     fn sweep(&mut self, plural: &str, asked: Instant, budget: usize) -> Vec<String> {
-        let mut sweep = self.store.complete(&resource(plural), asked);
+        self.sweep_of(plural, asked, "100", budget)
+    }
+
+    fn sweep_of(&mut self, plural: &str, asked: Instant, version: &str, budget: usize) -> Vec<String> {
+        let mut sweep = self.store.complete(&resource(plural), asked, version.into());
         let mut gone = Vec::new();
         loop {
             let (removed, done) = self.store.sweep(&mut sweep, budget);
@@ -98,7 +102,7 @@ fn what_a_complete_list_does_not_name_is_gone_unless_it_was_learnt_later() {
         }
         assert!(!rig.store.is_complete(&resource("stacks")));
         rig.store.listed(&object("stacks/b", "b", 1), rig.at(5));
-        rig.store.changed(&object("stacks/d", "d", 5), rig.at(6));
+        rig.store.changed(&object("stacks/d", "d", 101), rig.at(6));
         let gone: BTreeSet<String> = rig.sweep("stacks", rig.at(5), budget).into_iter().collect();
         assert_eq!(gone, ["stacks/a", "stacks/c"].map(String::from).into());
         assert!(rig.store.is_complete(&resource("stacks")) && !rig.store.is_complete(&resource("ledgers")));
@@ -109,12 +113,27 @@ fn what_a_complete_list_does_not_name_is_gone_unless_it_was_learnt_later() {
 }
 
 #[test]
+fn a_list_tells_of_what_was_learnt_after_it_was_asked_for_by_the_versions_it_includes() {
+    let mut rig = Rig::new();
+    let asked = rig.at(5);
+    // Made after the list was asked for, and gone before it was taken.
+    rig.store.changed(&object("stacks/gone", "u", 50), rig.at(6));
+    // Made likewise, and there.
+    rig.store.changed(&object("stacks/there", "u", 51), rig.at(6));
+    rig.store.listed(&object("stacks/there", "u", 51), asked);
+    // Made after it was taken.
+    rig.store.changed(&object("stacks/new", "u", 61), rig.at(7));
+    assert_eq!(rig.sweep_of("stacks", asked, "60", 10), ["stacks/gone"]);
+    assert_eq!(rig.store.len(), (2, 2));
+}
+
+#[test]
 fn stacks_that_come_and_go_in_the_middle_of_a_sweep_are_not_missed() {
     let mut rig = Rig::new();
     for name in 0..20 {
         rig.changed(&object(&format!("stacks/{name}"), "u", 1));
     }
-    let mut sweep = rig.store.complete(&resource("stacks"), rig.at(5));
+    let mut sweep = rig.store.complete(&resource("stacks"), rig.at(5), "60".into());
     let mut gone = 0;
     for round in 0.. {
         let (removed, done) = rig.store.sweep(&mut sweep, 3);
@@ -287,7 +306,7 @@ fn a_kind_that_is_out_of_play_is_forgotten() {
     rig.changed(&object("stacks/a", "s", 1));
     rig.changed(&object("ledgers/a", "l", 1));
     rig.changed(&object("ledgers/b", "l", 1));
-    rig.sweep("ledgers", rig.start, 10);
+    rig.sweep("ledgers", rig.at(0), 10);
     let gone = rig.store.forget(&resource("ledgers"));
     assert_eq!((gone.len(), rig.store.len()), (2, (1, 1)));
     assert!(!rig.store.is_complete(&resource("ledgers")));

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{IDLE, LONGEST_PAUSE, News, REFUSED, STUMBLES, State, Verdict, Watch};
 use crate::{
-    cluster::answer::Reply,
+    cluster::{answer::Reply, target::Target},
     stack::{object::ObjectError, write::Refusal},
 };
 
@@ -75,13 +75,19 @@ impl Watch {
 
     fn refuse(&mut self, verb: &str, missing: bool, refusal: Refusal, now: Instant) {
         let (shortest, longest) = REFUSED;
-        let wait = shortest + (longest - shortest).mul_f64(self.random.f64());
+        let wait = match missing {
+            // A kind that was defined just now is served a moment later.
+            true => self.backoff.fail(self.random.f64()),
+            false => shortest + (longest - shortest).mul_f64(self.random.f64()),
+        };
         if self.refused.replace(missing) != Some(missing) {
             let target = &self.target;
             if missing {
                 tracing::warn!(kind = %target, error = %refusal,
-                    "the API server does not serve this kind; asking again every 30 to 60 s: \
+                    "the API server does not serve this kind; asking again, ever more slowly: \
                      install its CustomResourceDefinition");
+            } else if verb == "watch" && *target == Target::definitions() {
+                // Who follows definitions says what becomes of it.
             } else {
                 tracing::error!(kind = %target, error = %refusal,
                     "may not {verb} this kind; asking again every 30 to 60 s: \

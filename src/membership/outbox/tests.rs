@@ -245,7 +245,7 @@ fn versions_that_were_not_told_of_yet_are_new_however_often_they_changed() {
 
 #[test]
 fn reports_carry_the_trace_of_the_order_that_led_to_them() {
-    let trace = Trace::read(r#"{"b3":"1-2-1"}"#);
+    let trace = Trace::read(r#"{"b3":"64fe8b2a57d3eff7-e457b5a2e4d86bd1-1"}"#);
     let (mut outbox, shard) = (Box::default(), Shard::with(&[("a", 1)]));
     outbox.applied(&"a".into(), trace.clone());
     outbox.gone(stack("b"), trace.clone());

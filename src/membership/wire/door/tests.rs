@@ -145,7 +145,7 @@ fn each_report_is_a_message_of_its_own_kind() {
 
 #[test]
 fn a_report_carries_the_trace_of_its_order() {
-    let context = r#"{"b3":"1-2-1"}"#;
+    let context = r#"{"b3":"64fe8b2a57d3eff7-e457b5a2e4d86bd1-1"}"#;
     let order = server::Order { metadata: [("_otelCtx".into(), context.into())].into(), message: None };
     let news = News::StackDeleted { stack: "a".into() };
     let report = Report { news, trace: trace(&order) };
