@@ -5,6 +5,8 @@
 //!
 //! `cargo bench --bench store`
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a bench that cannot be set up has nothing to say")]
+
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     hint::black_box,
@@ -20,7 +22,7 @@ use stackherd::{
     order::{Change, Order},
     stack::{
         desired::{BaseUrl, desired, fingerprint},
-        object::{Catalog, Object, Resource},
+        object::{Catalog, Object, ObjectKey, Resource},
         plan::{self, Action},
     },
     time::{Instant, now},
@@ -114,6 +116,7 @@ fn objects(n: usize, catalog: &Catalog) -> Vec<Object> {
             "message": format!("{kind} is up to date"), "observedGeneration": 1 + n % 3,
             "lastTransitionTime": format!("2026-11-{:02}T{:02}:{:02}:{:02}Z", 1 + n % 28, n % 24, n % 60, k)})
         };
+        let conditions: Vec<Value> = ["DeploymentReady", "DatabaseReady", "Reconciled"].map(condition).into();
         let json = json!({
             "metadata": {
                 "name": &*object.key.name, "uid": uid(k), "generation": 1,
@@ -127,7 +130,7 @@ fn objects(n: usize, catalog: &Catalog) -> Vec<Object> {
                 ],
             },
             "spec": spec,
-            "status": {"ready": true, "conditions": ["DeploymentReady", "DatabaseReady", "Reconciled"].map(condition)},
+            "status": {"ready": true, "conditions": conditions},
         });
         Object::from_json(&object.key.resource, json).expect("an object")
     };
@@ -139,7 +142,9 @@ fn fill(stacks: usize, catalog: &Catalog) -> (Store, usize) {
     let mut store = Store::new(start);
     let before = ALLOCATED.load(Relaxed);
     for n in 0..stacks {
-        objects(n, catalog).iter().for_each(|object| drop(black_box(store.changed(object, start))));
+        for object in objects(n, catalog) {
+            black_box(store.changed(&object, start));
+        }
     }
     let held = ALLOCATED.load(Relaxed) - before;
     (store, held)
@@ -173,7 +178,7 @@ fn speed(stacks: usize, catalog: &Catalog) {
         let Order { stack, change: Change::Existing(snapshot) } = decode(bytes) else { panic!("an order") };
         let wanted = desired(&stack, &snapshot, catalog, &base_url());
         let objects = store.objects(stack.as_str());
-        let find = |key| objects.iter().find(|object| object.key == *key);
+        let find = |key: &ObjectKey| objects.iter().find(|object| object.key == *key);
         let owner = find(&wanted.stack.key).expect("the Stack");
         assert_eq!(plan::stack(stack.as_str(), &wanted, Some(owner)), Action::Nothing);
         for child in &wanted.children {

@@ -291,3 +291,75 @@ fn set(modules: &mut BTreeMap<Arc<str>, Arc<Resource>>, crd: &Object, module: Op
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::stack::write::Refusal;
+
+    fn crd(kind: &str, established: bool) -> Box<Object> {
+        let singular = kind.to_lowercase();
+        let json = json!({
+            "metadata": {"name": format!("{singular}s.formance.com"), "uid": "u", "resourceVersion": "1"},
+            "spec": {
+                "group": "formance.com", "scope": "Cluster",
+                "names": {"kind": kind, "singular": singular, "plural": format!("{singular}s")},
+                "versions": [{"name": "v1beta1", "served": true}],
+            },
+            "status": {"conditions": [{"type": "Established", "status": if established { "True" } else { "False" }}]},
+        });
+        Box::new(Object::from_json(Target::definitions().resource(), json).unwrap())
+    }
+
+    fn listed(definitions: &mut Definitions, kinds: &[&str]) -> Option<Event> {
+        let asked = now();
+        for kind in kinds {
+            let news = News::Listed { object: crd(kind, true), asked };
+            assert!(definitions.take_in(news).is_none(), "not before the list is complete");
+        }
+        definitions.take_in(News::Complete { asked, version: "9".into() })
+    }
+
+    fn singulars(event: Option<Event>) -> Vec<String> {
+        match event {
+            Some(Event::Defined(modules)) => modules.iter().map(|m| m.singular.clone()).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn modules_are_those_of_the_last_complete_list_and_what_came_since() {
+        let mut definitions = Definitions::default();
+        assert_eq!(singulars(listed(&mut definitions, &["Ledger", "Auth"])), ["auth", "ledger"]);
+        let added = News::Changed { object: crd("Wallet", true), at: now() };
+        assert_eq!(singulars(definitions.take_in(added)), ["auth", "ledger", "wallet"]);
+        let removed = News::Removed { object: crd("Auth", true), at: now() };
+        assert_eq!(singulars(definitions.take_in(removed)), ["ledger", "wallet"]);
+        assert_eq!(singulars(listed(&mut definitions, &["Auth"])), ["auth"]);
+    }
+
+    #[test]
+    fn a_definition_counts_once_its_kind_is_served() {
+        let mut definitions = Definitions::default();
+        listed(&mut definitions, &[]);
+        let early = News::Changed { object: crd("Ledger", false), at: now() };
+        assert!(singulars(definitions.take_in(early)).is_empty());
+        let served = News::Changed { object: crd("Ledger", true), at: now() };
+        assert_eq!(singulars(definitions.take_in(served)), ["ledger"]);
+    }
+
+    #[test]
+    fn a_refusal_after_a_complete_list_is_that_of_the_watch() {
+        let refused = |missing| {
+            let refusal = Refusal { code: 403, reason: "Forbidden".into(), message: "no".into() };
+            News::Refused { missing, refusal }
+        };
+        let mut definitions = Definitions::default();
+        assert!(definitions.take_in(refused(false)).is_none());
+        listed(&mut definitions, &[]);
+        assert!(matches!(definitions.take_in(refused(false)), Some(Event::Unwatchable)));
+        assert!(definitions.take_in(refused(true)).is_none());
+    }
+}

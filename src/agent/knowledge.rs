@@ -144,17 +144,33 @@ impl Knowledge {
         self.tell(key, change);
     }
 
-    /// Objects were read by name: those that are not among `objects` are absent.
-    pub(super) fn read(&self, stack: &StackName, keys: &[ObjectKey], objects: &[Object]) {
+    /// The uids of objects that are about to be read by name.
+    pub(super) fn uids(&self, stack: &StackName, keys: &[ObjectKey]) -> Vec<Option<String>> {
+        let store = self.store.borrow();
+        keys.iter().map(|key| store.uid(stack.as_str(), key)).collect()
+    }
+
+    /// Objects were read by name: those that are not among `objects` are absent, and the uids that
+    /// were known of them before gone.
+    pub(super) fn read(
+        &self,
+        stack: &StackName,
+        keys: &[ObjectKey],
+        uids: Vec<Option<String>>,
+        objects: &[Object],
+    ) {
         let (stack, at) = (stack.as_str(), now());
-        for key in keys {
+        for (key, uid) in keys.iter().zip(uids) {
             let change = match objects.iter().find(|object| object.key == *key) {
                 Some(object) if object.belongs_to() == Some(stack) => {
                     self.store.borrow_mut().changed(object, at)
                 }
                 // Of another stack, whose shard hears of it from the watch.
                 Some(_) => continue,
-                None => self.store.borrow_mut().absent(stack, key, at),
+                None => match uid {
+                    Some(uid) => self.store.borrow_mut().gone(stack, key, &uid, at),
+                    None => continue,
+                },
             };
             self.tell(key, change);
         }

@@ -176,9 +176,10 @@ impl Run<'_> {
             match step {
                 Step::Read(keys) if !stopping => {
                     let client = self.worker.client.clone();
+                    let uids = self.worker.knowledge.uids(&self.stack, &keys);
                     let read = self.meanwhile(client.read(&keys)).await;
                     if let Ok(objects) = &read {
-                        self.worker.knowledge.read(&self.stack, &keys, objects);
+                        self.worker.knowledge.read(&self.stack, &keys, uids, objects);
                     }
                     self.machine.observed(now(), &keys, read);
                 }

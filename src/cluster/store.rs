@@ -157,25 +157,21 @@ impl Store {
         })
     }
 
-    /// An own deletion was answered: this uid is gone for good.
+    /// An own deletion was answered, or a read found none: this uid is gone for good.
     pub fn gone(&mut self, stack: &str, key: &ObjectKey, uid: &str, at: Instant) -> Change {
         let at = self.clock(at);
         self.gone.insert(key, uid, at);
         self.remove(stack, key, |known, _| known == uid)
     }
 
-    /// A read said that there is no such object: whichever was known is gone for good.
-    pub fn absent(&mut self, stack: &str, key: &ObjectKey, at: Instant) -> Change {
-        let at = self.clock(at);
-        let mut known = None;
-        let change = self.remove(stack, key, |uid, _| {
-            known = Some(uid.to_owned());
-            true
-        });
-        if let Some(uid) = known {
-            self.gone.insert(key, &uid, at);
-        }
-        change
+    /// The uid of an object, where it is known. To be asked before the object is read by name: where
+    /// the read says that there is none, it is this one that is [gone](Self::gone), and not one that
+    /// was learnt of meanwhile.
+    pub fn uid(&self, stack: &str, key: &ObjectKey) -> Option<String> {
+        let kind = self.kinds.iter().position(|(kind, _)| kind.plural == key.resource.plural)?;
+        let known = self.stacks.get(stack)?;
+        let at = known.find(u16::try_from(kind).ok()?, &key.name, stack, &self.names)?;
+        known.objects[at].record.identity(stack, &self.names).map(|(_, uid, _)| uid)
     }
 
     /// An object belongs to another stack than this one from now on.

@@ -157,11 +157,7 @@ impl Seen {
             (Some(object), _) if self.is_news(&object) => self.set(object),
             // It was in the store and left it. One that was not may be on its way there, and one
             // that belongs to another stack says nothing by its absence.
-            (None, Some(object)) if left(&object.uid) => {
-                if !is_foreign(object, stack) {
-                    self.unset();
-                }
-            }
+            (None, Some(object)) if left(&object.uid) && !is_foreign(object, stack) => self.unset(),
             (None, None) if self.gone.as_ref().is_some_and(|gone| left(&gone.uid)) => {
                 self.ahead = false;
             }

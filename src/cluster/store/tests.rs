@@ -165,15 +165,18 @@ fn an_uid_that_is_gone_is_not_brought_back_by_a_slow_watch() {
 }
 
 #[test]
-fn an_absent_object_is_gone_for_good() {
+fn an_uid_that_is_gone_is_forgotten_by_a_later_list_and_takes_no_other_along() {
     let mut rig = Rig::new();
     let key = object("stacks/a", "u", 10).key;
-    assert_eq!(rig.store.absent("a", &key, rig.at(1)), Change::Nothing, "nothing was known of it");
+    assert_eq!(rig.store.uid("a", &key), None);
     rig.changed(&object("stacks/a", "u", 10));
-    assert_eq!(rig.store.absent("a", &key, rig.at(1)), Change::Removed);
-    assert_eq!(rig.store.changed(&object("stacks/a", "u", 12), rig.at(2)), Change::Nothing);
+    assert_eq!(rig.store.uid("a", &key).as_deref(), Some("u"));
+    rig.changed(&object("stacks/a", "v", 11));
+    assert_eq!(rig.store.gone("a", &key, "u", rig.at(1)), Change::Nothing, "another one stands");
+    assert_eq!(rig.store.gone("a", &key, "v", rig.at(1)), Change::Removed);
+    assert_eq!(rig.store.changed(&object("stacks/a", "v", 12), rig.at(2)), Change::Nothing);
     rig.sweep("stacks", rig.at(3), 10);
-    assert_eq!(rig.changed(&object("stacks/a", "u", 12)), Change::Appeared, "a later list forgets it");
+    assert_eq!(rig.changed(&object("stacks/a", "v", 12)), Change::Appeared);
 }
 
 #[test]

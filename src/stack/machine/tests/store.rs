@@ -49,7 +49,7 @@ impl Store {
     /// An event; whether the store has changed by it.
     pub(super) fn take(&mut self, event: Event) -> bool {
         match event {
-            Event::Shows(object) => self.put(object),
+            Event::Shows(object) => self.put(*object),
             Event::Gone(key, uid) => self.remove(&key, &uid),
         }
     }
@@ -62,7 +62,7 @@ impl Store {
 /// What a watch says of an object.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Event {
-    Shows(Object),
+    Shows(Box<Object>),
     Gone(ObjectKey, String),
 }
 
@@ -86,7 +86,7 @@ impl Watch {
         for (key, head) in &heads {
             if self.heads.get(key) != Some(head) {
                 let object = world.get(key).expect("there");
-                self.queues.entry(key.clone()).or_default().push_back(Event::Shows(object));
+                self.queues.entry(key.clone()).or_default().push_back(Event::Shows(Box::new(object)));
             }
         }
         self.heads = heads;
