@@ -90,8 +90,8 @@ impl Knowledge {
                 let change = store.changed(&object, at);
                 (object, change, false)
             }
-            Seen::Removed(object) => {
-                let change = store.removed(&object);
+            Seen::Removed(object, at) => {
+                let change = store.removed(&object, at);
                 (object, change, false)
             }
             Seen::Moved(key, stack) => {

@@ -41,8 +41,8 @@ pub(super) enum Seen {
     Listed(Box<Object>, Instant),
     /// It has this state, learnt at this time.
     Changed(Box<Object>, Instant),
-    /// It is gone; its last state.
-    Removed(Box<Object>),
+    /// It is gone, learnt at this time; its last state.
+    Removed(Box<Object>, Instant),
     /// It belongs to another stack than this one from now on.
     Moved(ObjectKey, Arc<str>),
 }

@@ -80,9 +80,9 @@ impl Post {
                 self.settle(&object, None).await;
                 self.hand_over(object, |object| Seen::Changed(object, at)).await;
             }
-            News::Removed { object, .. } => {
+            News::Removed { object, at } => {
                 self.leave(&object.key).await;
-                self.hand_over(object, Seen::Removed).await;
+                self.hand_over(object, |object| Seen::Removed(object, at)).await;
             }
             News::Complete { asked, version } => {
                 // Later than the list was asked for they came by events.

@@ -182,6 +182,7 @@ impl Run<'_> {
                         self.worker.knowledge.read(&self.stack, &keys, uids, objects);
                     }
                     self.machine.observed(now(), &keys, read);
+                    self.revision = None;
                 }
                 Step::Write if !stopping => self.write().await,
                 _ if !self.writes.is_empty() => self.answer().await,
@@ -244,6 +245,8 @@ impl Run<'_> {
     fn take_in(&mut self, write: &Write, answer: Answer) {
         self.worker.knowledge.answered(&self.stack, write, &answer);
         self.machine.answered(now(), write, answer);
+        // What the answer says may be gone by now, as the store knew before.
+        self.revision = None;
     }
 
     /// Awaits `future` while answers to writes in flight are taken in.

@@ -6,8 +6,7 @@
 //! - A fresh list wins over everything that was known before it was asked for, whatever the
 //!   versions (they go back when a cluster is restored from a backup), and tells of what was learnt
 //!   since by the versions that it includes. So each object remembers when it was learnt.
-//! - An uid of which an answer said that it is gone stays gone, though a slow watch may still
-//!   tell of its past.
+//! - An uid that is gone stays gone, though a slow watch or a slow answer may still tell of its past.
 //!
 //! A decision that found nothing to do is remembered by the order's fingerprint, until something
 //! changes that decisions look at: then the same order costs one look.
@@ -22,12 +21,7 @@ mod stack;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    cmp::Ordering,
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc, time::Instant};
 
 use ahash::RandomState;
 use indexmap::IndexMap;
@@ -69,7 +63,7 @@ pub enum Change {
 #[derive(Debug)]
 pub struct Sweep {
     kind: u16,
-    asked: u32,
+    asked: u64,
     /// The version that the list shows.
     version: String,
     /// Stacks below this index are still to be looked at.
@@ -107,7 +101,7 @@ pub struct Store {
 struct KnownVersions {
     uid: String,
     resource_version: String,
-    learnt: u32,
+    learnt: u64,
     versions: Versions,
 }
 
@@ -143,9 +137,11 @@ impl Store {
         self.put(object, at, None)
     }
 
-    /// An event says that this object is gone; this was its last state.
-    pub fn removed(&mut self, object: &Object) -> Change {
-        self.gone.forget(&object.key, &object.uid);
+    /// An event says that this object is gone; this was its last state. It stays gone, since the
+    /// answer to an own write may come after the event of its removal.
+    pub fn removed(&mut self, object: &Object, at: Instant) -> Change {
+        let at = self.clock(at);
+        self.gone.insert(&object.key, &object.uid, at);
         if object.key.resource.role() == Role::Versions {
             return self.remove_versions(&object.key.name, |known| {
                 known.uid == object.uid || is_older(&known.resource_version, &object.resource_version)
@@ -203,7 +199,7 @@ impl Store {
             if kind.role() == Role::Versions {
                 let kind = Arc::clone(kind);
                 let (asked, shown) = (sweep.asked, &sweep.version);
-                let unnamed = |learnt: u32, version: &str| {
+                let unnamed = |learnt: u64, version: &str| {
                     learnt < asked || (learnt > asked && !is_older(shown, version))
                 };
                 let gone =
@@ -276,7 +272,7 @@ impl Store {
     }
 
     /// `overrides`: what was learnt before this is replaced whatever its version.
-    fn put(&mut self, object: &Object, learnt: u32, overrides: Option<u32>) -> Change {
+    fn put(&mut self, object: &Object, learnt: u64, overrides: Option<u64>) -> Change {
         if object.key.resource.role() == Role::Versions {
             return self.put_versions(object, learnt, overrides);
         }
@@ -327,14 +323,14 @@ impl Store {
 
     /// An object is just as it was known. That a list names it shows by the time of the list, also
     /// where it was learnt a little later.
-    fn confirm(&mut self, name: &str, position: Option<usize>, learnt: u32, listed: bool) {
+    fn confirm(&mut self, name: &str, position: Option<usize>, learnt: u64, listed: bool) {
         let held = position.and_then(|at| self.stacks.get_mut(name)?.objects.get_mut(at));
         if let Some(held) = held {
             held.learnt = if listed { learnt } else { held.learnt.max(learnt) };
         }
     }
 
-    fn put_versions(&mut self, object: &Object, learnt: u32, overrides: Option<u32>) -> Change {
+    fn put_versions(&mut self, object: &Object, learnt: u64, overrides: Option<u64>) -> Change {
         let versions = Versions::of(object);
         let mut change = Change::Added;
         if let Some(known) = self.versions.get_mut(&object.key.name) {
@@ -425,10 +421,8 @@ impl Store {
     }
 
     /// Milliseconds since the start.
-    fn clock(&self, at: Instant) -> u32 {
-        // Fifty days at a time; a list that is asked for around the turn does no harm, since the
-        // versions still compare.
-        (at.saturating_duration_since(self.start) + Duration::from_millis(1)).as_millis() as u32
+    fn clock(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX)
     }
 }
 

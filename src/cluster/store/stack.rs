@@ -8,7 +8,7 @@ use crate::stack::{object::Object, status};
 pub(super) struct Held {
     pub(super) record: Record,
     /// In milliseconds since the store's start.
-    pub(super) learnt: u32,
+    pub(super) learnt: u64,
     pub(super) kind: u16,
     /// There is a status to report.
     pub(super) says_something: bool,
@@ -26,7 +26,7 @@ pub(super) struct Stack {
 }
 
 impl Held {
-    pub(super) fn new(kind: u16, learnt: u32, record: Record, object: &Object) -> Self {
+    pub(super) fn new(kind: u16, learnt: u64, record: Record, object: &Object) -> Self {
         let ready = status::is_ready(&object.status);
         Self { record, learnt, kind, says_something: object.says_something(), ready }
     }

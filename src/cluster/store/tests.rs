@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::time::Duration;
 
 const START: Duration = Duration::from_secs(100);
 
@@ -143,7 +144,7 @@ fn stacks_that_come_and_go_in_the_middle_of_a_sweep_are_not_missed() {
         }
         // One from the part that is still to come goes by an event, and one comes.
         let other = object(&format!("stacks/{round}"), "u", 50 + round);
-        gone += usize::from(rig.store.removed(&other) == Change::Removed);
+        gone += usize::from(rig.store.removed(&other, rig.at(2)) == Change::Removed);
         rig.store.changed(&object(&format!("stacks/new-{round}"), "u", 99), rig.at(6));
     }
     assert_eq!(gone, 20);
@@ -160,7 +161,7 @@ fn an_uid_that_is_gone_is_not_brought_back_by_a_slow_watch() {
     assert_eq!(rig.store.listed(&object("stacks/a", "u", 12), rig.at(0)), Change::Nothing, "an older list");
     assert_eq!(rig.store.len(), (0, 0));
     assert_eq!(rig.store.changed(&object("stacks/a", "v", 14), rig.at(2)), Change::Appeared);
-    assert_eq!(rig.store.removed(&object("stacks/a", "u", 13)), Change::Nothing, "told already");
+    assert_eq!(rig.store.removed(&object("stacks/a", "u", 13), rig.at(2)), Change::Nothing, "told already");
     assert_eq!(rig.version("a").as_deref(), Some("14"));
 }
 
@@ -183,11 +184,12 @@ fn an_uid_that_is_gone_is_forgotten_by_a_later_list_and_takes_no_other_along() {
 fn a_removal_counts_for_its_uid_and_for_older_ones() {
     let mut rig = Rig::new();
     rig.changed(&object("stacks/a", "new", 20));
-    assert_eq!(rig.store.removed(&object("stacks/a", "old", 19)), Change::Nothing);
-    assert_eq!(rig.store.removed(&object("stacks/a", "new", 21)), Change::Removed);
+    assert_eq!(rig.store.removed(&object("stacks/a", "old", 19), rig.at(2)), Change::Nothing);
+    assert_eq!(rig.store.removed(&object("stacks/a", "new", 21), rig.at(2)), Change::Removed);
+    assert_eq!(rig.changed(&object("stacks/a", "new", 20)), Change::Nothing, "an answer that came late");
     rig.changed(&object("stacks/a", "first", 30));
-    assert_eq!(rig.store.removed(&object("stacks/a", "unseen", 40)), Change::Removed);
-    assert_eq!(rig.store.removed(&object("stacks/a", "unseen", 40)), Change::Nothing);
+    assert_eq!(rig.store.removed(&object("stacks/a", "unseen", 40), rig.at(2)), Change::Removed);
+    assert_eq!(rig.store.removed(&object("stacks/a", "unseen", 40), rig.at(2)), Change::Nothing);
 }
 
 #[test]
@@ -226,12 +228,12 @@ fn clients_are_kept_by_their_stack_and_never_told_of() {
     );
     assert_eq!(rig.store.objects("a")[0].key.to_string(), "authclients/a-web");
     assert!(rig.store.reportable("a").is_empty());
-    assert_eq!(rig.store.removed(&object("authclients/a-web", "u", 2)), Change::Nothing);
+    assert_eq!(rig.store.removed(&object("authclients/a-web", "u", 2), rig.at(2)), Change::Nothing);
     assert_eq!(rig.store.len(), (0, 0));
-    rig.changed(&object("authclients/a-web", "u", 3));
-    rig.store.moved("a", &object("authclients/a-web", "u", 3).key);
+    rig.changed(&object("authclients/a-web", "v", 3));
+    rig.store.moved("a", &object("authclients/a-web", "v", 3).key);
     assert_eq!(rig.store.len(), (0, 0));
-    rig.changed(&object("authclients/a-web", "u", 3));
+    rig.changed(&object("authclients/a-web", "v", 3));
     assert!(rig.sweep("authclients", rig.at(5), 10).is_empty());
     assert_eq!(rig.store.len(), (0, 0));
 }
@@ -257,7 +259,7 @@ fn versions_are_added_updated_and_deleted() {
     assert_eq!(rig.store.next(&mut cursor, 10).len(), 0);
     assert_eq!(rig.sweep("versions", rig.at(5), 10), ["versions/v2"]);
     rig.changed(&versions(5, "x", false));
-    assert_eq!(rig.store.removed(&versions(6, "x", false)), Change::Removed);
+    assert_eq!(rig.store.removed(&versions(6, "x", false), rig.at(2)), Change::Removed);
 }
 
 #[test]
@@ -282,7 +284,7 @@ fn what_is_settled_stays_so_until_a_decision_could_come_out_otherwise() {
     assert!(!settled(&mut rig, &terminating));
     assert!(!settled(&mut rig, &object("authclients/a-web", "u", 5)));
     rig.store.settle("a", 7);
-    rig.store.removed(&object("authclients/a-web", "u", 6));
+    rig.store.removed(&object("authclients/a-web", "u", 6), rig.at(2));
     assert!(!rig.store.is_settled("a", 7));
     rig.store.settle("a", 7);
     rig.store.unsettle_all();
@@ -329,7 +331,7 @@ fn the_way_over_everything_misses_nothing_that_is_there_all_the_time() {
             break;
         }
         seen.extend(keys.iter().map(|key| key.name.to_string()));
-        rig.store.removed(&object(&format!("stacks/{}", name(round)), "u", 9));
+        rig.store.removed(&object(&format!("stacks/{}", name(round)), "u", 9), rig.at(2));
         rig.changed(&with_status(&format!("stacks/new-{round}"), "u", 1, json!({"ready": true})));
     }
     for n in 10..50 {
