@@ -20,6 +20,7 @@ mod reports;
 mod stack;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 use std::{cmp::Ordering, collections::BTreeMap, sync::Arc, time::Instant};
 
@@ -32,10 +33,10 @@ use self::{
     names::Names,
     record::Record,
     stack::{Held, Stack},
+    versions::KnownVersions,
 };
 use crate::stack::{
     object::{Object, ObjectKey, Resource, Role},
-    report::Versions,
     version,
 };
 
@@ -95,14 +96,6 @@ pub struct Store {
     versions: BTreeMap<Arc<str>, KnownVersions>,
     gone: Gone,
     revision: u64,
-}
-
-#[derive(Debug)]
-struct KnownVersions {
-    uid: String,
-    resource_version: String,
-    learnt: u64,
-    versions: Versions,
 }
 
 impl Store {
@@ -198,13 +191,7 @@ impl Store {
             *complete = true;
             if kind.role() == Role::Versions {
                 let kind = Arc::clone(kind);
-                let (asked, shown) = (sweep.asked, &sweep.version);
-                let unnamed = |learnt: u64, version: &str| {
-                    learnt < asked || (learnt > asked && !is_older(shown, version))
-                };
-                let gone =
-                    self.versions.extract_if(.., |_, known| unnamed(known.learnt, &known.resource_version));
-                removed.extend(gone.map(|(name, _)| ObjectKey { resource: Arc::clone(&kind), name }));
+                removed.extend(self.sweep_versions(&kind, sweep));
             }
         }
         (removed, true)
@@ -328,37 +315,6 @@ impl Store {
         if let Some(held) = held {
             held.learnt = if listed { learnt } else { held.learnt.max(learnt) };
         }
-    }
-
-    fn put_versions(&mut self, object: &Object, learnt: u64, overrides: Option<u64>) -> Change {
-        let versions = Versions::of(object);
-        let mut change = Change::Added;
-        if let Some(known) = self.versions.get_mut(&object.key.name) {
-            let overridden = overrides.is_some_and(|asked| known.learnt < asked);
-            let order = version::compare(&object.resource_version, &known.resource_version);
-            if order != Ordering::Greater && !overridden {
-                let same = order == Ordering::Equal && overrides.is_some();
-                known.learnt = if same { learnt } else { known.learnt.max(learnt) };
-                return Change::Nothing;
-            }
-            change = match (known.uid == object.uid, known.versions == versions) {
-                (false, _) => Change::Replaced,
-                (true, true) => Change::Nothing,
-                (true, false) => Change::Updated,
-            };
-        }
-        let (uid, resource_version) = (object.uid.clone(), object.resource_version.clone());
-        let known = KnownVersions { uid, resource_version, learnt, versions };
-        self.versions.insert(Arc::clone(&object.key.name), known);
-        change
-    }
-
-    fn remove_versions(&mut self, name: &Arc<str>, goes: impl FnOnce(&KnownVersions) -> bool) -> Change {
-        if !self.versions.get(name).is_some_and(goes) {
-            return Change::Nothing;
-        }
-        self.versions.remove(name);
-        Change::Removed
     }
 
     /// Removes an object where `goes` says so of its uid and version.

@@ -5,19 +5,6 @@ use std::{fmt, time::Duration};
 use serde_json::Value;
 
 use super::object::{Object, ObjectKey};
-use crate::order::StackName;
-
-/// A set of objects to be read afresh. What is in the scope and not in the answer is absent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
-    /// The Stack by name, and of every other kind the objects that carry the agent's labels
-    /// for this stack.
-    Whole(StackName),
-    /// The Stack object alone, by name.
-    Stack(StackName),
-    /// These objects, by name.
-    Objects(Vec<ObjectKey>),
-}
 
 /// One conditional write.
 #[derive(Debug, Clone, PartialEq)]
