@@ -90,6 +90,8 @@ pub struct Store {
     names: Names,
     /// Kinds by number, and whether a list of each was complete.
     kinds: Vec<(Arc<Resource>, bool)>,
+    /// By kind's number: the version of its last complete list. What that left out is gone.
+    listed: Vec<Option<String>>,
     /// In an order that scans from the end can rely on: what is new comes last, and what takes the
     /// place of one that is removed was the last.
     stacks: IndexMap<Arc<str>, Stack, RandomState>,
@@ -105,6 +107,7 @@ impl Store {
             start,
             names: Names::default(),
             kinds: Vec::new(),
+            listed: Vec::new(),
             stacks: IndexMap::with_hasher(RandomState::with_seeds(5, 6, 7, 8)),
             versions: BTreeMap::new(),
             gone: Gone::default(),
@@ -172,7 +175,11 @@ impl Store {
     pub fn complete(&mut self, kind: &Arc<Resource>, asked: Instant, version: String) -> Sweep {
         let asked = self.clock(asked);
         self.gone.forget_older(kind, asked);
-        Sweep { kind: self.kind(kind), asked, version, left: self.stacks.len() }
+        let kind = self.kind(kind);
+        if let Some(listed) = self.listed.get_mut(usize::from(kind)) {
+            *listed = Some(version.clone());
+        }
+        Sweep { kind, asked, version, left: self.stacks.len() }
     }
 
     /// Removes what a complete list did not name, looking at so many stacks. Gives what was removed
@@ -207,6 +214,9 @@ impl Store {
         let number = self.kind(kind);
         if let Some((_, complete)) = self.kinds.get_mut(usize::from(number)) {
             *complete = false;
+        }
+        if let Some(listed) = self.listed.get_mut(usize::from(number)) {
+            *listed = None;
         }
         let mut removed = Vec::new();
         for index in (0..self.stacks.len()).rev() {
@@ -273,12 +283,21 @@ impl Store {
             let (_, uid, version) = held.record.identity(name, &self.names).unwrap_or_default();
             let overridden = overrides.is_some_and(|asked| held.learnt < asked);
             match version::compare(&object.resource_version, &version) {
-                Ordering::Equal if uid == object.uid => {
-                    self.confirm(name, position, learnt, overrides.is_some());
+                Ordering::Equal if uid == object.uid && !overridden => {
+                    if overrides.is_some() {
+                        self.confirm(name, position, learnt);
+                    }
                     return Change::Nothing;
                 }
                 Ordering::Less | Ordering::Equal if !overridden => return Change::Nothing,
                 _ => change = if uid == object.uid { Change::Nothing } else { Change::Replaced },
+            }
+        }
+        if known.is_none() && overrides.is_none() {
+            // A late answer: a list that includes its version did not name the object.
+            let listed = self.listed.get(usize::from(kind)).and_then(Option::as_ref);
+            if listed.is_some_and(|listed| !is_older(listed, &object.resource_version)) {
+                return Change::Nothing;
             }
         }
         let record = Record::pack(object, name, &mut self.names);
@@ -310,10 +329,11 @@ impl Store {
 
     /// An object is just as it was known. That a list names it shows by the time of the list, also
     /// where it was learnt a little later.
-    fn confirm(&mut self, name: &str, position: Option<usize>, learnt: u64, listed: bool) {
-        let held = position.and_then(|at| self.stacks.get_mut(name)?.objects.get_mut(at));
-        if let Some(held) = held {
-            held.learnt = if listed { learnt } else { held.learnt.max(learnt) };
+    ///
+    /// An answer that shows the same does not: the object would no longer look named by the list.
+    fn confirm(&mut self, name: &str, position: Option<usize>, asked: u64) {
+        if let Some(held) = position.and_then(|at| self.stacks.get_mut(name)?.objects.get_mut(at)) {
+            held.learnt = asked;
         }
     }
 
@@ -371,14 +391,15 @@ impl Store {
         let known = self.kinds.iter().position(|(known, _)| known.plural == kind.plural);
         let number = known.unwrap_or_else(|| {
             self.kinds.push((Arc::clone(kind), false));
+            self.listed.push(None);
             self.kinds.len() - 1
         });
         u16::try_from(number).unwrap_or(u16::MAX)
     }
 
-    /// Milliseconds since the start.
+    /// Nanoseconds since the start: what came with the asking for a list is rarely of the same.
     fn clock(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(at.saturating_duration_since(self.start).as_nanos()).unwrap_or(u64::MAX)
     }
 }
 

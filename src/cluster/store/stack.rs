@@ -7,7 +7,7 @@ use crate::stack::{object::Object, status};
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) record: Record,
-    /// In milliseconds since the store's start.
+    /// In nanoseconds since the store's start.
     pub(super) learnt: u64,
     pub(super) kind: u16,
     /// There is a status to report.

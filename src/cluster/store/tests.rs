@@ -1,3 +1,5 @@
+mod converge;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
@@ -129,6 +131,23 @@ fn a_list_tells_of_what_was_learnt_after_it_was_asked_for_by_the_versions_it_inc
 }
 
 #[test]
+fn an_answer_that_shows_what_a_list_named_does_not_unname_it() {
+    let mut rig = Rig::new();
+    let asked = rig.at(5);
+    rig.store.listed(&object("stacks/a", "u", 50), asked);
+    rig.store.changed(&object("stacks/a", "u", 50), rig.at(6));
+    assert!(rig.sweep_of("stacks", asked, "60", 10).is_empty());
+}
+
+#[test]
+fn an_answer_older_than_a_complete_list_brings_nothing_back() {
+    let mut rig = Rig::new();
+    rig.sweep_of("stacks", rig.at(5), "60", 10);
+    assert_eq!(rig.store.changed(&object("stacks/a", "u", 50), rig.at(6)), Change::Nothing);
+    assert_eq!(rig.store.changed(&object("stacks/a", "u", 61), rig.at(6)), Change::Appeared);
+}
+
+#[test]
 fn stacks_that_come_and_go_in_the_middle_of_a_sweep_are_not_missed() {
     let mut rig = Rig::new();
     for name in 0..20 {
@@ -177,7 +196,7 @@ fn an_uid_that_is_gone_is_forgotten_by_a_later_list_and_takes_no_other_along() {
     assert_eq!(rig.store.gone("a", &key, "v", rig.at(1)), Change::Removed);
     assert_eq!(rig.store.changed(&object("stacks/a", "v", 12), rig.at(2)), Change::Nothing);
     rig.sweep("stacks", rig.at(3), 10);
-    assert_eq!(rig.changed(&object("stacks/a", "v", 12)), Change::Appeared);
+    assert_eq!(rig.changed(&object("stacks/a", "v", 112)), Change::Appeared);
 }
 
 #[test]

@@ -35,8 +35,9 @@ impl Store {
             let overridden = overrides.is_some_and(|asked| known.learnt < asked);
             let order = version::compare(&object.resource_version, &known.resource_version);
             if order != Ordering::Greater && !overridden {
-                let same = order == Ordering::Equal && overrides.is_some();
-                known.learnt = if same { learnt } else { known.learnt.max(learnt) };
+                if order == Ordering::Equal && overrides.is_some() {
+                    known.learnt = learnt;
+                }
                 return Change::Nothing;
             }
             change = match (known.uid == object.uid, known.versions == versions) {
