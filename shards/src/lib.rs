@@ -12,6 +12,7 @@
 //! | [`Router`], [`Inbox`] | messages between shards, bounded, never deadlocking a drain |
 //! | [`start`], [`Pool`], [`Context`], [`Stop`] | the threads, their end, their failures |
 //! | [`Turn`], [`yield_to_reactor`] | how long work gives way to IO |
+//! | [engine] | tasks, timers and the clock: glommio's, or a simulation's |
 //!
 //! An order has a [`Class`]: it says all about a key, says that the key shall not be, or changes
 //! one thing about it. From that alone follows which waiting orders a newer one makes pointless
@@ -85,6 +86,7 @@
 //! # }
 //! ```
 
+pub mod engine;
 pub mod error;
 pub mod hash;
 mod host;
@@ -96,6 +98,8 @@ pub mod runner;
 mod shard;
 pub mod shard_id;
 mod signal;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 pub mod stop;
 pub mod table;
 mod time;

@@ -21,6 +21,7 @@
 //! its `MeshBuilder` waits for ever for a peer that failed to start (the channels are made by the
 //! pool, beforehand, and one that is dropped counts as closed).
 
+mod channel;
 mod inbox;
 mod lane;
 mod router;
@@ -33,15 +34,14 @@ pub use router::{Rejected, Router};
 
 use crate::{ShardId, Stop, pool::PoolConfig};
 use futures::future::{join, join_all};
-use glommio::channels::shared_channel::{SharedReceiver, SharedSender, new_bounded};
 use std::rc::Rc;
 
 /// One shard's ends of all its channels, on their way to its thread.
 pub(crate) struct Endpoint<M: Send + 'static> {
     id: ShardId,
     /// By shard; `None` where that is the shard itself.
-    senders: Vec<Option<SharedSender<M>>>,
-    receivers: Vec<Option<SharedReceiver<M>>>,
+    senders: Vec<Option<channel::Outlet<M>>>,
+    receivers: Vec<Option<channel::Inlet<M>>>,
 }
 
 /// The endpoints of a mesh of `shards`, in their order.
@@ -54,7 +54,7 @@ pub(crate) fn endpoints<M: Send + 'static>(shards: usize, capacity: usize) -> Ve
     let mut mesh: Vec<Endpoint<M>> = (0..shards).map(endpoint).collect();
     for from in 0..shards {
         for to in (0..shards).filter(|to| *to != from) {
-            let (sender, receiver) = new_bounded(capacity.max(1));
+            let (sender, receiver) = channel::bounded(capacity.max(1));
             mesh[from].senders[to] = Some(sender);
             mesh[to].receivers[from] = Some(receiver);
         }

@@ -8,10 +8,10 @@ pub use slot::Slot;
 
 use crate::{
     Displaced, Keep, Order, Stats, Table, Turn,
+    engine::{self, Task},
     time::{Instant, now},
 };
 use futures::future::{Either, select};
-use glommio::Task;
 use slot::Desk;
 use std::{
     cell::{Cell, RefCell},
@@ -90,7 +90,7 @@ where
             tasks: RefCell::default(),
             workers: Cell::new(0),
         }));
-        let alarm = glommio::spawn_local(Self::alarm(runner.clone()));
+        let alarm = engine::spawn(Self::alarm(runner.clone()));
         runner.0.tasks.borrow_mut().push(alarm);
         runner
     }
@@ -185,8 +185,8 @@ where
         let room = inner.workers.get() < inner.max_in_flight;
         if room {
             inner.workers.set(inner.workers.get() + 1);
-            // Spawned outside of the borrow: `spawn_local` runs the task's first step at once.
-            let worker = glommio::spawn_local(Self::work(self.clone()));
+            // Spawned outside of the borrow: `spawn` runs the task's first step at once.
+            let worker = engine::spawn(Self::work(self.clone()));
             inner.tasks.borrow_mut().push(worker);
         }
         room
@@ -195,7 +195,7 @@ where
     /// A worker: answers calls, and handles one order after the other while there are any.
     async fn work(self) {
         // A handler never runs inside of the `offer` that brought it work.
-        glommio::executor().yield_now().await;
+        engine::next_turn().await;
         let desk = &self.0.desk;
         let mut turn = Turn::new();
         loop {
@@ -221,7 +221,7 @@ where
         let desk = &self.0.desk;
         loop {
             let at = desk.sooner.wait_until(|| desk.table.borrow().next_deferred()).await;
-            let ring = pin!(glommio::timer::sleep(at.saturating_duration_since(now())));
+            let ring = pin!(engine::sleep(at.saturating_duration_since(now())));
             let earlier = || (desk.table.borrow().next_deferred()? < at).then_some(());
             if let Either::Left(_) = select(ring, pin!(desk.sooner.wait_until(earlier))).await {
                 desk.table.borrow_mut().promote(now());

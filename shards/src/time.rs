@@ -1,9 +1,4 @@
-//! The only place of this crate that reads the clock.
+//! The clock, as this crate reads it.
 
+pub(crate) use crate::engine::now;
 pub(crate) use std::time::{Duration, Instant};
-
-/// The monotonic clock, now.
-#[allow(clippy::disallowed_methods)]
-pub(crate) fn now() -> Instant {
-    Instant::now()
-}

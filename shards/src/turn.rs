@@ -6,12 +6,15 @@
 //! empty, and a 1 ms sleep next to it takes 100 ms (measured with 0.9.0). Waiting for a timer
 //! takes the task out of the queue until the executor has looked.
 
-use crate::time::{Duration, Instant, now};
+use crate::{
+    engine,
+    time::{Duration, Instant, now},
+};
 
 /// Lets the executor look at IO, timers and channels; costs a few microseconds.
 pub async fn yield_to_reactor() {
     // Zero would be over before it is waited for.
-    glommio::timer::sleep(Duration::from_micros(1)).await;
+    engine::sleep(Duration::from_micros(1)).await;
 }
 
 /// The time budget of a task that may find itself with work without end.

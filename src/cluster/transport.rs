@@ -1,6 +1,8 @@
 //! From a request to a reply, or to the stream that it opens.
 
 mod leases;
+#[cfg(test)]
+pub(crate) mod simulated;
 
 use std::{
     cell::{Cell, RefCell},
@@ -64,6 +66,8 @@ pub(super) struct Transport {
     dialing: Mutex<()>,
     dial: RefCell<Dial>,
     tls: RefCell<Option<Tls>>,
+    #[cfg(test)]
+    simulated: Option<Rc<dyn simulated::Network>>,
 }
 
 /// How connecting has been going.
@@ -103,15 +107,23 @@ pub(super) enum Opened {
 /// A body that lasts as long as it likes, with the connection that it comes over. Dropping it ends
 /// it: on HTTP/2 the stream alone, on HTTP/1.1 the connection, which is nobody else's.
 #[derive(Debug)]
-pub(super) struct Stream {
-    begun: Begun,
-    _lease: Lease,
+pub(super) struct Stream(StreamBody);
+
+#[derive(Debug)]
+enum StreamBody {
+    Real(Begun, #[allow(dead_code, reason = "kept while the body lasts")] Lease),
+    #[cfg(test)]
+    Simulated(simulated::Chunks),
 }
 
 impl Stream {
     /// See [`Body::chunk`](super::body::Body::chunk).
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
-        self.begun.body.chunk().await
+        match &mut self.0 {
+            StreamBody::Real(begun, _) => begun.body.chunk().await,
+            #[cfg(test)]
+            StreamBody::Simulated(chunks) => chunks.next().await,
+        }
     }
 }
 
@@ -132,6 +144,8 @@ impl Transport {
                 last: String::new(),
             }),
             tls: RefCell::default(),
+            #[cfg(test)]
+            simulated: simulated::installed(),
         }
     }
 
@@ -146,6 +160,10 @@ impl Transport {
         outgoing: Outgoing<'_>,
         deadline: Duration,
     ) -> Result<Reply, Failure> {
+        #[cfg(test)]
+        if let Some(network) = &self.simulated {
+            return simulated::exchange(network, outgoing, deadline).await;
+        }
         let progress = Progress::default();
         let exchange = async {
             let (begun, lease) = self.begin(outgoing, false, &progress).await?;
@@ -157,12 +175,16 @@ impl Transport {
     /// Sends a request whose answer is a stream. The deadline holds until that begins, or for the
     /// whole of another answer.
     pub(super) async fn open(&self, outgoing: Outgoing<'_>, deadline: Duration) -> Result<Opened, Failure> {
+        #[cfg(test)]
+        if let Some(network) = &self.simulated {
+            return simulated::open(network, outgoing, deadline).await;
+        }
         let progress = Progress::default();
         let opening = async {
             let (begun, lease) = self.begin(outgoing, true, &progress).await?;
             if begun.head.status.is_success() {
                 self.succeeded();
-                return Ok(Opened::Stream(Box::new(Stream { begun, _lease: lease })));
+                return Ok(Opened::Stream(Box::new(Stream(StreamBody::Real(begun, lease)))));
             }
             self.finish(begun, lease).await.map(Opened::Reply)
         };

@@ -1,6 +1,7 @@
 //! The stream's codec. tonic's own ends the stream at the first message that does not decode;
 //! but gRPC says where each message ends, so one bad order need not cost the others.
 
+use bytes::Buf;
 use prost::Message as _;
 use tonic::{
     Status,
@@ -44,11 +45,15 @@ impl Decoder for OrderDecoder {
     type Error = Status;
 
     fn decode(&mut self, src: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {
-        use bytes::Buf as _;
-        let bytes = src.remaining();
-        let decoded = Order::decode(&mut *src).map_err(|source| Undecodable { bytes, source });
-        // A failure leaves the rest of the message, which the next one must not begin with.
-        src.advance(src.remaining());
-        Ok(Some(decoded))
+        Ok(Some(decode(src)))
     }
+}
+
+/// Reads one message to its end.
+pub(super) fn decode(src: &mut impl Buf) -> Result<Order, Undecodable> {
+    let bytes = src.remaining();
+    let decoded = Order::decode(&mut *src).map_err(|source| Undecodable { bytes, source });
+    // A failure leaves the rest of the message, which the next one must not begin with.
+    src.advance(src.remaining());
+    decoded
 }

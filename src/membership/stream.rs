@@ -1,5 +1,8 @@
 //! One joined stream, from the request to its end.
 
+#[cfg(test)]
+pub(crate) mod simulated;
+
 use std::{
     cell::Cell,
     pin::{Pin, pin},
@@ -107,12 +110,55 @@ fn told(status: &Status) -> String {
 
 /// A stream that was asked for and not yet answered.
 pub(super) struct Stream {
-    requests: SendRequest<Body>,
-    connection: Task<Result<(), hyper::Error>>,
-    request: tonic::Request<Uplink>,
-    origin: http::Uri,
+    call: Call,
+    /// Ends by itself once nothing uses it any more.
+    connection: Option<Task<Result<(), hyper::Error>>>,
     pongs: mpsc::Sender<()>,
     messages: mpsc::Sender<Message>,
+}
+
+/// The call that is the stream.
+enum Call {
+    Grpc { requests: SendRequest<Body>, request: tonic::Request<Uplink>, origin: http::Uri },
+    #[cfg(test)]
+    Simulated(std::rc::Rc<dyn simulated::Peer>, simulated::Join),
+}
+
+/// What comes in on it.
+enum Incoming {
+    /// With the connection's handle, which keeps it open.
+    Grpc(tonic::Streaming<Result<Order, Undecodable>>, #[allow(dead_code, reason = "held")] Grpc<Http2>),
+    #[cfg(test)]
+    Simulated(simulated::Downlink),
+}
+
+impl Call {
+    /// Sends the request. The answer comes with the server's first message, which may be long in
+    /// coming; what we send does not wait for it.
+    async fn answered(self) -> Result<Incoming, Broken> {
+        match self {
+            Self::Grpc { requests, request, origin } => {
+                let mut grpc =
+                    Grpc::with_origin(Http2(requests), origin).max_decoding_message_size(MAX_ORDER);
+                grpc.ready().await?;
+                let path = PathAndQuery::from_static("/server.Server/Join");
+                let response = grpc.streaming(request, path, OrderCodec).await.map_err(Broken::Status)?;
+                Ok(Incoming::Grpc(response.into_inner(), grpc))
+            }
+            #[cfg(test)]
+            Self::Simulated(peer, join) => peer.join(join).await.map(Incoming::Simulated).map_err(Broken::Status),
+        }
+    }
+}
+
+impl Incoming {
+    async fn message(&mut self) -> Result<Option<Result<Order, Undecodable>>, Status> {
+        match self {
+            Self::Grpc(streaming, _) => streaming.message().await,
+            #[cfg(test)]
+            Self::Simulated(downlink) => simulated::message(downlink).await,
+        }
+    }
 }
 
 impl Stream {
@@ -126,15 +172,19 @@ impl Stream {
             .keep_alive_timeout(PING_TIMEOUT)
             .handshake(io)
             .await?;
-        let connection = spawn(connection);
-        // No buffer but the sender's own slot: what waits should wait in the outbox, where it
-        // survives a break.
-        let (messages, from_messages) = mpsc::channel(0);
-        let (pongs, from_pongs) = mpsc::channel(PONGS);
-        let mut request = tonic::Request::new(Uplink { pongs: from_pongs, messages: from_messages });
+        let connection = Some(spawn(connection));
+        let (pongs, messages, uplink) = uplink();
+        let mut request = tonic::Request::new(uplink);
         *request.metadata_mut() = metadata;
-        let origin = origin(endpoint);
-        Ok(Self { requests, connection, request, origin, pongs, messages })
+        let call = Call::Grpc { requests, request, origin: origin(endpoint) };
+        Ok(Self { call, connection, pongs, messages })
+    }
+
+    #[cfg(test)]
+    pub(super) fn simulated(peer: std::rc::Rc<dyn simulated::Peer>, metadata: MetadataMap) -> Self {
+        let (pongs, messages, uplink) = uplink();
+        let join = simulated::Join { metadata, uplink: uplink.boxed_local() };
+        Self { call: Call::Simulated(peer, join), connection: None, pongs, messages }
     }
 
     /// Joins and stays until the stream breaks, until asked to leave, or until `outdated`
@@ -147,14 +197,13 @@ impl Stream {
         leave: &Leave,
         outdated: impl Future<Output = ()>,
     ) -> Result<Parting, Broken> {
-        let Self { requests, connection, request, origin, pongs, messages } = self;
+        let Self { call, connection, pongs, messages } = self;
         reports.opened();
         let _heartbeats = spawn(heartbeats(pongs.clone()));
         let pump = spawn(pump(messages, reports.clone(), leave.clone()));
         let parting = Cell::new(None);
         let ended = {
-            let grpc = Grpc::with_origin(Http2(requests), origin).max_decoding_message_size(MAX_ORDER);
-            let listening = pin!(listen(grpc, request, joining, pongs, orders, leave));
+            let listening = pin!(listen(call, joining, pongs, orders, leave));
             let leaving = pin!(async {
                 match select(pin!(leave.reached(Stage::Close)), pin!(outdated)).await {
                     Either::Left(_) => {
@@ -178,7 +227,9 @@ impl Stream {
             (Some(Parting::Left { .. }), Some(Broken::Ended)) => Parting::Left { graceful: true },
             (how, _) => how.unwrap_or(Parting::Left { graceful: false }),
         };
-        if parting != (Parting::Left { graceful: false }) {
+        if parting != (Parting::Left { graceful: false })
+            && let Some(connection) = connection
+        {
             // With the last handle gone the connection says goodbye and ends by itself.
             let _ = timeout(FAREWELL, connection).await;
         }
@@ -194,22 +245,15 @@ fn origin(endpoint: &Endpoint) -> http::Uri {
 
 /// Sends the request and reads orders until there are no more.
 async fn listen(
-    mut grpc: Grpc<Http2>,
-    request: tonic::Request<Uplink>,
+    call: Call,
     joining: &mut Joining,
     mut pongs: mpsc::Sender<()>,
     orders: &mut impl AsyncFnMut(Order),
     leave: &Leave,
 ) -> Broken {
-    if let Err(error) = grpc.ready().await {
-        return Broken::Http(error);
-    }
-    let path = PathAndQuery::from_static("/server.Server/Join");
-    // The answer comes with the server's first message, which may be long in coming; what we
-    // send does not wait for it.
-    let mut incoming = match grpc.streaming(request, path, OrderCodec).await {
-        Ok(response) => response.into_inner(),
-        Err(status) => return Broken::Status(status),
+    let mut incoming = match call.answered().await {
+        Ok(incoming) => incoming,
+        Err(broken) => return broken,
     };
     joining.joined(time::now());
     info!("joined membership");
@@ -292,6 +336,14 @@ async fn pump(mut messages: mpsc::Sender<Message>, reports: Reports, leave: Leav
             return;
         }
     }
+}
+
+/// What is to be sent, and the ends that it is put into. There is no buffer but the sender's own
+/// slot: what waits should wait in the outbox, where it survives a break.
+fn uplink() -> (mpsc::Sender<()>, mpsc::Sender<Message>, Uplink) {
+    let (messages, from_messages) = mpsc::channel(0);
+    let (pongs, from_pongs) = mpsc::channel(PONGS);
+    (pongs, messages, Uplink { pongs: from_pongs, messages: from_messages })
 }
 
 /// What is sent: Pongs first, then reports. Ends with the reports. tonic wants it `Send`, so it

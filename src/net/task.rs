@@ -1,47 +1,34 @@
 //! Tasks of this thread's executor, and work that would block it.
 
 use std::{
-    future::poll_fn,
     io,
     pin::Pin,
     task::{Context, Poll},
 };
 
 use futures::channel::oneshot;
+use shards::engine;
 
 /// A task on this thread's executor. Dropping it cancels the task.
 #[must_use = "a task is cancelled when dropped; `detach` lets it run on"]
 #[derive(Debug)]
-pub struct Task<T>(glommio::Task<T>);
+pub struct Task<T>(engine::Task<T>);
 
 /// Starts a task on this thread's executor. Its first step comes after the caller's.
 ///
 /// glommio would run that step at once, inside of this call: before the caller has stored the
 /// handle, and while it may hold a borrow that the task takes as well.
 pub fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Task<T> {
-    Task(glommio::spawn_local(async move {
-        next_turn().await;
+    Task(engine::spawn(async move {
+        engine::next_turn().await;
         future.await
     }))
-}
-
-/// Suspends once, runnable again at once.
-async fn next_turn() {
-    let mut suspended = false;
-    poll_fn(|cx| match std::mem::replace(&mut suspended, true) {
-        true => Poll::Ready(()),
-        false => {
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        }
-    })
-    .await;
 }
 
 impl<T: 'static> Task<T> {
     /// Lets the task run to its end on its own.
     pub fn detach(self) {
-        drop(self.0.detach());
+        self.0.detach();
     }
 
     /// Ends the task at its next suspension and waits until its future is dropped; gives the

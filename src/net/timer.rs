@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use glommio::timer::Timer;
+use shards::engine::Timer;
 
 use crate::time;
 
@@ -32,7 +32,7 @@ pub async fn timeout<T>(limit: Duration, future: impl Future<Output = T>) -> Res
         if let Poll::Ready(value) = future.as_mut().poll(cx) {
             return Poll::Ready(Ok(value));
         }
-        Pin::new(&mut timer).poll(cx).map(|_| Err(Elapsed(limit)))
+        Pin::new(&mut timer).poll(cx).map(|()| Err(Elapsed(limit)))
     })
     .await
 }
@@ -80,7 +80,7 @@ impl Future for Sleep {
             let timer = timers
                 .entry(self.id)
                 .or_insert_with(|| Timer::new(self.deadline.saturating_duration_since(time::now())));
-            Pin::new(timer).poll(cx).map(drop)
+            Pin::new(timer).poll(cx)
         })
     }
 }

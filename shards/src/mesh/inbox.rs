@@ -1,12 +1,11 @@
 //! What the shards of the pool sent to this one.
 
-use super::lane::Own;
+use super::{channel::Receiver, lane::Own};
 use crate::{Turn, yield_to_reactor};
 use futures::{
     Stream,
     task::{ArcWake, AtomicWaker, waker_ref},
 };
-use glommio::channels::shared_channel::ConnectedReceiver;
 use std::{
     cell::RefCell,
     future::poll_fn,
@@ -38,7 +37,7 @@ struct Sources<M: Send + 'static> {
 }
 
 struct Source<M: Send + 'static> {
-    receiver: ConnectedReceiver<M>,
+    receiver: Receiver<M>,
     bell: Arc<Bell>,
 }
 
@@ -57,7 +56,7 @@ impl ArcWake for Bell {
 }
 
 impl<M: Send + 'static> Inbox<M> {
-    pub(super) fn new(receivers: Vec<Option<ConnectedReceiver<M>>>, own: Rc<Own<M>>) -> Self {
+    pub(super) fn new(receivers: Vec<Option<Receiver<M>>>, own: Rc<Own<M>>) -> Self {
         let source = |receiver| Source {
             receiver,
             bell: Arc::new(Bell { rung: AtomicBool::new(true), inbox: AtomicWaker::new() }),

@@ -1,8 +1,8 @@
 //! One direction between two shards: where a message waits before it is on its way.
 
-use crate::{signal::Signal, time::Duration};
+use super::channel::Sender;
+use crate::{engine, signal::Signal, time::Duration};
 use futures::task::AtomicWaker;
-use glommio::{GlommioError, ResourceType, channels::shared_channel::ConnectedSender};
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
@@ -16,7 +16,7 @@ pub(super) enum Refused<M> {
 
 /// Messages to another shard: its channel and the overflow in front of it.
 pub(super) struct Lane<M: Send + 'static> {
-    sender: ConnectedSender<M>,
+    sender: Sender<M>,
     overflow: RefCell<VecDeque<M>>,
     bound: usize,
     /// Nothing more goes out.
@@ -34,7 +34,7 @@ const FIRST_PAUSE: Duration = Duration::from_micros(100);
 const LAST_PAUSE: Duration = Duration::from_millis(5);
 
 impl<M: Send + 'static> Lane<M> {
-    pub(super) fn new(sender: ConnectedSender<M>, bound: usize) -> Self {
+    pub(super) fn new(sender: Sender<M>, bound: usize) -> Self {
         Self {
             sender,
             overflow: RefCell::default(),
@@ -74,7 +74,7 @@ impl<M: Send + 'static> Lane<M> {
     pub(super) async fn flush(&self) {
         let mut pause = FIRST_PAUSE;
         while !self.overflow.borrow().is_empty() {
-            glommio::timer::sleep(pause).await;
+            engine::sleep(pause).await;
             pause = if self.move_on() { FIRST_PAUSE } else { (pause * 2).min(LAST_PAUSE) };
         }
     }
@@ -107,13 +107,7 @@ impl<M: Send + 'static> Lane<M> {
     }
 
     fn hand_over(&self, message: M) -> Result<(), Refused<M>> {
-        match self.sender.try_send(message) {
-            Ok(()) => Ok(()),
-            Err(GlommioError::WouldBlock(ResourceType::Channel(message))) => Err(Refused::Full(message)),
-            Err(GlommioError::Closed(ResourceType::Channel(message))) => Err(Refused::Closed(message)),
-            // The source of `try_send` has these two ends only, and no other one holds a message.
-            Err(other) => unreachable!("a channel neither full nor closed: {other:?}"),
-        }
+        self.sender.try_send(message)
     }
 
     /// Ends the lane: what is in the channel still arrives, what is in the overflow is lost.

@@ -1,9 +1,16 @@
 //! A shard's way to send to all shards.
 
-use super::lane::{Lane, Own, Refused};
-use crate::{ShardId, Stop, pool::PoolConfig, time::Duration};
+use super::{
+    channel::Sender,
+    lane::{Lane, Own, Refused},
+};
+use crate::{
+    ShardId, Stop,
+    engine::{self, Task},
+    pool::PoolConfig,
+    time::Duration,
+};
 use futures::future::{Either, join_all, select};
-use glommio::{Task, channels::shared_channel::ConnectedSender};
 use std::{
     cell::{Cell, RefCell},
     fmt,
@@ -81,7 +88,7 @@ impl<M: Send + 'static> Clone for Router<M> {
 impl<M: Send + 'static> Router<M> {
     pub(super) fn new(
         id: ShardId,
-        senders: Vec<Option<ConnectedSender<M>>>,
+        senders: Vec<Option<Sender<M>>>,
         own: Rc<Own<M>>,
         config: &PoolConfig,
         stop: Stop,
@@ -165,7 +172,7 @@ impl<M: Send + 'static> Router<M> {
     /// Ends a while after the pool was told to stop.
     async fn patience(&self) {
         self.0.stop.wait().await;
-        glommio::timer::sleep(self.0.linger).await;
+        engine::sleep(self.0.linger).await;
     }
 
     /// Says that this shard sends nothing more, to itself neither: moves on what is still in the
@@ -173,7 +180,7 @@ impl<M: Send + 'static> Router<M> {
     /// all their senders have closed.
     pub async fn close(&self) {
         let flushes = join_all(self.peers().map(|peer| peer.lane.flush()));
-        let _ = select(pin!(flushes), pin!(glommio::timer::sleep(self.0.linger))).await;
+        let _ = select(pin!(flushes), pin!(engine::sleep(self.0.linger))).await;
         self.close_now();
     }
 
@@ -212,7 +219,7 @@ impl<M: Send + 'static> Peer<M> {
             return;
         }
         let (lane, flushing) = (Rc::clone(&self.lane), Rc::clone(&self.flushing));
-        let task = glommio::spawn_local(async move {
+        let task = engine::spawn(async move {
             lane.flush().await;
             flushing.set(false);
         });

@@ -1,0 +1,146 @@
+//! What a shard's code asks of the executor that it runs on: tasks, timers, the clock.
+//!
+//! That is glommio. With the feature `simulation`, a thread may run a [simulation] instead, in which
+//! the same code runs on simulated time, in an order that a seed decides.
+//!
+//! [simulation]: crate::simulation
+
+#[cfg(feature = "simulation")]
+use crate::simulation;
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// A task on this thread's executor. Dropping it cancels the task.
+#[must_use = "a task is cancelled when dropped; `detach` lets it run on"]
+#[derive(Debug)]
+pub struct Task<T>(Kind<T>);
+
+#[derive(Debug)]
+enum Kind<T> {
+    Real(glommio::Task<T>),
+    #[cfg(feature = "simulation")]
+    Simulated(simulation::Task<T>),
+}
+
+/// Starts a task on this thread's executor. glommio runs its first step at once, inside of this
+/// call.
+pub fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Task<T> {
+    #[cfg(feature = "simulation")]
+    if simulation::is_running() {
+        return Task(Kind::Simulated(simulation::spawn(future)));
+    }
+    Task(Kind::Real(glommio::spawn_local(future)))
+}
+
+impl<T: 'static> Task<T> {
+    /// Lets the task run to its end on its own.
+    pub fn detach(self) {
+        match self.0 {
+            Kind::Real(task) => drop(task.detach()),
+            #[cfg(feature = "simulation")]
+            Kind::Simulated(task) => task.detach(),
+        }
+    }
+
+    /// Ends the task at its next suspension and waits until its future is dropped; gives the
+    /// result where it had already ended.
+    pub async fn cancel(self) -> Option<T> {
+        match self.0 {
+            Kind::Real(task) => task.cancel().await,
+            #[cfg(feature = "simulation")]
+            Kind::Simulated(task) => task.cancel().await,
+        }
+    }
+}
+
+impl<T> Future for Task<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        match &mut self.0 {
+            Kind::Real(task) => Pin::new(task).poll(cx),
+            #[cfg(feature = "simulation")]
+            Kind::Simulated(task) => Pin::new(task).poll(cx),
+        }
+    }
+}
+
+/// Ready once its time has passed.
+#[derive(Debug)]
+pub struct Timer(Clock);
+
+#[derive(Debug)]
+enum Clock {
+    Real(glommio::timer::Timer),
+    #[cfg(feature = "simulation")]
+    Simulated(simulation::Timer),
+}
+
+impl Timer {
+    /// A timer that begins to run now.
+    pub fn new(duration: Duration) -> Self {
+        #[cfg(feature = "simulation")]
+        if simulation::is_running() {
+            return Self(Clock::Simulated(simulation::Timer::new(duration)));
+        }
+        Self(Clock::Real(glommio::timer::Timer::new(duration)))
+    }
+}
+
+impl Future for Timer {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.0 {
+            Clock::Real(timer) => Pin::new(timer).poll(cx).map(drop),
+            #[cfg(feature = "simulation")]
+            Clock::Simulated(timer) => Pin::new(timer).poll(cx),
+        }
+    }
+}
+
+/// Waits.
+pub async fn sleep(duration: Duration) {
+    Timer::new(duration).await;
+}
+
+/// Suspends once, runnable again at once: other runnable tasks come first, IO and timers may not.
+pub async fn next_turn() {
+    let mut suspended = false;
+    poll_fn(|cx| match std::mem::replace(&mut suspended, true) {
+        true => Poll::Ready(()),
+        false => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
+/// The monotonic clock, now.
+#[allow(clippy::disallowed_methods, reason = "where the clock is read")]
+pub fn now() -> Instant {
+    #[cfg(feature = "simulation")]
+    if let Some(now) = simulation::now() {
+        return now;
+    }
+    Instant::now()
+}
+
+/// Wall-clock seconds since the epoch, for comparing with dates that came from outside. Never used
+/// to measure a duration.
+#[allow(clippy::disallowed_methods, reason = "where the clock is read")]
+pub fn unix_seconds() -> i64 {
+    #[cfg(feature = "simulation")]
+    if let Some(seconds) = simulation::unix_seconds() {
+        return seconds;
+    }
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        Err(_) => 0,
+    }
+}

@@ -1,0 +1,87 @@
+//! What stands in for connections where a simulation runs on this thread.
+
+use std::{cell::RefCell, rc::Rc, time::Duration};
+
+use bytes::Bytes;
+use futures::{StreamExt, channel::mpsc, future::LocalBoxFuture};
+use http::Request;
+
+use super::{Failure, Opened, Outgoing, Stream, StreamBody};
+use crate::{cluster::answer::Reply, cluster::body::BodyError, net};
+
+/// What becomes of a request. A future that never ends is an answer that never comes.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Answered.
+    Reply(Reply),
+    /// Answered by a stream of chunks, which ends in order where it ends without an error.
+    Stream(mpsc::UnboundedReceiver<Result<Bytes, String>>),
+    /// Nothing of it left this process.
+    NotSent(String),
+    /// Nobody knows.
+    Lost(String),
+}
+
+/// A network with an API server at its other end.
+pub(crate) trait Network {
+    /// Sends a request.
+    fn send(&self, request: Request<Bytes>) -> LocalBoxFuture<'static, Outcome>;
+}
+
+thread_local! {
+    static NETWORK: RefCell<Option<Rc<dyn Network>>> = const { RefCell::new(None) };
+}
+
+/// Clients that are made on this thread from now on use this.
+pub(crate) fn install(network: Option<Rc<dyn Network>>) {
+    NETWORK.set(network);
+}
+
+pub(super) fn installed() -> Option<Rc<dyn Network>> {
+    NETWORK.with_borrow(Option::clone)
+}
+
+fn request(outgoing: Outgoing<'_>) -> Request<Bytes> {
+    let mut request = Request::new(outgoing.body.clone());
+    *request.method_mut() = outgoing.head.method().clone();
+    *request.uri_mut() = outgoing.head.uri().clone();
+    *request.headers_mut() = outgoing.head.headers().clone();
+    request
+}
+
+pub(super) async fn open(
+    network: &Rc<dyn Network>,
+    outgoing: Outgoing<'_>,
+    deadline: Duration,
+) -> Result<Opened, Failure> {
+    match net::timeout(deadline, network.send(request(outgoing))).await {
+        Err(_) => Err(Failure::Lost(format!("no answer within {deadline:?}"))),
+        Ok(Outcome::Reply(reply)) => Ok(Opened::Reply(reply)),
+        Ok(Outcome::Stream(chunks)) => {
+            Ok(Opened::Stream(Box::new(Stream(StreamBody::Simulated(Chunks(chunks))))))
+        }
+        Ok(Outcome::NotSent(cause)) => Err(Failure::NotSent(cause)),
+        Ok(Outcome::Lost(cause)) => Err(Failure::Lost(cause)),
+    }
+}
+
+pub(super) async fn exchange(
+    network: &Rc<dyn Network>,
+    outgoing: Outgoing<'_>,
+    deadline: Duration,
+) -> Result<Reply, Failure> {
+    match open(network, outgoing, deadline).await? {
+        Opened::Reply(reply) => Ok(reply),
+        Opened::Stream(_) => Err(Failure::Lost("a stream where a reply was expected".into())),
+    }
+}
+
+/// The chunks of a stream.
+#[derive(Debug)]
+pub(super) struct Chunks(mpsc::UnboundedReceiver<Result<Bytes, String>>);
+
+impl Chunks {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        self.0.next().await.transpose().map_err(BodyError::Broken)
+    }
+}

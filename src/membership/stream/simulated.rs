@@ -1,0 +1,47 @@
+//! What stands in for a connection to membership where a simulation runs on this thread.
+
+use std::{cell::RefCell, rc::Rc};
+
+use bytes::Bytes;
+use futures::{StreamExt, channel::mpsc, future::LocalBoxFuture, stream::LocalBoxStream};
+use tonic::{Status, metadata::MetadataMap};
+
+use crate::membership::{
+    codec::{self, Undecodable},
+    wire::server::{Message, Order},
+};
+
+/// A join as membership sees it.
+pub(crate) struct Join {
+    /// Who joins.
+    pub(crate) metadata: MetadataMap,
+    /// What the agent says. Dropped, the stream is cut.
+    pub(crate) uplink: LocalBoxStream<'static, Message>,
+}
+
+/// What the agent hears: encoded orders, then perhaps why there are no more.
+pub(crate) type Downlink = mpsc::UnboundedReceiver<Result<Bytes, Status>>;
+
+/// Membership.
+pub(crate) trait Peer {
+    /// Answers a join, once there is an answer.
+    fn join(&self, join: Join) -> LocalBoxFuture<'static, Result<Downlink, Status>>;
+}
+
+thread_local! {
+    static PEER: RefCell<Option<Rc<dyn Peer>>> = const { RefCell::new(None) };
+}
+
+/// Sessions on this thread join this one from now on.
+pub(crate) fn install(peer: Option<Rc<dyn Peer>>) {
+    PEER.set(peer);
+}
+
+pub(in crate::membership) fn installed() -> Option<Rc<dyn Peer>> {
+    PEER.with_borrow(Option::clone)
+}
+
+/// The next order.
+pub(super) async fn message(downlink: &mut Downlink) -> Result<Option<Result<Order, Undecodable>>, Status> {
+    Ok(downlink.next().await.transpose()?.map(|mut bytes| codec::decode(&mut bytes)))
+}
