@@ -12,6 +12,8 @@ mod mail;
 mod membership;
 mod reporter;
 mod shard;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod watcher;
 mod worker;
 

@@ -27,6 +27,9 @@ pub mod warning;
 pub mod watch;
 pub mod watching;
 
+#[cfg(test)]
+pub(crate) use transport::simulated;
+
 pub use client::{Client, Counts, Limits};
 pub use config::{ClusterConfig, ClusterConfigError};
 pub use permit::Permit;

@@ -4,9 +4,9 @@
 //! the end the cluster is compared with the last orders by `check`, and what membership was told
 //! with the cluster by `belief`; neither shares code with what the agent decides by.
 
-mod belief;
-mod check;
-mod fleet;
+pub(crate) mod belief;
+pub(crate) mod check;
+pub(crate) mod fleet;
 mod outcome;
 mod world;
 
@@ -25,7 +25,7 @@ pub use outcome::Outcome;
 use world::{World, WorldError};
 
 /// Host of the demo's base URL.
-const BASE_HOST: &str = "demo.example";
+pub(crate) const BASE_HOST: &str = "demo.example";
 /// How long the fleet may take to settle without any order coming to an end.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long cluster and membership may stay as they are before what is wrong with them counts.

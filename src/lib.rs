@@ -17,3 +17,7 @@ pub mod shutdown;
 pub mod stack;
 pub mod telemetry;
 pub mod time;
+
+#[cfg(test)]
+#[path = "../tests/simulation/simulation.rs"]
+mod simulation;

@@ -12,3 +12,6 @@ pub mod reports;
 pub mod session;
 mod stream;
 pub mod wire;
+
+#[cfg(test)]
+pub(crate) use stream::simulated;

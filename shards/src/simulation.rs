@@ -122,6 +122,14 @@ impl Simulation {
         self.0.elapsed.get()
     }
 
+    /// Ends it without dropping any of its tasks, since a panic may have left them in any state.
+    pub fn abandon(self) {
+        std::mem::forget(Rc::clone(&self.0));
+        std::mem::forget(std::mem::take(&mut *self.0.ready.borrow_mut()));
+        WORLD.set(None);
+        std::mem::forget(self);
+    }
+
     /// Steps of tasks so far.
     pub fn steps(&self) -> u64 {
         self.0.steps.get()
@@ -130,10 +138,7 @@ impl Simulation {
 
 impl Drop for Simulation {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            // What is left behind may be in any state: forgotten rather than dropped.
-            std::mem::forget(std::mem::take(&mut *self.0.ready.borrow_mut()));
-        } else {
+        if !std::thread::panicking() {
             self.0.end(|_| true);
         }
         WORLD.set(None);

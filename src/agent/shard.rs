@@ -74,6 +74,11 @@ pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, count
         router,
         stop,
     });
+    #[cfg(test)]
+    super::simulated::watch_over({
+        let (shard, client) = (Rc::downgrade(&shard), client.clone());
+        move || shard.upgrade().map(|shard| (shard.runner.stats(), client.load()))
+    });
     let mut helpers = vec![net::spawn(Rc::clone(&shard.reporter).run())];
     if let Some(period) = shard.setup.resync_period {
         helpers.push(net::spawn(Rc::clone(&shard.reporter).resync(period)));

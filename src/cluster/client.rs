@@ -143,6 +143,12 @@ impl Client {
         self.0.counts.get()
     }
 
+    /// Permits that are out, and requests that wait for one.
+    #[cfg(test)]
+    pub(crate) fn load(&self) -> (usize, usize) {
+        (self.0.permits.in_flight(), self.0.permits.waiting())
+    }
+
     async fn get(&self, key: &ObjectKey) -> Result<Option<Object>, ReadError> {
         let reply = self.ask(&key.to_string(), request::get(key)).await?;
         answer::read_one(key, &reply)

@@ -110,6 +110,7 @@ pub(super) enum Opened {
 pub(super) struct Stream(StreamBody);
 
 #[derive(Debug)]
+#[cfg_attr(test, allow(clippy::large_enum_variant, reason = "the large one is the one there is"))]
 enum StreamBody {
     Real(Begun, #[allow(dead_code, reason = "kept while the body lasts")] Lease),
     #[cfg(test)]

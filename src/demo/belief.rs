@@ -12,14 +12,14 @@ const STACK: &str = "Stack";
 
 /// The last status of every object that was told of and not told to be gone, by kind and name.
 #[derive(Debug, Default)]
-pub(super) struct Belief {
+pub(crate) struct Belief {
     told: BTreeMap<(String, String), Value>,
     heard: u64,
 }
 
 impl Belief {
     /// Takes in a message.
-    pub(super) fn hear(&mut self, message: &Message) {
+    pub(crate) fn hear(&mut self, message: &Message) {
         let of_kind = |vk: &Option<VersionKind>| vk.as_ref().map(|vk| vk.kind.clone());
         match &message.message {
             None | Some(Said::Pong(_)) => return,
@@ -42,13 +42,23 @@ impl Belief {
         self.heard += 1;
     }
 
+    /// Forgets what is not there any more, untold.
+    #[cfg(test)]
+    pub(crate) fn forget_gone(&mut self, objects: &Objects) {
+        let there: std::collections::BTreeSet<(String, String)> = objects
+            .iter()
+            .map(|((_, name), object)| (object["kind"].as_str().unwrap_or_default().to_owned(), name.clone()))
+            .collect();
+        self.told.retain(|object, _| there.contains(object));
+    }
+
     /// Messages so far, Pongs aside.
-    pub(super) fn heard(&self) -> u64 {
+    pub(crate) fn heard(&self) -> u64 {
         self.heard
     }
 
     /// The objects whose status is not what membership was told last, each with what is wrong.
-    pub(super) fn stale(&self, objects: &Objects) -> BTreeMap<String, String> {
+    pub(crate) fn stale(&self, objects: &Objects) -> BTreeMap<String, String> {
         let mut stale = BTreeMap::new();
         let mut gone: BTreeMap<_, _> = self.told.iter().collect();
         for ((plural, name), object) in objects {

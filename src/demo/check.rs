@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::membership::wire::server::{Order, Stack, order::Message};
 
 /// What the cluster should hold of each stack that was ever ordered; `None` where it should be gone.
-pub(super) fn expected(orders: &[Order]) -> BTreeMap<String, Option<Stack>> {
+pub(crate) fn expected(orders: &[Order]) -> BTreeMap<String, Option<Stack>> {
     let mut fleet: BTreeMap<String, Option<Stack>> = BTreeMap::new();
     for order in orders {
         match order.message.as_ref() {
@@ -33,10 +33,10 @@ fn set_disabled(fleet: &mut BTreeMap<String, Option<Stack>>, name: &str, disable
 }
 
 /// Every object of the cluster, by the plural of its kind and its name.
-pub(super) type Objects = BTreeMap<(String, String), Value>;
+pub(crate) type Objects = BTreeMap<(String, String), Value>;
 
 /// The stacks that are not as they should be, each with the first thing that is wrong.
-pub(super) fn stale(
+pub(crate) fn stale(
     expected: &BTreeMap<String, Option<Stack>>,
     objects: &Objects,
 ) -> BTreeMap<String, String> {
@@ -51,38 +51,43 @@ pub(super) fn stale(
         .iter()
         .filter_map(|(name, want)| {
             let held = held.get(name.as_str()).unwrap_or(&none);
-            fault(name, want.as_ref(), held).map(|fault| (name.clone(), fault))
+            fault(want.as_ref(), held).map(|fault| (name.clone(), fault))
         })
         .collect()
 }
 
-fn fault(name: &str, want: Option<&Stack>, held: &BTreeMap<(&str, &str), &Value>) -> Option<String> {
+/// The specs that the cluster should hold for an order, by the plural of their kind and by name.
+pub(crate) fn wanted(stack: &Stack) -> BTreeMap<(String, String), Value> {
+    let name = &stack.cluster_name;
     let mut wanted: BTreeMap<(String, String), Value> = BTreeMap::new();
-    if let Some(stack) = want {
-        wanted.insert(
-            ("stacks".into(), name.into()),
-            json!({"versionsFromFile": stack.versions, "disabled": stack.disabled}),
-        );
-        for module in &stack.modules {
-            wanted.insert((plural(&module.name), name.into()), module_spec(stack, &module.name));
-        }
-        for client in &stack.static_clients {
-            wanted.insert(
-                ("authclients".into(), format!("{name}-{}", client.id)),
-                json!({"stack": name, "id": client.id, "public": client.public}),
-            );
-        }
-        if let Some(stargate) = stack.stargate_config.as_ref().filter(|s| s.enabled) {
-            let (organization, id) = name.split_once('-').unwrap_or((name, ""));
-            wanted.insert(
-                ("stargates".into(), name.into()),
-                json!({
-                    "stack": name, "organizationID": organization, "stackID": id, "serverURL": stargate.url,
-                    "auth": credentials(stack),
-                }),
-            );
-        }
+    wanted.insert(
+        ("stacks".into(), name.clone()),
+        json!({"versionsFromFile": stack.versions, "disabled": stack.disabled}),
+    );
+    for module in &stack.modules {
+        wanted.insert((plural(&module.name), name.clone()), module_spec(stack, &module.name));
     }
+    for client in &stack.static_clients {
+        wanted.insert(
+            ("authclients".into(), format!("{name}-{}", client.id)),
+            json!({"stack": name, "id": client.id, "public": client.public}),
+        );
+    }
+    if let Some(stargate) = stack.stargate_config.as_ref().filter(|s| s.enabled) {
+        let (organization, id) = name.split_once('-').unwrap_or((name, ""));
+        wanted.insert(
+            ("stargates".into(), name.clone()),
+            json!({
+                "stack": name, "organizationID": organization, "stackID": id, "serverURL": stargate.url,
+                "auth": credentials(stack),
+            }),
+        );
+    }
+    wanted
+}
+
+fn fault(want: Option<&Stack>, held: &BTreeMap<(&str, &str), &Value>) -> Option<String> {
+    let wanted = want.map(wanted).unwrap_or_default();
     let have: BTreeSet<_> = held.keys().map(|(p, n)| ((*p).to_owned(), (*n).to_owned())).collect();
     let want_keys: BTreeSet<_> = wanted.keys().cloned().collect();
     if let Some((plural, name)) = have.symmetric_difference(&want_keys).next() {
@@ -104,7 +109,7 @@ fn fault(name: &str, want: Option<&Stack>, held: &BTreeMap<(&str, &str), &Value>
     })
 }
 
-fn labels(stack: &Stack) -> serde_json::Map<String, Value> {
+pub(crate) fn labels(stack: &Stack) -> serde_json::Map<String, Value> {
     stack.additional_labels.iter().map(|(k, v)| (format!("formance.com/{k}"), json!(v))).collect()
 }
 
@@ -138,7 +143,7 @@ fn plural(module: &str) -> String {
 }
 
 /// Whether `have` holds everything that `want` says, at every depth.
-fn contains(have: &Value, want: &Value) -> bool {
+pub(crate) fn contains(have: &Value, want: &Value) -> bool {
     match want {
         Value::Object(map) => map.iter().all(|(key, want)| contains(&have[key], want)),
         Value::Bool(false) => have.is_null() || have == want,

@@ -21,7 +21,7 @@ const MODULES: [&str; 10] = [
 ];
 
 /// Every kind of which the fleet may have objects.
-pub(super) const PLURALS: &[&str] = &[
+pub(crate) const PLURALS: &[&str] = &[
     "stacks",
     "authclients",
     "auths",
@@ -40,7 +40,7 @@ pub(super) const PLURALS: &[&str] = &[
 /// Draws orders for `stacks` stacks. Each stack gets a short history of its own: a first
 /// snapshot, then back-to-back updates, disable/enable pairs, deletes and re-creations. The
 /// histories are interleaved; the order within one stack's history is kept.
-pub(super) fn orders(seed: u64, stacks: usize) -> Vec<Order> {
+pub(crate) fn orders(seed: u64, stacks: usize) -> Vec<Order> {
     let mut rng = Rng::with_seed(seed);
     let mut histories: Vec<_> = (0..stacks).map(|i| history(&mut rng, &stack_name(i)).into_iter()).collect();
     let mut open: Vec<usize> = (0..stacks).collect();
@@ -63,12 +63,12 @@ pub(super) fn orders(seed: u64, stacks: usize) -> Vec<Order> {
 }
 
 /// The name of the `i`th stack: an organization and a stack id, as membership makes them.
-pub(super) fn stack_name(i: usize) -> String {
+pub(crate) fn stack_name(i: usize) -> String {
     format!("org{:03}-{:04}", i / 10, i)
 }
 
 /// The order for a stack that is to be just so.
-pub(super) fn existing_again(stack: Stack) -> Order {
+pub(crate) fn existing_again(stack: Stack) -> Order {
     order(Message::ExistingStack(stack))
 }
 

@@ -111,6 +111,11 @@ impl Operator {
         }
     }
 
+    /// When it has something to do next, if nothing changes before; in the terms of [`Operator::step`].
+    pub fn due(&self) -> Option<Duration> {
+        self.due.first_key_value().map(|((at, _), _)| *at)
+    }
+
     /// Objects about which something is new, each once.
     fn changed(&self, cluster: &Cluster) -> Vec<(Rc<Kind>, String)> {
         let mut changed = Vec::new();

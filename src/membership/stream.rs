@@ -119,12 +119,17 @@ pub(super) struct Stream {
 
 /// The call that is the stream.
 enum Call {
-    Grpc { requests: SendRequest<Body>, request: tonic::Request<Uplink>, origin: http::Uri },
+    Grpc {
+        requests: SendRequest<Body>,
+        request: tonic::Request<Uplink>,
+        origin: http::Uri,
+    },
     #[cfg(test)]
     Simulated(std::rc::Rc<dyn simulated::Peer>, simulated::Join),
 }
 
 /// What comes in on it.
+#[cfg_attr(test, allow(clippy::large_enum_variant, reason = "the large one is the one there is"))]
 enum Incoming {
     /// With the connection's handle, which keeps it open.
     Grpc(tonic::Streaming<Result<Order, Undecodable>>, #[allow(dead_code, reason = "held")] Grpc<Http2>),
@@ -146,7 +151,9 @@ impl Call {
                 Ok(Incoming::Grpc(response.into_inner(), grpc))
             }
             #[cfg(test)]
-            Self::Simulated(peer, join) => peer.join(join).await.map(Incoming::Simulated).map_err(Broken::Status),
+            Self::Simulated(peer, join) => {
+                peer.join(join).await.map(Incoming::Simulated).map_err(Broken::Status)
+            }
         }
     }
 }

@@ -6,7 +6,9 @@ use futures::Stream;
 use futures::channel::mpsc;
 use glommio::{
     GlommioError, ResourceType,
-    channels::shared_channel::{ConnectedReceiver, ConnectedSender, SharedReceiver, SharedSender, new_bounded},
+    channels::shared_channel::{
+        ConnectedReceiver, ConnectedSender, SharedReceiver, SharedSender, new_bounded,
+    },
 };
 #[cfg(feature = "simulation")]
 use std::cell::RefCell;
@@ -86,12 +88,12 @@ impl<M: Send + 'static> Sender<M> {
                 other => unreachable!("a channel neither full nor closed: {other:?}"),
             }),
             #[cfg(feature = "simulation")]
-            Self::Simulated(sender) => sender.borrow_mut().try_send(message).map_err(|error| {
-                match error.is_full() {
+            Self::Simulated(sender) => {
+                sender.borrow_mut().try_send(message).map_err(|error| match error.is_full() {
                     true => Refused::Full(error.into_inner()),
                     false => Refused::Closed(error.into_inner()),
-                }
-            }),
+                })
+            }
         }
     }
 

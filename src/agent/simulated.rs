@@ -1,0 +1,52 @@
+//! The agent without its threads, for a simulation.
+
+use std::{cell::RefCell, sync::Arc};
+
+use shards::{PoolConfig, Stats, Stopper, simulation};
+
+use super::{Counters, Setup, mail::Mail, shard};
+use crate::{net, time::Duration};
+
+/// What one shard has under way: its orders, permits that are out, and requests that wait for one.
+pub(crate) type Load = (Stats, (usize, usize));
+
+type Watch = Box<dyn Fn() -> Option<Load>>;
+
+thread_local! {
+    static SHARDS: RefCell<Vec<Watch>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Makes the load of a shard known, as long as there is the shard.
+pub(super) fn watch_over(shard: impl Fn() -> Option<Load> + 'static) {
+    SHARDS.with_borrow_mut(|shards| shards.push(Box::new(shard)));
+}
+
+/// The load of every shard there is.
+pub(crate) fn loads() -> Vec<Load> {
+    SHARDS.with_borrow_mut(|shards| {
+        let loads: Vec<_> = shards.iter().map(|shard| shard()).collect();
+        let mut alive = loads.iter().map(Option::is_some);
+        shards.retain(|_| alive.next() == Some(true));
+        loads.into_iter().flatten().collect()
+    })
+}
+
+/// An agent whose shards are tasks of the group that it was started in.
+pub(crate) struct Agent {
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) stopper: Stopper,
+    pub(crate) shards: Vec<net::Task<()>>,
+}
+
+/// Starts one.
+pub(crate) async fn start(setup: Setup) -> Agent {
+    let counters = Arc::new(Counters::default());
+    let shards = setup.engine.shards.get();
+    // A slower heartbeat than that of threads: all that it does here is to notice a stop.
+    let config = PoolConfig { heartbeat: Duration::from_secs(1), ..PoolConfig::new("simulated", shards) };
+    let setup = Arc::new(setup);
+    let (contexts, stopper) = simulation::contexts::<Mail>(&config).await;
+    let start = |context| net::spawn(shard::run(context, Arc::clone(&setup), Arc::clone(&counters)));
+    let shards = contexts.into_iter().map(start).collect();
+    Agent { counters, stopper, shards }
+}

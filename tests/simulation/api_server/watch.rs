@@ -1,0 +1,177 @@
+//! What a watch says, and what goes wrong with it.
+
+use std::{pin::pin, rc::Rc, time::Duration};
+
+use bytes::Bytes;
+use futures::{channel::mpsc, future::select};
+
+use super::ApiServer;
+use crate::{
+    embedded::watcher::{Next, Watcher},
+    net, time,
+};
+
+type Chunks = mpsc::UnboundedSender<Result<Bytes, String>>;
+
+const LIFETIME: Duration = Duration::from_secs(45 * 60);
+const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+/// Faults strike within the first minutes: later nobody would see them.
+const STRIKES_WITHIN: Duration = Duration::from_secs(60);
+
+/// What will go wrong with one watch, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    None,
+    Cut(time::Instant),
+    Silent(time::Instant),
+    Garbled(time::Instant),
+}
+
+impl Trouble {
+    fn draw(server: &ApiServer) -> Self {
+        let faults = server.faults.borrow().clone();
+        let at = time::now() + server.random(STRIKES_WITHIN);
+        if server.chance(faults.watch_cut) {
+            Self::Cut(at)
+        } else if server.chance(faults.watch_silent) {
+            Self::Silent(at)
+        } else if server.chance(faults.watch_garbled) {
+            Self::Garbled(at)
+        } else {
+            Self::None
+        }
+    }
+
+    fn at(self) -> Option<time::Instant> {
+        match self {
+            Self::None => None,
+            Self::Cut(at) | Self::Silent(at) | Self::Garbled(at) => Some(at),
+        }
+    }
+
+    fn is_due(self) -> bool {
+        self.at().is_some_and(|at| at <= time::now())
+    }
+}
+
+/// Starts to answer a watch.
+pub(super) fn start(
+    server: &Rc<ApiServer>,
+    watcher: Watcher,
+) -> mpsc::UnboundedReceiver<Result<Bytes, String>> {
+    let (chunks, receiver) = mpsc::unbounded();
+    server.group.spawn(speak(Rc::clone(server), watcher, chunks)).detach();
+    receiver
+}
+
+async fn speak(server: Rc<ApiServer>, mut watcher: Watcher, chunks: Chunks) {
+    let end = time::now() + watcher.timeout().unwrap_or(LIFETIME);
+    let mut mark = time::now() + BOOKMARK_EVERY;
+    let mut trouble = Trouble::draw(&server);
+    loop {
+        if chunks.is_closed() {
+            return;
+        }
+        if server.is_down() && server.chance(0.5) {
+            let _ = chunks.unbounded_send(Err("the connection was reset".into()));
+            return;
+        }
+        let seen = server.moves();
+        let next = watcher.next(&server.cluster.borrow());
+        if trouble.is_due() {
+            if !strike(&server, trouble, &next, &chunks).await {
+                return;
+            }
+            trouble = Trouble::None;
+        }
+        match next {
+            Next::Lines(lines) => {
+                let lag = server.faults.borrow().watch_lag;
+                if !lag.is_zero() {
+                    server.strike("watch-lag");
+                }
+                net::sleep(server.random(Duration::from_millis(3) + lag)).await;
+                server.trace.say(server.elapsed(), || format!("watched: {}", events(&lines)));
+                send(&server, &chunks, lines);
+            }
+            Next::End(line) => return send(&server, &chunks, line),
+            Next::Wait if time::now() >= mark => {
+                mark = time::now() + BOOKMARK_EVERY;
+                if server.faults.borrow().no_bookmarks {
+                    server.strike("no-bookmark");
+                } else if let Some(line) = watcher.bookmark(&server.cluster.borrow()) {
+                    let _ = chunks.unbounded_send(Ok(line));
+                }
+            }
+            Next::Wait => {
+                let until = trouble.at().map_or(end.min(mark), |at| at.min(end).min(mark));
+                let moved = pin!(server.moved.until(|| (server.moves() != seen).then_some(())));
+                let pause = pin!(net::sleep(until.saturating_duration_since(time::now())));
+                select(moved, pause).await;
+            }
+        }
+        if time::now() >= end {
+            return;
+        }
+    }
+}
+
+/// Now and then a line comes in two pieces.
+fn send(server: &ApiServer, chunks: &Chunks, lines: Bytes) {
+    let middle = if server.chance(0.2) { lines.len() / 2 } else { lines.len() };
+    for chunk in [lines.slice(..middle), lines.slice(middle..)] {
+        if !chunk.is_empty() {
+            let _ = chunks.unbounded_send(Ok(chunk));
+        }
+    }
+}
+
+/// What some lines say, in short.
+fn events(lines: &Bytes) -> String {
+    let lines = String::from_utf8_lossy(lines);
+    let told = lines.lines().filter_map(|line| {
+        let event: serde_json::Value = serde_json::from_str(line).ok()?;
+        let (object, metadata) = (&event["object"], &event["object"]["metadata"]);
+        let (version, name) = (metadata["resourceVersion"].as_str()?, &metadata["name"]);
+        Some(format!("{} {} {name} {version}", event["type"], object["kind"]).replace('"', ""))
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
+/// Something goes wrong. False where the watch is over by that.
+async fn strike(server: &ApiServer, trouble: Trouble, next: &Next, chunks: &Chunks) -> bool {
+    match trouble {
+        Trouble::None => true,
+        Trouble::Cut(_) => {
+            server.strike("watch-cut");
+            server.trace.say(server.elapsed(), || "a watch is cut".to_owned());
+            if let Next::Lines(lines) = next {
+                let _ = chunks.unbounded_send(Ok(lines.slice(..lines.len() / 2)));
+            }
+            let _ = chunks.unbounded_send(Err("the connection was reset".into()));
+            false
+        }
+        Trouble::Silent(_) => {
+            server.strike("watch-silent");
+            server.trace.say(server.elapsed(), || "a watch falls silent".to_owned());
+            // Until whoever listens gives up.
+            while !chunks.is_closed() {
+                net::sleep(Duration::from_secs(1)).await;
+            }
+            false
+        }
+        Trouble::Garbled(_) => {
+            server.strike("watch-garbled");
+            let line = server.pick(&[
+                "{\"type\":\"MODIFIED\",\"object\":{\"kind\":\"St\n",
+                "{\"type\":\"MOVED\",\"object\":{\"kind\":\"Stack\",\"metadata\":{\"name\":\"a\"}}}\n",
+                "{\"type\":\"ADDED\",\"object\":{}}\n",
+                "\n",
+                "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":500,\"reason\":\"InternalError\"}}\n",
+                "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\"}}\n",
+            ]);
+            let _ = chunks.unbounded_send(Ok(Bytes::from_static(line.as_bytes())));
+            true
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Runs with a random combination of faults each, from seeds.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use fastrand::Rng;
+use shards::simulation::Simulation;
+
+use super::{
+    faults::{Faults, Struck},
+    world::{Options, World},
+};
+use crate::{cluster::Limits, embedded::operator, net, time};
+
+/// How long faults and orders last.
+const LENGTH: Duration = Duration::from_secs(60);
+/// How long it may take until all is right after the last fault: held requests, the silence that a
+/// watch bears, backoffs and the resync period, one after the other.
+const CONVERGENCE: Duration = Duration::from_secs(15 * 60);
+
+/// What a run did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) struck: Struck,
+    pub(crate) requests: usize,
+    pub(crate) writes: usize,
+    pub(crate) joins: usize,
+    pub(crate) steps: u64,
+    pub(crate) elapsed: Duration,
+}
+
+impl Summary {
+    fn add(&mut self, other: &Self) {
+        self.struck.add(&other.struck);
+        self.requests += other.requests;
+        self.writes += other.writes;
+        self.joins += other.joins;
+        self.steps += other.steps;
+        self.elapsed += other.elapsed;
+    }
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { struck, requests, writes, joins, steps, elapsed } = self;
+        let hours = elapsed.as_secs_f64() / 3600.0;
+        write!(
+            f,
+            "{requests} requests, {writes} writes, {joins} joins, {steps} steps, {hours:.1} h; faults: {struck}"
+        )
+    }
+}
+
+/// What a run is made of, drawn from a seed.
+fn options(seed: u64, verbose: bool) -> (Options, usize) {
+    let mut rng = Rng::with_seed(seed);
+    let faults = Faults::swarm(&mut rng);
+    let qps = [0.0, 20.0, 100.0, 1000.0][rng.usize(..4)];
+    let options = Options {
+        shards: rng.usize(1..4),
+        limits: Limits {
+            qps,
+            burst: rng.u32(1..60),
+            max_in_flight: rng.usize(4..40),
+            deadline: Duration::from_secs(rng.u64(1..11)),
+        },
+        stacks_in_flight: rng.usize(1..12),
+        operator: operator::Options { finalizer: rng.bool(), ..operator::Options::default() },
+        window: [50, 500, 10_000][rng.usize(..3)],
+        faults,
+        verbose,
+        ..Options::quiet(seed)
+    };
+    (options, rng.usize(1..8))
+}
+
+/// Runs one seed to its end.
+fn run(seed: u64, verbose: bool) -> Result<Summary, (String, String)> {
+    let simulation = Simulation::new(seed);
+    let _tidy = Uninstall;
+    let (options, stacks) = options(seed, verbose);
+    let mut trace = None;
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let world = simulation.run(async move { World::new(options) });
+        trace = Some(Rc::clone(&world.trace));
+        simulation.run(live(Rc::clone(&world), stacks))
+    }));
+    let told = trace.map(|trace| trace.last(2000, &[])).unwrap_or_default();
+    let (steps, elapsed) = (simulation.steps(), simulation.elapsed());
+    match outcome {
+        Ok(Ok(summary)) => Ok(Summary { steps, elapsed, ..summary }),
+        Ok(Err(wrong)) => Err((wrong, told)),
+        Err(panic) => {
+            simulation.abandon();
+            let message = panic.downcast_ref::<String>().cloned();
+            let message = message.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            Err((format!("a panic: {}", message.unwrap_or_default()), told))
+        }
+    }
+}
+
+/// Takes the network away again.
+struct Uninstall;
+
+impl Drop for Uninstall {
+    fn drop(&mut self) {
+        crate::cluster::simulated::install(None);
+        crate::membership::simulated::install(None);
+    }
+}
+
+async fn live(world: Rc<World>, stacks: usize) -> Result<Summary, String> {
+    world.start();
+    world.let_happen(time::now() + LENGTH);
+    let ordering = world.order_all(stacks, LENGTH);
+    futures::join!(ordering, net::sleep(LENGTH));
+    // The last that was killed is back by now.
+    net::sleep(Duration::from_secs(6)).await;
+    world.calm();
+    if world.options.faults.meddle_every.is_some() {
+        // What others did to the agent's own fields is put right by the next order, once it is known
+        // of: a watch that fell silent is noticed after 150 s.
+        net::sleep(Duration::from_secs(300)).await;
+        world.membership.cut(Duration::ZERO);
+    }
+    world.converged(CONVERGENCE).await?;
+    world.at_rest(Duration::from_secs(120), Duration::from_secs(300)).await?;
+    if let Some(violation) = world.server.guards.violation() {
+        return Err(violation);
+    }
+    if !world.stop().await {
+        return Err("the agent did not end".into());
+    }
+    let (requests, writes) = world.server.counts();
+    Ok(Summary {
+        struck: world.all_struck(),
+        requests,
+        writes,
+        joins: world.membership.joins(),
+        ..Summary::default()
+    })
+}
+
+/// Runs seeds from `first` on for so long, on all cores. Gives how many passed and what they went
+/// through, or the first seed that did not pass and why.
+pub(crate) fn soak(first: u64, time: Duration) -> Result<(u64, Summary), (u64, String)> {
+    let next = AtomicU64::new(first);
+    let until = std::time::Instant::now() + time;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let work = || {
+        let (mut passed, mut total) = (0, Summary::default());
+        while std::time::Instant::now() < until {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            match run(seed, false) {
+                Ok(summary) => total.add(&summary),
+                Err((wrong, _)) => return Err((seed, wrong)),
+            }
+            passed += 1;
+        }
+        Ok((passed, total))
+    };
+    let outcomes: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("panics are caught")).collect()
+    });
+    outcomes.into_iter().try_fold((0, Summary::default()), |(passed, mut total), outcome| {
+        let (more, summary) = outcome?;
+        total.add(&summary);
+        Ok((passed + more, total))
+    })
+}
+
+/// Says which seed failed, why, and what led to it.
+fn explain(seed: u64, wrong: &str) -> String {
+    let again = run(seed, true);
+    let trace = match again {
+        Err((same, trace)) if same == wrong => trace,
+        Err((other, trace)) => format!("{trace}\n(run again it failed otherwise: {other})"),
+        Ok(_) => "(run again it passed: the run depends on more than its seed)".to_owned(),
+    };
+    let trace = short(&trace, wrong);
+    format!("{trace}\nseed {seed}: {wrong}\nagain: cargo xtask sim {seed}")
+}
+
+/// Of a trace what is about the stack that went wrong, and what befell everybody.
+fn short(trace: &str, wrong: &str) -> String {
+    let Some(at) = wrong.find("org") else { return trace.to_owned() };
+    let stack: String =
+        wrong[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').take(11).collect();
+    let about = |line: &&str| line.contains(&stack) || !line.contains("org") && !line.contains('#');
+    let lines: Vec<&str> = trace.lines().filter(about).collect();
+    lines[lines.len().saturating_sub(300)..].join("\n")
+}
+
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// `cargo xtask sim SEED` and `cargo xtask sim-soak MINUTES` come here as well.
+#[test]
+fn seeds_pass() {
+    if let Some(seed) = setting("STACKHERD_SIM_SEED") {
+        match run(seed, true) {
+            Ok(summary) => println!("seed {seed} passed: {summary}"),
+            Err((wrong, trace)) if setting("STACKHERD_SIM_FULL").is_some() => {
+                panic!("{trace}\nseed {seed}: {wrong}")
+            }
+            Err((wrong, trace)) => panic!("{}\nseed {seed}: {wrong}", short(&trace, &wrong)),
+        }
+        return;
+    }
+    let first = setting("STACKHERD_SIM_FIRST").unwrap_or(1);
+    let seconds = setting("STACKHERD_SIM_SECONDS").unwrap_or(5);
+    match soak(first, Duration::from_secs(seconds)) {
+        Ok((passed, total)) => println!("{passed} seeds from {first} on passed in {seconds} s: {total}"),
+        Err((seed, wrong)) => panic!("{}", explain(seed, &wrong)),
+    }
+}
+
+#[test]
+fn a_seed_says_all_about_a_run() {
+    for seed in 1..6 {
+        let (one, other) = (run(seed, false), run(seed, false));
+        assert_eq!(format!("{one:?}"), format!("{other:?}"), "seed {seed}");
+    }
+}
