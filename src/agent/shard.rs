@@ -77,7 +77,11 @@ pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, count
     #[cfg(test)]
     super::simulated::watch_over({
         let (shard, client) = (Rc::downgrade(&shard), client.clone());
-        move || shard.upgrade().map(|shard| (shard.runner.stats(), client.load()))
+        move || {
+            let shard = shard.upgrade()?;
+            let (ready, orders) = (shard.ready.get(), shard.runner.stats());
+            Some(super::simulated::Load { ready, orders, permits: client.load() })
+        }
     });
     let mut helpers = vec![net::spawn(Rc::clone(&shard.reporter).run())];
     if let Some(period) = shard.setup.resync_period {

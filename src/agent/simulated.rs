@@ -7,8 +7,15 @@ use shards::{PoolConfig, Stats, Stopper, simulation};
 use super::{Counters, Setup, mail::Mail, shard};
 use crate::{net, time::Duration};
 
-/// What one shard has under way: its orders, permits that are out, and requests that wait for one.
-pub(crate) type Load = (Stats, (usize, usize));
+/// What one shard has under way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    /// It knows all there is and takes up orders.
+    pub(crate) ready: bool,
+    pub(crate) orders: Stats,
+    /// Permits that are out, and requests that wait for one.
+    pub(crate) permits: (usize, usize),
+}
 
 type Watch = Box<dyn Fn() -> Option<Load>>;
 

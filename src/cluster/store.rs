@@ -117,7 +117,7 @@ impl Store {
 
     /// An object of a fresh list whose first page was asked for at `asked`.
     pub fn listed(&mut self, object: &Object, asked: Instant) -> Change {
-        let asked = self.clock(asked);
+        let asked = self.asked(asked);
         if self.gone.since(&object.key, &object.uid).is_some_and(|gone| gone >= asked) {
             return Change::Nothing;
         }
@@ -173,7 +173,7 @@ impl Store {
 
     /// All objects of a list were told, which was asked for at `asked` and shows this version.
     pub fn complete(&mut self, kind: &Arc<Resource>, asked: Instant, version: String) -> Sweep {
-        let asked = self.clock(asked);
+        let asked = self.asked(asked);
         self.gone.forget_older(kind, asked);
         let kind = self.kind(kind);
         if let Some(listed) = self.listed.get_mut(usize::from(kind)) {
@@ -397,9 +397,16 @@ impl Store {
         u16::try_from(number).unwrap_or(u16::MAX)
     }
 
-    /// Nanoseconds since the start: what came with the asking for a list is rarely of the same.
+    /// When something was learnt, in half nanoseconds since the start.
     fn clock(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.start).as_nanos()).unwrap_or(u64::MAX)
+        let nanos = u64::try_from(at.saturating_duration_since(self.start).as_nanos()).unwrap_or(u64::MAX);
+        nanos.saturating_mul(2)
+    }
+
+    /// When a list was asked for, which is also when what it names was learnt: after all that was
+    /// learnt in the same nanosecond, so that nothing but what it names is of just that time.
+    fn asked(&self, at: Instant) -> u64 {
+        self.clock(at).saturating_add(1)
     }
 }
 

@@ -250,7 +250,12 @@ impl ApiServer {
         self.trace.say(self.elapsed(), || {
             let Call { index, verb, plural, name, .. } = call;
             let body = String::from_utf8_lossy(&call.body);
-            format!("  #{index} {verb} {plural}/{name} is carried out: {code} {}", body.trim())
+            let told = match &answer {
+                Answer::Reply(reply) if call.verb == "list" => listed(&reply.body),
+                Answer::Watch(_) => request.query.get("resourceVersion").unwrap_or_default().to_owned(),
+                Answer::Reply(_) => body.trim().to_owned(),
+            };
+            format!("  #{index} {verb} {plural}/{name} is carried out: {code} {told}")
         });
         if call.write.is_some() && code < 300 {
             self.written_at.set(self.elapsed());
@@ -304,4 +309,12 @@ fn read(request: http::Request<Bytes>) -> Request {
         method: Method::clone(&head.method),
         body,
     }
+}
+
+/// The names in a list, and its version.
+fn listed(body: &Bytes) -> String {
+    let list: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let items = list["items"].as_array().into_iter().flatten();
+    let names: Vec<_> = items.map(|item| item["metadata"]["name"].as_str().unwrap_or_default()).collect();
+    format!("{} at {}", names.join(" "), list["metadata"]["resourceVersion"])
 }

@@ -19,7 +19,7 @@ use super::{
     wishes::Wishes,
 };
 use crate::{
-    demo::{belief::Belief, check::Objects},
+    demo::belief::Belief,
     membership::{
         simulated::{Downlink, Join, Peer},
         wire::server::{
@@ -49,10 +49,6 @@ pub(crate) struct Membership {
     pub(crate) heard: RefCell<Vec<Message>>,
     trace: Rc<Trace>,
     rng: RefCell<Rng>,
-    /// A process of the agent has begun and not joined yet.
-    pub(crate) newcomer: Cell<bool>,
-    /// What there is in the cluster.
-    pub(crate) objects: RefCell<Option<Box<dyn Fn() -> Objects>>>,
     stream: RefCell<Option<Line>>,
     joins: Cell<usize>,
     /// Nobody may join until then.
@@ -80,8 +76,6 @@ impl Membership {
             heard: RefCell::default(),
             trace,
             rng: RefCell::new(Rng::with_seed(seed)),
-            newcomer: Cell::new(false),
-            objects: RefCell::default(),
             stream: RefCell::default(),
             joins: Cell::new(0),
             closed_until: Cell::default(),
@@ -204,12 +198,6 @@ impl Peer for Membership {
                 return Err(Status::unavailable("not now"));
             }
             membership.joins.set(membership.joins.get() + 1);
-            if membership.newcomer.take()
-                && let Some(objects) = &*membership.objects.borrow()
-            {
-                // That something went while the agent was not running is never told: a known limit.
-                membership.belief.borrow_mut().forget_gone(&objects());
-            }
             membership.trace.say(membership.elapsed(), || "the agent has joined".to_owned());
             let (orders, on_their_way) = mpsc::unbounded();
             let (downlink, received) = mpsc::unbounded();

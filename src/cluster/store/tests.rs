@@ -96,6 +96,13 @@ fn a_fresh_list_wins_over_what_was_known_before_it_was_asked_for() {
 }
 
 #[test]
+fn what_was_learnt_in_the_nanosecond_of_the_asking_was_learnt_before() {
+    let mut rig = Rig::new();
+    rig.store.changed(&object("stacks/a", "a", 1), rig.at(5));
+    assert_eq!(rig.sweep_of("stacks", rig.at(5), "2", 10), ["stacks/a"]);
+}
+
+#[test]
 fn what_a_complete_list_does_not_name_is_gone_unless_it_was_learnt_later() {
     for budget in [1, 2, 100] {
         let mut rig = Rig::new();
@@ -328,8 +335,8 @@ fn a_stack_is_ready_when_all_that_says_something_does() {
 fn a_kind_that_is_out_of_play_is_forgotten() {
     let mut rig = Rig::new();
     rig.changed(&object("stacks/a", "s", 1));
-    rig.changed(&object("ledgers/a", "l", 1));
-    rig.changed(&object("ledgers/b", "l", 1));
+    rig.store.listed(&object("ledgers/a", "l", 1), rig.at(0));
+    rig.store.listed(&object("ledgers/b", "l", 1), rig.at(0));
     rig.sweep("ledgers", rig.at(0), 10);
     let gone = rig.store.forget(&resource("ledgers"));
     assert_eq!((gone.len(), rig.store.len()), (2, (1, 1)));
