@@ -233,12 +233,12 @@ impl ApiServer {
         self.draw(call)
     }
 
-    /// Carries a request out, now. A create that outlived its process is dropped: the next process
-    /// knows nothing of it, and only the next order would put right what it brings up. That is a
-    /// known limit (`docs/architecture.md`), and none that a run is to find again and again.
+    /// Carries a request out, now. A write that outlived its process is dropped: the next process
+    /// knows nothing of it, and only the next order would put right what it does. That is a known
+    /// limit (`docs/architecture.md`), and none that a run is to find again and again.
     fn perform(&self, request: &Request, call: &Call) -> Answer {
-        if call.verb == "create" && call.process != self.processes.get() {
-            self.strike("create-of-a-killed-process");
+        if call.write.is_some() && call.process != self.processes.get() {
+            self.strike("write-of-a-killed-process");
             return Answer::Reply(crate::embedded::failure::Failure::new(500, "", "dropped").into());
         }
         let doomed = self.guards.before(self, call);
