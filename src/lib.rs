@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod config;
 pub mod demo;
 pub mod embedded;
+mod guard;
 pub mod membership;
 pub mod net;
 mod notify;

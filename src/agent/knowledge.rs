@@ -181,6 +181,12 @@ impl Knowledge {
         self.store.borrow().objects(stack.as_str())
     }
 
+    /// Whether an object is known.
+    #[cfg(test)]
+    pub(super) fn knows(&self, plural: &str, name: &str) -> bool {
+        self.store.borrow().knows(plural, name)
+    }
+
     /// Changes whenever something of the stack does.
     pub(super) fn revision(&self, stack: &StackName) -> u64 {
         self.store.borrow().revision(stack.as_str())

@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     cluster::{Client, Limits},
+    guard::{self, Guard},
     net,
     order::StackName,
     stack::{
@@ -55,7 +56,9 @@ pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, count
     let memories = worker.memories();
     let runner = Runner::new(worker, setup.engine.max_in_flight_stacks.get().div_ceil(shards));
     // Until everything is known that there is, orders wait.
-    runner.hold();
+    if guard::stands(Guard::LearnFirst) {
+        runner.hold();
+    }
     let qps = setup.report_qps / shards as f64;
     let shard = Rc::new(Shard {
         id,
@@ -82,6 +85,11 @@ pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, count
             let (ready, orders) = (shard.ready.get(), shard.runner.stats());
             Some(super::simulated::Load { ready, orders, permits: client.load() })
         }
+    });
+    #[cfg(test)]
+    super::simulated::look_into({
+        let shard = Rc::downgrade(&shard);
+        move |plural, name| shard.upgrade().is_some_and(|shard| shard.knowledge.knows(plural, name))
     });
     let mut helpers = vec![net::spawn(Rc::clone(&shard.reporter).run())];
     if let Some(period) = shard.setup.resync_period {

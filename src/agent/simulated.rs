@@ -18,14 +18,26 @@ pub(crate) struct Load {
 }
 
 type Watch = Box<dyn Fn() -> Option<Load>>;
+type Knows = Box<dyn Fn(&str, &str) -> bool>;
 
 thread_local! {
     static SHARDS: RefCell<Vec<Watch>> = const { RefCell::new(Vec::new()) };
+    static STORES: RefCell<Vec<Knows>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Makes the load of a shard known, as long as there is the shard.
 pub(super) fn watch_over(shard: impl Fn() -> Option<Load> + 'static) {
     SHARDS.with_borrow_mut(|shards| shards.push(Box::new(shard)));
+}
+
+/// Makes known what a shard knows, as long as there is the shard.
+pub(super) fn look_into(store: impl Fn(&str, &str) -> bool + 'static) {
+    STORES.with_borrow_mut(|stores| stores.push(Box::new(store)));
+}
+
+/// Whether any shard knows of an object.
+pub(crate) fn knows(plural: &str, name: &str) -> bool {
+    STORES.with_borrow(|stores| stores.iter().any(|knows| knows(plural, name)))
 }
 
 /// The load of every shard there is.

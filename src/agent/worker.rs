@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     cluster::Client,
+    guard::{self, Guard},
     order::{Change, StackName},
     stack::{
         desired::fingerprint,
@@ -188,7 +189,7 @@ impl Run<'_> {
                 _ if !self.writes.is_empty() => self.answer().await,
                 step => return self.verdict(&step),
             }
-            if self.writes.is_empty() && self.slot.should_yield() {
+            if self.writes.is_empty() && self.slot.should_yield() && guard::stands(Guard::YieldSlot) {
                 return self.later(now(), Keep::UntilSuperseded);
             }
         }
@@ -222,7 +223,9 @@ impl Run<'_> {
     async fn write(&mut self) {
         let client = self.worker.client.clone();
         let permit = self.meanwhile(client.permit()).await;
-        self.follow();
+        if guard::stands(Guard::NewestOrder) {
+            self.follow();
+        }
         self.refresh();
         if let Some(write) = self.machine.write(now()) {
             debug!(stack = %self.stack, object = %write.key(), verb = write.verb(), "write");

@@ -19,6 +19,7 @@ use super::{
     transport::{Failure, Outgoing, Transport},
 };
 use crate::{
+    guard::{self, Guard},
     net::endpoint::Endpoint,
     stack::{
         object::{Catalog, Object, ObjectKey},
@@ -115,7 +116,8 @@ impl Client {
     pub async fn read(&self, keys: &[ObjectKey]) -> Result<Vec<Object>, ReadError> {
         let reads = keys.iter().map(|key| self.get(key));
         let found: Vec<_> = futures::stream::iter(reads).buffer_unordered(READS_TOGETHER).collect().await;
-        found.into_iter().filter_map(Result::transpose).collect()
+        let counts = |read: &Result<_, _>| read.is_ok() || guard::stands(Guard::NoAbsence);
+        found.into_iter().filter(counts).filter_map(Result::transpose).collect()
     }
 
     /// Discovers the module kinds.
@@ -178,7 +180,8 @@ impl Client {
         let reply = result?;
         self.heed(&reply, &prepared).await;
         let busy = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
-        if let Some(pause) = reply.retry_after().filter(|_| busy.contains(&reply.status)) {
+        let heeds = busy.contains(&reply.status) && guard::stands(Guard::HeedPause);
+        if let Some(pause) = reply.retry_after().filter(|_| heeds) {
             // A little longer, each shard on its own, so that they do not come back together.
             self.0.permits.pause(pause.mul_f64(1.0 + fastrand::f64() / 4.0));
         }

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::target::Target;
 use crate::{
+    guard::{self, Guard},
     order::is_dns1123_subdomain,
     stack::{
         object::{GROUP, ObjectKey, Resource, VERSION},
@@ -109,10 +110,12 @@ fn patch(key: &ObjectKey, resource_version: &str, body: &Value) -> Result<ApiReq
 /// A deletion of this very object in this very version; its dependents go in the background.
 fn delete(key: &ObjectKey, uid: &str, resource_version: &str) -> Result<ApiRequest, RequestError> {
     check_name(key)?;
-    let params = DeleteParams::background().preconditions(Preconditions {
-        uid: Some(uid.to_owned()),
-        resource_version: Some(resource_version.to_owned()),
-    });
+    let this =
+        Preconditions { uid: Some(uid.to_owned()), resource_version: Some(resource_version.to_owned()) };
+    let mut params = DeleteParams::background();
+    if guard::stands(Guard::Preconditions) {
+        params = params.preconditions(this);
+    }
     finish(&key.to_string(), collection(&key.resource).delete(&key.name, &params))
 }
 

@@ -35,9 +35,12 @@ use self::{
     stack::{Held, Stack},
     versions::KnownVersions,
 };
-use crate::stack::{
-    object::{Object, ObjectKey, Resource, Role},
-    version,
+use crate::{
+    guard::{self, Guard},
+    stack::{
+        object::{Object, ObjectKey, Resource, Role},
+        version,
+    },
 };
 
 /// What learning something has changed, as far as somebody is told.
@@ -188,7 +191,10 @@ impl Store {
         let mut removed = Vec::new();
         let lowest = sweep.left.min(self.stacks.len()).saturating_sub(budget);
         for index in (lowest..sweep.left.min(self.stacks.len())).rev() {
-            self.take_out(index, |held, stack, names| sweep.takes(held, stack, names), &mut removed);
+            let takes = |held: &Held, stack: &str, names: &Names| {
+                sweep.takes(held, stack, names) && guard::stands(Guard::ListsRemove)
+            };
+            self.take_out(index, takes, &mut removed);
         }
         sweep.left = lowest;
         if lowest > 0 {
@@ -258,6 +264,17 @@ impl Store {
         self.stacks.values_mut().for_each(|stack| stack.settled = None);
     }
 
+    /// Whether an object is known, of whatever stack.
+    #[cfg(test)]
+    pub(crate) fn knows(&self, plural: &str, name: &str) -> bool {
+        let is = |stack: &Arc<str>, held: &Held| {
+            let kind = self.kinds.get(usize::from(held.kind));
+            kind.is_some_and(|(kind, _)| kind.plural == plural)
+                && held.record.name(stack, &self.names) == Some(name)
+        };
+        self.stacks.iter().any(|(stack, known)| known.objects.iter().any(|held| is(stack, held)))
+    }
+
     /// How many stacks and objects are known; Versions do not count.
     pub fn len(&self) -> (usize, usize) {
         (self.stacks.len(), self.stacks.values().map(|stack| stack.objects.len()).sum())
@@ -282,6 +299,7 @@ impl Store {
         if let Some(held) = known {
             let (_, uid, version) = held.record.identity(name, &self.names).unwrap_or_default();
             let overridden = overrides.is_some_and(|asked| held.learnt < asked);
+            let overridden = overridden || !guard::stands(Guard::NewerWins);
             match version::compare(&object.resource_version, &version) {
                 Ordering::Equal if uid == object.uid && !overridden => {
                     if overrides.is_some() {

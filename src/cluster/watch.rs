@@ -35,7 +35,11 @@ use bytes::Bytes;
 pub use self::news::News;
 use self::{event::Event, page::Page, verdict::Verdict};
 use super::{answer::Reply, limiter::LONGEST_PAUSE, target::Target};
-use crate::{backoff::Backoff, stack::object::Object};
+use crate::{
+    backoff::Backoff,
+    guard::{self, Guard},
+    stack::object::Object,
+};
 
 /// Between failures, growing.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
@@ -199,7 +203,8 @@ impl Watch {
                     return Step::Open { version: version.clone(), timeout };
                 }
                 State::Watching(watching) => {
-                    let until = *watching.quiet.get_or_insert(now) + IDLE;
+                    let patience = if guard::stands(Guard::NoticeSilence) { IDLE } else { 1000 * IDLE };
+                    let until = *watching.quiet.get_or_insert(now) + patience;
                     if now < until {
                         return Step::Read { until };
                     }

@@ -103,6 +103,14 @@ impl Query {
         self.0.get(key).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// The same with another value for a key.
+    #[cfg(test)]
+    pub(crate) fn with(&self, key: &str, value: &str) -> Self {
+        let mut query = self.clone();
+        query.0.insert(key.to_owned(), value.to_owned());
+        query
+    }
+
     /// Forgets a key.
     pub fn forget(&mut self, key: &str) {
         self.0.remove(key);

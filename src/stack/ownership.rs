@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::labels;
+use crate::guard::{self, Guard};
 
 /// The `fieldManager` of every write of this agent.
 pub const FIELD_MANAGER: &str = "stackherd";
@@ -40,7 +41,8 @@ impl Removable {
             if is_ours(entry) { &mut ours } else { &mut others }.add(fields);
         }
         let alone = |mine: BTreeSet<String>, theirs: &BTreeSet<String>| -> BTreeSet<String> {
-            mine.into_iter().filter(|key| !theirs.contains(key)).collect()
+            let others = |key: &String| theirs.contains(key) && guard::stands(Guard::OthersStay);
+            mine.into_iter().filter(|key| !others(key)).collect()
         };
         let prefixed = |key: &String| key.starts_with(labels::PREFIX);
         Self {

@@ -6,6 +6,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::guard::{self, Guard};
+
 use super::{
     desired::{Desired, Wanted},
     labels,
@@ -55,7 +57,7 @@ fn wanted(
     owner: Option<&str>,
 ) -> Action {
     let Some(object) = observed else { return Action::Write(create(stack, desired, wanted, owner)) };
-    if object.terminating {
+    if object.terminating && guard::stands(Guard::AwaitEnd) {
         return Action::Wait;
     }
     match Standing::of(object, stack, owner) {

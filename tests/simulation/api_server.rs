@@ -6,6 +6,7 @@ mod watch;
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     rc::{Rc, Weak},
     time::Duration,
 };
@@ -20,6 +21,7 @@ use shards::simulation::Group;
 pub(crate) use delivery::Fate;
 use guards::Guards;
 pub(crate) use guards::Limits;
+pub(crate) use watch::GARBAGE;
 
 use super::{
     faults::{Faults, Struck},
@@ -53,6 +55,19 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
 }
 
+/// How the watches of a kind are, whatever chance says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Their events come so late.
+    Late(Duration),
+    /// They are cut, in the middle of a line where there is one.
+    Cut,
+    /// They say nothing any more.
+    Silent,
+    /// They say this once.
+    Garbled(&'static str),
+}
+
 /// Decides on a request; `None` leaves it to chance.
 pub(crate) type Script = Box<dyn FnMut(&Call) -> Option<Fate>>;
 /// Is told of a request that was just carried out, with the code of its answer.
@@ -75,6 +90,10 @@ pub(crate) struct ApiServer {
     rng: RefCell<Rng>,
     script: RefCell<Option<Script>>,
     witness: RefCell<Option<Witness>>,
+    /// What watches of a kind do, where a script says so; by plural.
+    pub(crate) manners: RefCell<BTreeMap<String, Manner>>,
+    /// Lists come in pages of this many at most.
+    pub(crate) page: Cell<Option<usize>>,
     /// Out of reach until then.
     down_until: Cell<Option<time::Instant>>,
     /// Processes of the agent that have begun.
@@ -112,6 +131,8 @@ impl ApiServer {
             rng: RefCell::new(Rng::with_seed(seed)),
             script: RefCell::default(),
             witness: RefCell::default(),
+            manners: RefCell::default(),
+            page: Cell::default(),
             down_until: Cell::default(),
             processes: Cell::new(0),
             requests: Cell::new(0),

@@ -178,6 +178,13 @@ impl Membership {
         self.heard.borrow_mut().push(message);
     }
 
+    /// Whether it was told that a stack is gone.
+    pub(crate) fn says_deleted(&self, stack: &str) -> bool {
+        self.heard.borrow().iter().any(|message| {
+            matches!(&message.message, Some(Said::StackDeleted(told)) if told.cluster_name == stack)
+        })
+    }
+
     /// A Ping now and then.
     pub(crate) async fn ping(self: Rc<Self>) {
         loop {

@@ -14,6 +14,7 @@
 mod api_server;
 mod faults;
 mod membership;
+mod rows;
 mod swarm;
 mod trace;
 mod wishes;

@@ -43,6 +43,8 @@ pub(crate) struct Options {
     pub(crate) stacks_in_flight: usize,
     pub(crate) resync_period: Option<Duration>,
     pub(crate) operator: operator::Options,
+    /// There is an operator at all.
+    pub(crate) operated: bool,
     /// Events of each kind that watches can go back.
     pub(crate) window: usize,
     pub(crate) faults: Faults,
@@ -65,6 +67,7 @@ impl Options {
             stacks_in_flight: 16,
             resync_period: Some(Duration::from_secs(60)),
             operator: operator::Options { finalizer: true, ..operator::Options::default() },
+            operated: true,
             window: 10_000,
             faults: Faults::default(),
             verbose: false,
@@ -91,6 +94,8 @@ pub(crate) struct World {
     pub(crate) trace: Rc<Trace>,
     pub(crate) struck: RefCell<Struck>,
     rng: RefCell<Rng>,
+    /// What is nobody's process.
+    nature: Group,
     /// The agent's process.
     process: Cell<Option<Group>>,
     agent: RefCell<Option<simulated::Agent>>,
@@ -130,11 +135,14 @@ impl World {
             trace,
             struck: RefCell::default(),
             rng: RefCell::new(rng),
+            nature: Group::new(),
             process: Cell::default(),
             agent: RefCell::default(),
             notes: RefCell::default(),
         });
-        net::spawn(Rc::clone(&world).operate()).detach();
+        if world.options.operated {
+            net::spawn(Rc::clone(&world).operate()).detach();
+        }
         net::spawn(Rc::clone(&world.membership).ping()).detach();
         world
     }
@@ -190,6 +198,22 @@ impl World {
         self.membership.cut(Duration::ZERO);
     }
 
+    /// Kills it a little later.
+    pub(crate) fn kill_after(self: &Rc<Self>, pause: Duration) {
+        let world = Rc::clone(self);
+        self.nature
+            .spawn(async move {
+                net::sleep(pause).await;
+                world.kill();
+            })
+            .detach();
+    }
+
+    /// Whether the agent has an object in view.
+    pub(crate) fn agent_knows(&self, plural: &str, name: &str) -> bool {
+        simulated::knows(plural, name)
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         self.process.get().is_some()
     }
@@ -240,8 +264,8 @@ impl World {
         if let Some((stack, fault)) = check::stale(&self.wishes.now(), &objects).into_iter().next() {
             return Some(format!("stack {stack}: {fault}"));
         }
-        if let Some((object, fault)) = self.membership.belief.borrow().stale(&objects).into_iter().next() {
-            return Some(format!("membership's belief of {object}: {fault}"));
+        if let Some(wrong) = self.misbelief(&objects) {
+            return Some(wrong);
         }
         for (key, (uid, note)) in &*self.notes.borrow() {
             let Some(object) = objects.get(key) else { continue };
@@ -251,6 +275,39 @@ impl World {
             }
         }
         None
+    }
+
+    /// What membership believes that is not so.
+    pub(crate) fn misbelief(&self, objects: &check::Objects) -> Option<String> {
+        let stale = self.membership.belief.borrow().stale(objects);
+        stale.into_iter().next().map(|(object, fault)| format!("membership's belief of {object}: {fault}"))
+    }
+
+    /// Waits until a condition holds; asks every 20 ms.
+    pub(crate) async fn until(
+        &self,
+        what: &str,
+        within: Duration,
+        condition: impl Fn() -> bool,
+    ) -> Result<(), String> {
+        let until = time::now() + within;
+        while !condition() {
+            if time::now() > until {
+                return Err(format!("{what}: not within {within:?}"));
+            }
+            net::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until the agent takes up orders and has joined.
+    pub(crate) async fn ready(&self) -> Result<(), String> {
+        self.until("the agent is ready", Duration::from_secs(300), || {
+            let loads = simulated::loads();
+            let ready = loads.len() == self.options.shards && loads.iter().all(|load| load.ready);
+            ready && self.membership.is_joined()
+        })
+        .await
     }
 
     /// Waits until everything is as it should be.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::server::{self, Stack, message, order::Message};
 use crate::{
+    guard::{self, Guard},
     order::{
         AuthConfig, Change, Fault, Order, Snapshot, StackName, StackNameError, Stargate, StargateWish, Trace,
         is_dns1123_subdomain,
@@ -163,7 +164,7 @@ fn additional_labels(given: HashMap<String, String>, faults: &mut Faults) -> BTr
         if matches!(full.as_str(), labels::CREATED_BY_AGENT | labels::STACK) {
             continue;
         }
-        match labels::label_fault(&key, &value) {
+        match labels::label_fault(&key, &value).filter(|_| guard::stands(Guard::CheckLabels)) {
             Some(reason) => faults.spare("additionalLabels", &key, reason),
             None => {
                 kept.insert(full, value);

@@ -19,12 +19,6 @@ pub struct Options {
     pub create_may_arrive: Duration,
     /// Conflicts in a row of one object that are retried at once; those beyond count as failures.
     pub conflicts_at_once: u32,
-    /// Tests take the fence out to see that they would notice.
-    #[cfg(test)]
-    pub(crate) fence: bool,
-    /// Tests take the watching for lost creates out to see that they would notice.
-    #[cfg(test)]
-    pub(crate) attentive: bool,
 }
 
 impl Default for Options {
@@ -37,27 +31,7 @@ impl Default for Options {
             fallback: seconds(30),
             create_may_arrive: seconds(600),
             conflicts_at_once: 3,
-            #[cfg(test)]
-            fence: true,
-            #[cfg(test)]
-            attentive: true,
         }
-    }
-}
-
-impl Options {
-    pub(super) fn fences(&self) -> bool {
-        #[cfg(test)]
-        return self.fence;
-        #[cfg(not(test))]
-        true
-    }
-
-    pub(super) fn watches_creates(&self) -> bool {
-        #[cfg(test)]
-        return self.attentive;
-        #[cfg(not(test))]
-        true
     }
 }
 

@@ -7,12 +7,15 @@ use std::{
 };
 
 use super::{Flight, Machine, Notice};
-use crate::stack::{
-    object::{Object, ObjectKey},
-    plan::Action,
-    version::compare,
-    view::Known,
-    write::{Answer, ReadError, Refusal, Write},
+use crate::{
+    guard::{self, Guard},
+    stack::{
+        object::{Object, ObjectKey},
+        plan::Action,
+        version::compare,
+        view::Known,
+        write::{Answer, ReadError, Refusal, Write},
+    },
 };
 
 impl Machine {
@@ -81,7 +84,8 @@ impl Machine {
                 }
                 let conflicts = self.conflicts.entry(key.clone()).or_default();
                 *conflicts += 1;
-                if *conflicts > self.context.options.conflicts_at_once {
+                if *conflicts > self.context.options.conflicts_at_once && guard::stands(Guard::ConflictsPause)
+                {
                     let cause = "the object keeps moving under the agent's writes".to_owned();
                     self.fail(now, subject, cause, None);
                 }
@@ -97,6 +101,10 @@ impl Machine {
                 }
             }
             Answer::NotApplied { cause, retry_after } => self.fail(now, subject, cause, retry_after),
+            Answer::Unknown { cause, .. } if !guard::stands(Guard::LookAfter) => {
+                self.progress.parked.insert(key.clone(), false);
+                self.refuse(subject, Refusal { code: 0, reason: "Unknown".into(), message: cause });
+            }
             Answer::Unknown { cause, retry_after } => {
                 self.unsettled.lose(now, write);
                 self.view.forget(&key);

@@ -108,6 +108,9 @@ pub(super) async fn deliver(
     if fate != Fate::Pass {
         server.strike(fate.name());
     }
+    if let Some(page) = server.page.get().filter(|_| call.verb == "list") {
+        request.query = request.query.with("limit", &page.to_string());
+    }
     let slow = if server.chance(0.02) { 50 } else { 1 };
     net::sleep(server.random(HOP * slow)).await;
     let answer = match fate {
@@ -149,7 +152,7 @@ pub(super) async fn deliver(
     net::sleep(server.random(HOP)).await;
     let outcome = match answer {
         Answer::Reply(reply) => Outcome::Reply(whole(reply)),
-        Answer::Watch(watcher) => Outcome::Stream(watch::start(&server, *watcher)),
+        Answer::Watch(watcher) => Outcome::Stream(watch::start(&server, call.plural, *watcher)),
     };
     let _ = tell.send(outcome);
 }

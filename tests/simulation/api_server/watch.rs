@@ -5,7 +5,7 @@ use std::{pin::pin, rc::Rc, time::Duration};
 use bytes::Bytes;
 use futures::{channel::mpsc, future::select};
 
-use super::ApiServer;
+use super::{ApiServer, Manner};
 use crate::{
     embedded::watcher::{Next, Watcher},
     net, time,
@@ -24,10 +24,19 @@ enum Trouble {
     None,
     Cut(time::Instant),
     Silent(time::Instant),
-    Garbled(time::Instant),
+    Garbled(time::Instant, Option<&'static str>),
 }
 
 impl Trouble {
+    fn of(manner: Manner) -> Option<Self> {
+        Some(match manner {
+            Manner::Late(_) => return None,
+            Manner::Cut => Self::Cut(time::now()),
+            Manner::Silent => Self::Silent(time::now()),
+            Manner::Garbled(line) => Self::Garbled(time::now(), Some(line)),
+        })
+    }
+
     fn draw(server: &ApiServer) -> Self {
         let faults = server.faults.borrow().clone();
         let at = time::now() + server.random(STRIKES_WITHIN);
@@ -36,7 +45,7 @@ impl Trouble {
         } else if server.chance(faults.watch_silent) {
             Self::Silent(at)
         } else if server.chance(faults.watch_garbled) {
-            Self::Garbled(at)
+            Self::Garbled(at, None)
         } else {
             Self::None
         }
@@ -45,7 +54,7 @@ impl Trouble {
     fn at(self) -> Option<time::Instant> {
         match self {
             Self::None => None,
-            Self::Cut(at) | Self::Silent(at) | Self::Garbled(at) => Some(at),
+            Self::Cut(at) | Self::Silent(at) | Self::Garbled(at, _) => Some(at),
         }
     }
 
@@ -57,14 +66,15 @@ impl Trouble {
 /// Starts to answer a watch.
 pub(super) fn start(
     server: &Rc<ApiServer>,
+    plural: String,
     watcher: Watcher,
 ) -> mpsc::UnboundedReceiver<Result<Bytes, String>> {
     let (chunks, receiver) = mpsc::unbounded();
-    server.group.spawn(speak(Rc::clone(server), watcher, chunks)).detach();
+    server.group.spawn(speak(Rc::clone(server), plural, watcher, chunks)).detach();
     receiver
 }
 
-async fn speak(server: Rc<ApiServer>, mut watcher: Watcher, chunks: Chunks) {
+async fn speak(server: Rc<ApiServer>, plural: String, mut watcher: Watcher, chunks: Chunks) {
     let end = time::now() + watcher.timeout().unwrap_or(LIFETIME);
     let mut mark = time::now() + BOOKMARK_EVERY;
     let mut trouble = Trouble::draw(&server);
@@ -78,6 +88,15 @@ async fn speak(server: Rc<ApiServer>, mut watcher: Watcher, chunks: Chunks) {
         }
         let seen = server.moves();
         let next = watcher.next(&server.cluster.borrow());
+        let manner = server.manners.borrow().get(&plural).copied();
+        if let Some(manner) = manner
+            && let Some(scripted) = Trouble::of(manner)
+        {
+            trouble = scripted;
+            if let Manner::Garbled(_) = manner {
+                server.manners.borrow_mut().remove(&plural);
+            }
+        }
         if trouble.is_due() {
             if !strike(&server, trouble, &next, &chunks).await {
                 return;
@@ -87,10 +106,11 @@ async fn speak(server: Rc<ApiServer>, mut watcher: Watcher, chunks: Chunks) {
         match next {
             Next::Lines(lines) => {
                 let lag = server.faults.borrow().watch_lag;
-                if !lag.is_zero() {
+                let late = if let Some(Manner::Late(late)) = manner { late } else { Duration::ZERO };
+                if !lag.is_zero() || !late.is_zero() {
                     server.strike("watch-lag");
                 }
-                net::sleep(server.random(Duration::from_millis(3) + lag)).await;
+                net::sleep(late + server.random(Duration::from_millis(3) + lag)).await;
                 server.trace.say(server.elapsed(), || format!("watched: {}", events(&lines)));
                 send(&server, &chunks, lines);
             }
@@ -160,18 +180,21 @@ async fn strike(server: &ApiServer, trouble: Trouble, next: &Next, chunks: &Chun
             }
             false
         }
-        Trouble::Garbled(_) => {
+        Trouble::Garbled(_, line) => {
             server.strike("watch-garbled");
-            let line = server.pick(&[
-                "{\"type\":\"MODIFIED\",\"object\":{\"kind\":\"St\n",
-                "{\"type\":\"MOVED\",\"object\":{\"kind\":\"Stack\",\"metadata\":{\"name\":\"a\"}}}\n",
-                "{\"type\":\"ADDED\",\"object\":{}}\n",
-                "\n",
-                "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":500,\"reason\":\"InternalError\"}}\n",
-                "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\"}}\n",
-            ]);
+            let line = line.unwrap_or_else(|| server.pick(&GARBAGE));
             let _ = chunks.unbounded_send(Ok(Bytes::from_static(line.as_bytes())));
             true
         }
     }
 }
+
+/// Lines that are no events.
+pub(crate) const GARBAGE: [&str; 6] = [
+    "{\"type\":\"MODIFIED\",\"object\":{\"kind\":\"St\n",
+    "{\"type\":\"MOVED\",\"object\":{\"kind\":\"Stack\",\"metadata\":{\"name\":\"a\"}}}\n",
+    "{\"type\":\"ADDED\",\"object\":{}}\n",
+    "\n",
+    "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":500,\"reason\":\"InternalError\"}}\n",
+    "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\"}}\n",
+];

@@ -164,6 +164,27 @@ impl World {
         });
     }
 
+    /// Somebody makes an object.
+    pub(crate) fn create(&self, plural: &str, body: Value) -> bool {
+        self.server
+            .with(|cluster| {
+                let kind = cluster.kind("formance.com", "v1beta1", plural)?;
+                cluster.create(&kind, body, Caller::new(SOMEBODY, wall())).ok()
+            })
+            .is_some()
+    }
+
+    /// Somebody sets a status.
+    pub(crate) fn set_status(&self, plural: &str, name: &str, status: &Value) -> bool {
+        self.server
+            .with(|cluster| {
+                let kind = cluster.kind("formance.com", "v1beta1", plural)?;
+                let patch = json!({"status": status});
+                cluster.patch(&kind, name, Endpoint::Status, &patch, Caller::new(SOMEBODY, wall())).ok()
+            })
+            .is_some()
+    }
+
     /// Orders for so many stacks, one at a time with pauses between, until all were given.
     pub(crate) async fn order_all(&self, stacks: usize, length: Duration) {
         let orders = fleet::orders(self.options.seed, stacks);

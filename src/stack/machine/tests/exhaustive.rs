@@ -7,7 +7,10 @@
 //! The same check finds a counterexample as soon as a guard is taken out.
 
 use super::*;
-use crate::stack::object::{Catalog, Object};
+use crate::{
+    guard::{self, Guard},
+    stack::object::{Catalog, Object},
+};
 
 mod check;
 
@@ -164,15 +167,13 @@ fn three_orders_and_two_lost_answers_are_no_worse() {
 
 #[test]
 fn without_the_fence_a_late_write_breaks_the_newest_order() {
-    let options = Options { fence: false, ..timeless() };
-    let way = check(&Bounds { options, ..bounds() }).expect_err("a counterexample");
+    let way = guard::without(Guard::Fence, || check(&bounds())).expect_err("a counterexample");
     assert!(way.contains("took effect after"), "{way}");
 }
 
 #[test]
 fn without_watching_a_late_create_brings_a_deleted_stack_back() {
-    let options = Options { attentive: false, ..timeless() };
-    let way = check(&Bounds { options, ..bounds() }).expect_err("a counterexample");
+    let way = guard::without(Guard::AwaitCreates, || check(&bounds())).expect_err("a counterexample");
     assert!(way.contains("deliver late Create"), "{way}");
 }
 
