@@ -14,6 +14,7 @@ mod reporter;
 mod shard;
 #[cfg(test)]
 pub(crate) mod simulated;
+mod watchdog;
 mod watcher;
 mod worker;
 
@@ -97,6 +98,7 @@ impl Agent {
         if let Err(failure) = shutdown::on_signal(on_signal) {
             warn!("a signal will end the process without its grace period: {failure}");
         }
+        watchdog::start(self.pool.health());
         match self.join() {
             Ok(()) => true,
             Err(failures) => {

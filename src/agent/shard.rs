@@ -55,8 +55,8 @@ pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, count
     );
     let memories = worker.memories();
     let runner = Runner::new(worker, setup.engine.max_in_flight_stacks.get().div_ceil(shards));
-    // Until everything is known that there is, orders wait.
     if guard::stands(Guard::LearnFirst) {
+        // Until everything is known that there is, orders wait.
         runner.hold();
     }
     let qps = setup.report_qps / shards as f64;
@@ -78,19 +78,7 @@ pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, count
         stop,
     });
     #[cfg(test)]
-    super::simulated::watch_over({
-        let (shard, client) = (Rc::downgrade(&shard), client.clone());
-        move || {
-            let shard = shard.upgrade()?;
-            let (ready, orders) = (shard.ready.get(), shard.runner.stats());
-            Some(super::simulated::Load { ready, orders, permits: client.load() })
-        }
-    });
-    #[cfg(test)]
-    super::simulated::look_into({
-        let shard = Rc::downgrade(&shard);
-        move |plural, name| shard.upgrade().is_some_and(|shard| shard.knowledge.knows(plural, name))
-    });
+    shard.show(client.clone());
     let mut helpers = vec![net::spawn(Rc::clone(&shard.reporter).run())];
     if let Some(period) = shard.setup.resync_period {
         helpers.push(net::spawn(Rc::clone(&shard.reporter).resync(period)));
@@ -153,6 +141,20 @@ struct Shard {
 }
 
 impl Shard {
+    /// Lets a simulation look in.
+    #[cfg(test)]
+    fn show(self: &Rc<Self>, client: Client) {
+        let (shard, store) = (Rc::downgrade(self), Rc::downgrade(self));
+        super::simulated::watch_over(move || {
+            let shard = shard.upgrade()?;
+            let (ready, orders) = (shard.ready.get(), shard.runner.stats());
+            Some(super::simulated::Load { ready, orders, permits: client.load() })
+        });
+        super::simulated::look_into(move |plural, name| {
+            store.upgrade().is_some_and(|shard| shard.knowledge.knows(plural, name))
+        });
+    }
+
     /// Takes mail until every shard has said that it has nothing more to send.
     async fn read_mail(&self, inbox: &mut Inbox<Mail>) {
         let mut turn = Turn::new();

@@ -52,7 +52,6 @@ pub(crate) fn loads() -> Vec<Load> {
 
 /// An agent whose shards are tasks of the group that it was started in.
 pub(crate) struct Agent {
-    pub(crate) counters: Arc<Counters>,
     pub(crate) stopper: Stopper,
     pub(crate) shards: Vec<net::Task<()>>,
 }
@@ -67,5 +66,5 @@ pub(crate) async fn start(setup: Setup) -> Agent {
     let (contexts, stopper) = simulation::contexts::<Mail>(&config).await;
     let start = |context| net::spawn(shard::run(context, Arc::clone(&setup), Arc::clone(&counters)));
     let shards = contexts.into_iter().map(start).collect();
-    Agent { counters, stopper, shards }
+    Agent { stopper, shards }
 }

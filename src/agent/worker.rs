@@ -172,8 +172,11 @@ impl Run<'_> {
             self.refresh();
             let step = self.machine.next(now());
             self.tell();
-            // A stopping shard begins nothing, and waits for what is on its way.
-            let stopping = self.worker.stop.requested();
+            // A stopping shard begins nothing, and waits for what is on its way. So does a stack
+            // that is to give its slot back: with ever newer orders there would always be something
+            // on its way.
+            let yields = self.slot.should_yield() && guard::stands(Guard::YieldSlot);
+            let stopping = self.worker.stop.requested() || yields;
             match step {
                 Step::Read(keys) if !stopping => {
                     let client = self.worker.client.clone();
@@ -188,9 +191,6 @@ impl Run<'_> {
                 Step::Write if !stopping => self.write().await,
                 _ if !self.writes.is_empty() => self.answer().await,
                 step => return self.verdict(&step),
-            }
-            if self.writes.is_empty() && self.slot.should_yield() && guard::stands(Guard::YieldSlot) {
-                return self.later(now(), Keep::UntilSuperseded);
             }
         }
     }
@@ -285,7 +285,7 @@ impl Run<'_> {
                 self.later(at, Keep::UntilAnything)
             }
             &Step::Later { at, refused: false } => self.later(at, Keep::UntilSuperseded),
-            // The shard is stopping.
+            // The shard is stopping, or the slot is given back.
             Step::Read(_) | Step::Write | Step::Await => self.later(now(), Keep::UntilSuperseded),
         }
     }

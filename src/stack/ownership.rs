@@ -38,11 +38,11 @@ impl Removable {
         let (mut ours, mut others) = (Owned::default(), Owned::default());
         for entry in managed_fields.as_array().map(Vec::as_slice).unwrap_or_default() {
             let Some(fields) = entry.get("fieldsV1").and_then(Value::as_object) else { continue };
-            if is_ours(entry) { &mut ours } else { &mut others }.add(fields);
+            let mine = is_ours(entry) || !guard::stands(Guard::OthersStay);
+            if mine { &mut ours } else { &mut others }.add(fields);
         }
         let alone = |mine: BTreeSet<String>, theirs: &BTreeSet<String>| -> BTreeSet<String> {
-            let others = |key: &String| theirs.contains(key) && guard::stands(Guard::OthersStay);
-            mine.into_iter().filter(|key| !others(key)).collect()
+            mine.into_iter().filter(|key| !theirs.contains(key)).collect()
         };
         let prefixed = |key: &String| key.starts_with(labels::PREFIX);
         Self {

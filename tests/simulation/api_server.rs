@@ -100,8 +100,6 @@ pub(crate) struct ApiServer {
     processes: Cell<usize>,
     requests: Cell<usize>,
     writes: Cell<usize>,
-    /// When the last write was carried out.
-    written_at: Cell<Duration>,
 }
 
 /// The wall clock, as objects are stamped with it.
@@ -137,7 +135,6 @@ impl ApiServer {
             processes: Cell::new(0),
             requests: Cell::new(0),
             writes: Cell::new(0),
-            written_at: Cell::default(),
         })
     }
 
@@ -155,11 +152,6 @@ impl ApiServer {
     /// Requests so far, watches aside, and writes among them.
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.requests.get(), self.writes.get())
-    }
-
-    /// When the last write of the agent's was carried out.
-    pub(crate) fn written_at(&self) -> Duration {
-        self.written_at.get()
     }
 
     pub(crate) fn set_script(&self, script: Script) {
@@ -279,7 +271,6 @@ impl ApiServer {
             format!("  #{index} {verb} {plural}/{name} is carried out: {code} {told}")
         });
         if call.write.is_some() && code < 300 {
-            self.written_at.set(self.elapsed());
             self.guards.written(self, call, doomed);
         }
         if let Some(witness) = self.witness.borrow_mut().as_mut() {

@@ -130,10 +130,6 @@ impl Struck {
             *self.0.entry(fault).or_default() += count;
         }
     }
-
-    pub(crate) fn total(&self) -> u64 {
-        self.0.values().sum()
-    }
 }
 
 impl std::fmt::Display for Struck {

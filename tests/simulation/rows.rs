@@ -3,6 +3,7 @@
 //! A family goes through all the points at which its fault can strike and says how many there were.
 //! Each is run once more without the safeguard that it is there for, and has to fail then.
 
+mod bad_shard;
 mod crash;
 mod hot;
 mod late;
@@ -116,7 +117,12 @@ fn existing_of(name: &str, version: &str, modules: &[&str], clients: &[&str], st
             client_id: "client".into(),
             client_secret: format!("secret-{version}"),
         }),
-        additional_labels: [("plan".to_owned(), version.to_owned())].into(),
+        additional_labels: match version {
+            "first" => {
+                [("plan".to_owned(), version.to_owned()), ("team".to_owned(), "red".to_owned())].into()
+            }
+            _ => [("plan".to_owned(), version.to_owned())].into(),
+        },
         ..Stack::default()
     }))
 }

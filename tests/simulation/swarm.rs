@@ -151,11 +151,11 @@ async fn live(world: Rc<World>, stacks: usize) -> Result<Summary, String> {
 /// through, or the first seed that did not pass and why.
 pub(crate) fn soak(first: u64, time: Duration) -> Result<(u64, Summary), (u64, String)> {
     let next = AtomicU64::new(first);
-    let until = std::time::Instant::now() + time;
+    let until = time::now() + time;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let work = || {
         let (mut passed, mut total) = (0, Summary::default());
-        while std::time::Instant::now() < until {
+        while time::now() < until {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             match run(seed, false) {
                 Ok(summary) => total.add(&summary),

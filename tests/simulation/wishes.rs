@@ -9,9 +9,12 @@ use crate::{
     membership::wire::server::{Order, Stack, order::Message},
 };
 
+/// By stack: what was wanted of it, and since when.
+type Histories = BTreeMap<String, Vec<(Duration, Option<Stack>)>>;
+
 /// The history of every stack that was ever ordered; `None` where it was to be gone.
 #[derive(Debug, Default)]
-pub(crate) struct Wishes(RefCell<BTreeMap<String, Vec<(Duration, Option<Stack>)>>>);
+pub(crate) struct Wishes(RefCell<Histories>);
 
 impl Wishes {
     /// An order is given now. False where it says nothing new: its stack is not there.
@@ -60,12 +63,7 @@ fn wants(wish: Option<&Stack>, key: &(String, String)) -> bool {
     wish.is_some_and(|stack| check::wanted(stack).contains_key(key))
 }
 
-fn toggle(
-    all: &mut BTreeMap<String, Vec<(Duration, Option<Stack>)>>,
-    at: Duration,
-    name: &str,
-    disabled: bool,
-) -> bool {
+fn toggle(all: &mut Histories, at: Duration, name: &str, disabled: bool) -> bool {
     let Some(wishes) = all.get_mut(name) else { return false };
     let Some((_, Some(stack))) = wishes.last() else { return false };
     let stack = Stack { disabled, ..stack.clone() };

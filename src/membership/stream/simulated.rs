@@ -14,6 +14,7 @@ use crate::membership::{
 /// A join as membership sees it.
 pub(crate) struct Join {
     /// Who joins.
+    #[allow(dead_code, reason = "no test has looked at it yet")]
     pub(crate) metadata: MetadataMap,
     /// What the agent says. Dropped, the stream is cut.
     pub(crate) uplink: LocalBoxStream<'static, Message>,

@@ -12,6 +12,10 @@ use serde_json::Value;
 use super::{ApiServer, Call};
 use crate::{simulation::wishes::Wishes, time};
 
+/// The plural of a kind, and a name.
+type Key = (String, String);
+type Counts = BTreeMap<Key, usize>;
+
 /// What the agent may do, over all its shards.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Limits {
@@ -30,18 +34,17 @@ pub(crate) struct Guards {
     bucket: Cell<(f64, Option<time::Instant>)>,
     in_flight: Rc<Cell<usize>>,
     /// Writes to one object that somebody waits for.
-    writing: Rc<RefCell<BTreeMap<(String, String), usize>>>,
+    writing: Rc<RefCell<Counts>>,
     /// The wish that an object was made for, by uid.
     made_for: RefCell<BTreeMap<String, usize>>,
-    /// Deletions that were granted, by kind and name.
-    deleted: RefCell<BTreeMap<(String, String), usize>>,
-    created: RefCell<BTreeMap<(String, String), usize>>,
+    /// How often objects were made, by kind and name.
+    created: RefCell<Counts>,
 }
 
 /// A request that somebody waits for.
 pub(super) struct Pass {
     in_flight: Option<Rc<Cell<usize>>>,
-    writing: Option<(Rc<RefCell<BTreeMap<(String, String), usize>>>, (String, String))>,
+    writing: Option<(Rc<RefCell<Counts>>, Key)>,
 }
 
 impl Drop for Pass {
@@ -67,7 +70,6 @@ impl Guards {
             in_flight: Rc::default(),
             writing: Rc::default(),
             made_for: RefCell::default(),
-            deleted: RefCell::default(),
             created: RefCell::default(),
         }
     }
@@ -83,13 +85,8 @@ impl Guards {
         self.violations.borrow().first().cloned()
     }
 
-    pub(crate) fn complain(&self, at: Duration, what: String) {
+    fn complain(&self, at: Duration, what: &str) {
         self.violations.borrow_mut().push(format!("at {:.3} s: {what}", at.as_secs_f64()));
-    }
-
-    /// Deletions of an object that were granted.
-    pub(crate) fn deletions(&self, plural: &str, name: &str) -> usize {
-        self.deleted.borrow().get(&(plural.to_owned(), name.to_owned())).copied().unwrap_or_default()
     }
 
     /// How often an object was made.
@@ -105,7 +102,7 @@ impl Guards {
         if call.verb != "watch" {
             self.in_flight.set(self.in_flight.get() + 1);
             if self.in_flight.get() > limits.in_flight {
-                self.complain(server.elapsed(), format!("{} requests in flight", self.in_flight.get()));
+                self.complain(server.elapsed(), &format!("{} requests in flight", self.in_flight.get()));
             }
             pass.in_flight = Some(Rc::clone(&self.in_flight));
         }
@@ -115,7 +112,7 @@ impl Guards {
             let count = writing.entry(key.clone()).or_default();
             *count += 1;
             if *count > 1 {
-                self.complain(server.elapsed(), format!("two writes to {}/{} at a time", key.0, key.1));
+                self.complain(server.elapsed(), &format!("two writes to {}/{} at a time", key.0, key.1));
             }
             pass.writing = Some((Rc::clone(&self.writing), key));
         }
@@ -132,7 +129,7 @@ impl Guards {
         let tokens = (tokens + limits.qps * since.as_secs_f64()).min(limits.burst) - 1.0;
         // A permit may be used a moment after it was given.
         if tokens < -2.0 {
-            self.complain(server.elapsed(), "requests come faster than the limiter lets them".into());
+            self.complain(server.elapsed(), "requests come faster than the limiter lets them");
         }
         self.bucket.set((tokens, Some(now)));
     }
@@ -155,7 +152,6 @@ impl Guards {
         } else if let Some(object) = doomed
             && object["metadata"]["deletionTimestamp"].is_null()
         {
-            *self.deleted.borrow_mut().entry(key).or_default() += 1;
             self.judge(server, call, &object);
         }
     }
@@ -174,7 +170,7 @@ impl Guards {
         if !orphan && self.wishes.always(&stack_of(call, object), &key, made_for.unwrap_or_default()) {
             let (plural, name) = (&call.plural, &call.name);
             let what = format!("{plural}/{name} was deleted, and nobody ever wanted it gone");
-            self.complain(server.elapsed(), what);
+            self.complain(server.elapsed(), &what);
         }
     }
 }

@@ -112,9 +112,9 @@ async fn speak(server: Rc<ApiServer>, plural: String, mut watcher: Watcher, chun
                 }
                 net::sleep(late + server.random(Duration::from_millis(3) + lag)).await;
                 server.trace.say(server.elapsed(), || format!("watched: {}", events(&lines)));
-                send(&server, &chunks, lines);
+                send(&server, &chunks, &lines);
             }
-            Next::End(line) => return send(&server, &chunks, line),
+            Next::End(line) => return send(&server, &chunks, &line),
             Next::Wait if time::now() >= mark => {
                 mark = time::now() + BOOKMARK_EVERY;
                 if server.faults.borrow().no_bookmarks {
@@ -137,7 +137,7 @@ async fn speak(server: Rc<ApiServer>, plural: String, mut watcher: Watcher, chun
 }
 
 /// Now and then a line comes in two pieces.
-fn send(server: &ApiServer, chunks: &Chunks, lines: Bytes) {
+fn send(server: &ApiServer, chunks: &Chunks, lines: &Bytes) {
     let middle = if server.chance(0.2) { lines.len() / 2 } else { lines.len() };
     for chunk in [lines.slice(..middle), lines.slice(middle..)] {
         if !chunk.is_empty() {

@@ -62,7 +62,7 @@ fn supersede(pair: Pair, point: (usize, bool, Duration), end: Content) -> Result
         let given = Rc::new(RefCell::new(None));
         let weak = Rc::downgrade(&world);
         let mark = Rc::clone(&given);
-        let mut give = move || {
+        let give = move || {
             let (Some(world), mark) = (weak.upgrade(), Rc::clone(&mark)) else { return };
             net::spawn(async move {
                 net::sleep(pause).await;
@@ -74,7 +74,7 @@ fn supersede(pair: Pair, point: (usize, bool, Duration), end: Content) -> Result
         let (weak, mark) = (Rc::downgrade(&world), Rc::clone(&given));
         let stale = Rc::new(RefCell::new(None));
         let found = Rc::clone(&stale);
-        let mut give_at_send = give.clone();
+        let give_at_send = give.clone();
         script(&world, move |call| {
             if !applied && call.index == request {
                 give_at_send();
