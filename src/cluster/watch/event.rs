@@ -31,6 +31,10 @@ struct Line {
 
 /// Reads a line; or says why it cannot be read.
 pub(super) fn read(resource: &Arc<Resource>, line: &[u8]) -> Result<Event, String> {
+    // serde takes a list of its fields for a struct as well.
+    if line.trim_ascii_start().first() != Some(&b'{') {
+        return Err("an event that is no object".into());
+    }
     let Line { r#type, object } =
         serde_json::from_slice(line).map_err(|error| format!("an event that cannot be read: {error}"))?;
     match r#type.as_str() {
@@ -114,5 +118,7 @@ mod tests {
         assert!(error.contains("about a") && error.contains("metadata.uid"), "{error}");
         assert!(read(&ledgers(), br#"{"type":"ADDED","object":{"metadata":{"na"#).is_err());
         assert!(read(&ledgers(), b"{}").is_err());
+        let list = br#"["ADDED",{"metadata":{"name":"a","uid":"u","resourceVersion":"7"}}]"#;
+        assert!(read(&ledgers(), list).is_err());
     }
 }
