@@ -152,7 +152,10 @@ fn check_line(line: &[u8], now: Instant) {
         Read::Version(version) => (None, Some(version)),
         Read::Nothing => return,
     };
-    let json: Value = serde_json::from_slice(line).expect("a line that says something is JSON");
+    check_cut(line, now);
+    assert!(std::str::from_utf8(line).is_ok());
+    // Of fields that it skips serde lets pass what it would not read: half a surrogate, 1e999.
+    let Ok(json) = serde_json::from_slice::<Value>(line) else { return };
     let told = |path: &str| json.pointer(path).and_then(Value::as_str).map(str::to_owned);
     match object {
         Some(object) => {
@@ -166,7 +169,6 @@ fn check_line(line: &[u8], now: Instant) {
     if let Some(version) = version {
         assert_eq!(told("/object/metadata/resourceVersion"), Some(version));
     }
-    check_cut(line, now);
 }
 
 /// A line that says something says nothing at all where it was cut short.
