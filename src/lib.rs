@@ -8,6 +8,9 @@ pub mod cluster;
 pub mod config;
 pub mod demo;
 pub mod embedded;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 pub mod membership;
 pub mod net;

@@ -2,7 +2,7 @@
 //! reports back.
 
 pub mod auth;
-mod codec;
+pub(crate) mod codec;
 pub mod hello;
 pub mod introduction;
 mod joining;

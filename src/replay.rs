@@ -1,6 +1,6 @@
 //! `stackherd replay FILE|-`: orders from JSON Lines, applied to the cluster.
 
-mod lines;
+pub(crate) mod lines;
 
 use std::{
     io::Write as _,

@@ -161,19 +161,27 @@ fn stored(key: &ObjectKey, reply: &Reply) -> Answer {
     }
 }
 
-/// A deletion answers with the object while something holds it, with a Status once it is gone.
+/// A deletion answers with the object while something holds it, with a Status once it is gone. The
+/// precondition says which one went; an answer that speaks of another, or of a failure, is in doubt.
 fn deleted(key: &ObjectKey, uid: &str, reply: &Reply) -> Answer {
-    let json = reply.json();
-    let kind = json.as_ref().and_then(|value| value.get("kind")).and_then(Value::as_str);
-    if kind == Some("Status") {
-        let told = json.as_ref().and_then(|v| v.pointer("/details/uid")).and_then(Value::as_str);
-        // The precondition proves which one it was, should the Status not say so.
-        return Answer::Gone { uid: told.unwrap_or(uid).to_owned() };
+    let unknown = |cause| Answer::Unknown { cause, retry_after: None };
+    let gone = |told: &str| match told {
+        "" => Answer::Gone { uid: uid.to_owned() },
+        told if told == uid => Answer::Gone { uid: uid.to_owned() },
+        told => unknown(format!("{}, but the answer is about uid {told:?}, not {uid}", reply.status)),
+    };
+    let json = reply.json().unwrap_or_default();
+    let text = |path: &str| json.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    if text("/kind") == "Status" {
+        return match text("/status") {
+            "Failure" => unknown(reply.cause()),
+            _ => gone(text("/details/uid")),
+        };
     }
     match object(key, reply) {
         Ok(object) if object.terminating => Answer::Stored(Box::new(object)),
-        Ok(object) => Answer::Gone { uid: object.uid },
-        Err(cause) => Answer::Unknown { cause, retry_after: None },
+        Ok(object) => gone(&object.uid),
+        Err(cause) => unknown(cause),
     }
 }
 

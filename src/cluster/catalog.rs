@@ -5,9 +5,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::answer::{self, Reply};
-use crate::stack::{
-    object::{GROUP, Object, Resource, VERSION},
-    write::ReadError,
+use crate::{
+    order::is_dns1123_subdomain,
+    stack::{
+        object::{GROUP, Object, Resource, Role, VERSION},
+        write::ReadError,
+    },
 };
 
 /// The label of modules that are for enterprises.
@@ -78,7 +81,19 @@ fn read(name: &str, spec: &Value, enterprise: bool) -> Option<Resource> {
         return None;
     };
     let singular = text("/names/singular").map_or_else(|| kind.to_lowercase(), str::to_owned);
-    Some(Resource { kind: kind.to_owned(), singular, plural: plural.to_owned(), enterprise })
+    // Names become parts of paths and of metadata to membership, where one that is odd would spoil
+    // more than its own kind.
+    if ![&*singular, plural, &*kind.to_ascii_lowercase()].into_iter().all(is_dns1123_subdomain) {
+        left_out("one of its names is no DNS-1123 name");
+        return None;
+    }
+    let module = Resource { kind: kind.to_owned(), singular, plural: plural.to_owned(), enterprise };
+    // Stacks that were taken for modules would be deleted where no order asks for such a module.
+    if module.role() != Role::Module {
+        left_out("it is labelled as a module, and is none");
+        return None;
+    }
+    Some(module)
 }
 
 fn is_established(status: &Value) -> bool {
@@ -152,6 +167,23 @@ mod tests {
         assert!(read(&[with("/spec/scope", "Namespaced".into())]).is_empty());
         assert!(read(&[with("/spec/versions/1/served", false.into())]).is_empty());
         assert!(read(&[with("/spec/names/plural", "".into())]).is_empty());
+    }
+
+    #[test]
+    fn a_kind_whose_names_are_odd_is_left_out_and_so_are_the_agents_own() {
+        let named = |field: &'static str, name: &'static str| {
+            crd("Ledger", &json!({}), move |crd| crd["spec"]["names"][field] = name.into())
+        };
+        for crd in [
+            named("plural", "ledgers/x?y"),
+            named("singular", "b\u{fc}cher"),
+            named("kind", "Led ger"),
+            named("plural", "stacks"),
+            named("plural", "authclients"),
+            named("plural", "versions"),
+        ] {
+            assert!(read(std::slice::from_ref(&crd)).is_empty(), "{crd}");
+        }
     }
 
     #[test]

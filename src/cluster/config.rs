@@ -89,11 +89,11 @@ pub enum ClusterConfigError {
 }
 
 /// The process' surroundings, as tests can make them up.
-pub(super) struct Surroundings<'a> {
+pub(crate) struct Surroundings<'a> {
     /// Environment variables; empty ones count as unset.
-    pub(super) variable: &'a dyn Fn(&str) -> Option<String>,
+    pub(crate) variable: &'a dyn Fn(&str) -> Option<String>,
     /// Where the service account is mounted.
-    pub(super) service_account: &'a Path,
+    pub(crate) service_account: &'a Path,
 }
 
 impl ClusterConfig {

@@ -156,13 +156,13 @@ impl ExecPlugin {
         Ok((status.success(), collect(stdout), collect(stderr)))
     }
 
-    fn parse(&self, stdout: &str) -> Result<Credential, ExecError> {
+    pub(crate) fn parse(&self, stdout: &str) -> Result<Credential, ExecError> {
         let failed = |problem: String| ExecError::Output { command: self.command.clone(), problem };
         let output: Output = serde_json::from_str(stdout)
             // The position is enough: the text may be a secret.
             .map_err(|e| failed(format!("no JSON of that shape, line {} column {}", e.line(), e.column())))?;
         if output.kind != "ExecCredential" || output.api_version != self.api_version {
-            let found = format!("{} {}", output.api_version, output.kind);
+            let found = format!("{:?} {:?}", output.api_version, output.kind);
             return Err(failed(format!("expected {} ExecCredential, found {found}", self.api_version)));
         }
         let status = output.status.ok_or_else(|| failed("it has no status".into()))?;

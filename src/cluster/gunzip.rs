@@ -10,11 +10,11 @@ use flate2::write::MultiGzDecoder;
 
 /// The most that is decoded in one go, so that no chunk costs more than a fraction of a
 /// millisecond, nor more memory than a thousand times this (deflate's best).
-pub(super) const PIECE: usize = 4 << 10;
+pub(crate) const PIECE: usize = 4 << 10;
 
 /// A gzip stream that is being decoded.
 #[derive(Debug)]
-pub(super) struct Gunzip {
+pub(crate) struct Gunzip {
     decoder: MultiGzDecoder<Out>,
     begun: bool,
 }
@@ -23,12 +23,12 @@ pub(super) struct Gunzip {
 struct Out(BytesMut);
 
 impl Gunzip {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { decoder: MultiGzDecoder::new(Out::default()), begun: false }
     }
 
     /// Decodes what came next, best no more than a [`PIECE`] of it.
-    pub(super) fn push(&mut self, piece: &[u8]) -> io::Result<Bytes> {
+    pub(crate) fn push(&mut self, piece: &[u8]) -> io::Result<Bytes> {
         self.begun |= !piece.is_empty();
         self.decoder.write_all(piece)?;
         self.decoder.flush()?;
@@ -37,7 +37,7 @@ impl Gunzip {
 
     /// Whether the stream was whole, once nothing more comes: lengths and checksums included.
     /// A body of no bytes at all is an empty one.
-    pub(super) fn finish(&mut self) -> io::Result<()> {
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
         if !self.begun {
             return Ok(());
         }

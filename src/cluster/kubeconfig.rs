@@ -26,22 +26,49 @@ type Result<T> = std::result::Result<T, ClusterConfigError>;
 /// Reads the file and everything that it names.
 pub(super) fn load(path: &Path, around: &Surroundings<'_>) -> Result<ClusterConfig> {
     let shown = path.display().to_string();
-    let kubeconfig = Kubeconfig::read_from(path).map_err(|error| match error {
+    check_encoding(path, &shown)?;
+    let kubeconfig = Kubeconfig::read_from(path).map_err(|error| unread(&shown, error))?;
+    interpret(&shown, &kubeconfig, around)
+}
+
+/// What a file says, `shown` being its name.
+pub(crate) fn interpret(shown: &str, file: &Kubeconfig, around: &Surroundings<'_>) -> Result<ClusterConfig> {
+    File { origin: format!("kubeconfig {shown}") }.config(file, around)
+}
+
+/// The same file as its text.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn parse(shown: &str, text: &str) -> Result<Kubeconfig> {
+    Kubeconfig::from_yaml(text).map_err(|error| unread(shown, error))
+}
+
+/// kube takes UTF-16 in pairs of bytes, and panics where the last one has no other.
+fn check_encoding(path: &Path, shown: &str) -> Result<()> {
+    match std::fs::read(path).as_deref() {
+        Ok(bytes @ ([0xff, 0xfe, ..] | [0xfe, 0xff, ..])) if bytes.len() % 2 == 1 => {
+            Err(ClusterConfigError::Parse {
+                path: shown.to_owned(),
+                reason: "half a letter of UTF-16".into(),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unread(shown: &str, error: KubeconfigError) -> ClusterConfigError {
+    let path = shown.to_owned();
+    match error {
         KubeconfigError::ReadConfig(source, _) if source.kind() == std::io::ErrorKind::InvalidData => {
-            ClusterConfigError::Parse { path: shown.clone(), reason: source.to_string() }
+            ClusterConfigError::Parse { path, reason: source.to_string() }
         }
-        KubeconfigError::ReadConfig(source, _) => {
-            ClusterConfigError::NoKubeconfig { path: shown.clone(), source }
-        }
+        KubeconfigError::ReadConfig(source, _) => ClusterConfigError::NoKubeconfig { path, source },
         KubeconfigError::Parse(error) => {
             // Without the excerpt that this error can show: it may hold a secret.
             let text = error.without_snippet().to_string();
-            ClusterConfigError::Parse { path: shown.clone(), reason: text.replace('\n', " ") }
+            ClusterConfigError::Parse { path, reason: text.replace('\n', " ") }
         }
-        other => ClusterConfigError::Parse { path: shown.clone(), reason: other.to_string() },
-    })?;
-    let file = File { origin: format!("kubeconfig {shown}") };
-    file.config(&kubeconfig, around)
+        other => ClusterConfigError::Parse { path, reason: other.to_string() },
+    }
 }
 
 /// The file, as errors name it.

@@ -4,11 +4,11 @@ use bytes::{Bytes, BytesMut};
 
 /// What one event may weigh. etcd takes 1.5 MiB of an object by default; clusters that raise it
 /// stay below this.
-pub(super) const LONGEST: usize = 16 << 20;
+pub(crate) const LONGEST: usize = 16 << 20;
 
 /// Splits a stream into lines, wherever its chunks begin and end.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     buffer: BytesMut,
     /// How much of the buffer was searched already and holds no line's end.
     searched: usize,
@@ -18,21 +18,21 @@ pub(super) struct Lines {
 /// A line that grew beyond what one event may weigh. The stream is of no use after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an event is larger than {} KiB", .0 >> 10)]
-pub(super) struct TooLong(usize);
+pub(crate) struct TooLong(usize);
 
 impl Lines {
     /// Lines of at most so many bytes, their ends not counted.
-    pub(super) fn new(longest: usize) -> Self {
+    pub(crate) fn new(longest: usize) -> Self {
         Self { buffer: BytesMut::new(), searched: 0, longest }
     }
 
     /// Takes what came next.
-    pub(super) fn push(&mut self, chunk: &[u8]) {
+    pub(crate) fn push(&mut self, chunk: &[u8]) {
         self.buffer.extend_from_slice(chunk);
     }
 
     /// The next complete line without its end; empty ones are left out.
-    pub(super) fn next(&mut self) -> Result<Option<Bytes>, TooLong> {
+    pub(crate) fn next(&mut self) -> Result<Option<Bytes>, TooLong> {
         loop {
             let end = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n');
             let Some(end) = end.map(|end| end + self.searched) else {
@@ -52,7 +52,7 @@ impl Lines {
 
     /// What came after the last line's end, once nothing more comes: a server need not end its last
     /// line, and one that was cut short shows as a line that cannot be read.
-    pub(super) fn rest(&mut self) -> Option<Bytes> {
+    pub(crate) fn rest(&mut self) -> Option<Bytes> {
         self.searched = 0;
         tidy(self.buffer.split().freeze())
     }

@@ -1,7 +1,7 @@
 //! How the agent proves who it is: a fixed token, or a bearer token from an OpenID issuer.
 
 mod fetch;
-mod oidc;
+pub(crate) mod oidc;
 
 use std::{fmt, time::Duration};
 

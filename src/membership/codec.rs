@@ -14,16 +14,16 @@ use crate::membership::wire::server::{Message, Order};
 /// A message that is no order.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("a message of {bytes} bytes from membership is no order: {source}")]
-pub(super) struct Undecodable {
+pub(crate) struct Undecodable {
     bytes: usize,
     source: prost::DecodeError,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct OrderCodec;
+pub(crate) struct OrderCodec;
 
 #[derive(Debug, Default)]
-pub(super) struct OrderDecoder;
+pub(crate) struct OrderDecoder;
 
 impl Codec for OrderCodec {
     type Encode = Message;

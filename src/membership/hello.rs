@@ -64,7 +64,7 @@ impl Hello {
 }
 
 /// A metadata value; spaces around it would be lost on the way.
-pub(super) fn ascii(text: &str, what: &'static str) -> Result<MetadataValue<Ascii>, NotAscii> {
+pub(crate) fn ascii(text: &str, what: &'static str) -> Result<MetadataValue<Ascii>, NotAscii> {
     if !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return Err(NotAscii { what });
     }

@@ -1,6 +1,6 @@
 //! Where to connect to.
 
-use std::fmt;
+use std::{fmt, net::Ipv6Addr};
 
 /// A host and port, and whether TLS is spoken there. The host's case is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -69,12 +69,18 @@ impl Endpoint {
         let shown = authority.as_str();
         // User names belong to proxies, and `host:` has no port though it parses.
         let shown = shown.rsplit_once('@').map_or(shown, |(_, host)| host);
-        let port = match shown.strip_prefix(host)?.strip_prefix(':') {
-            None => default_port,
-            Some(port) => port.parse().ok().filter(|&port| port != 0)?,
+        let port = match shown.strip_prefix(host)? {
+            "" => default_port,
+            port => port.strip_prefix(':')?.parse().ok().filter(|&port| port != 0)?,
         };
-        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-        (!bare.is_empty()).then(|| Self {
+        let bare = match host.strip_prefix('[') {
+            // It may name a zone.
+            Some(address) => address.strip_suffix(']').filter(|address| {
+                address.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+            })?,
+            None => host,
+        };
+        (!bare.is_empty() && !bare.contains(['[', ']'])).then(|| Self {
             secure,
             host: bare.into(),
             port,
@@ -153,7 +159,19 @@ mod tests {
         {
             assert!(Endpoint::from_url(text).is_err(), "{text}");
         }
-        for text in ["", ":80", "one:", "one:x", "http://one:80", "one two", "one:0"] {
+        for text in [
+            "",
+            ":80",
+            "one:",
+            "one:x",
+            "http://one:80",
+            "one two",
+            "one:0",
+            "one[]:80",
+            "[]:80",
+            "[one]:80",
+            "[::1]80",
+        ] {
             assert!(Endpoint::from_host_port(false, text, 443).is_err(), "{text}");
         }
     }

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 const B3: &str = "b3";
 const PARENT: &str = "traceparent";
 const STATE: &str = "tracestate";
-/// Twice what everybody has to pass on.
-const LONGEST_STATE: usize = 1024;
+/// Twice what everybody has to pass on of a state, and far beyond the others.
+const LONGEST: usize = 1024;
 
 /// A trace context: JSON of string pairs, as it stands in a message's metadata. Cheap to clone;
 /// crosses cores.
@@ -26,11 +26,14 @@ impl Trace {
         }
         let carrier: Map<String, Value> = serde_json::from_str(text).ok()?;
         let known = |(key, value): (&String, &Value)| {
-            let text = value.as_str()?;
+            // They come from headers and end up in headers.
+            let is_header =
+                |text: &&str| text.len() <= LONGEST && text.bytes().all(|b| matches!(b, b' '..=b'~'));
+            let text = value.as_str().filter(is_header)?;
             let good = match key.as_str() {
                 B3 => is_b3(text),
                 PARENT => is_parent(text),
-                STATE => !text.is_empty() && text.len() <= LONGEST_STATE,
+                STATE => !text.is_empty(),
                 _ => false,
             };
             good.then(|| (key.clone(), Value::from(text)))
@@ -52,11 +55,12 @@ impl fmt::Debug for Trace {
     }
 }
 
-/// `<version>-<trace>-<span>-<flags>`, of which a later version may have more.
+/// `<version>-<trace>-<span>-<flags>`, of which a version after the first may have more.
 fn is_parent(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
-    let [version, trace, span, flags, ..] = parts[..] else { return false };
-    is_hex(version, 2) && version != "ff" && is_id(trace, 32) && is_id(span, 16) && is_hex(flags, 2)
+    let [version, trace, span, flags, ref more @ ..] = parts[..] else { return false };
+    let is_version = is_hex(version, 2) && version != "ff" && (version != "00" || more.is_empty());
+    is_version && is_id(trace, 32) && is_id(span, 16) && is_hex(flags, 2)
 }
 
 /// `<trace>-<span>`, and whether it is sampled, and the span above.
@@ -101,6 +105,9 @@ mod tests {
             "00-1-2-01",
             "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
+            "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-\\n",
+            &format!("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-{}", "x".repeat(1024)),
         ] {
             assert_eq!(Trace::read(&format!(r#"{{"traceparent":"{value}"}}"#)), None, "{value}");
         }

@@ -20,27 +20,30 @@ const AHEAD: usize = 1024;
 const MAX_LINE: u64 = 64 << 20;
 
 /// One line of the input.
-pub(super) struct Line {
+pub(crate) struct Line {
     /// Counted from 1.
     pub number: u64,
     /// Its bytes, without the line's end.
     pub text: Vec<u8>,
 }
 
-/// Why the input gave no more lines.
+/// Why the input gave no line.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum InputError {
+pub(crate) enum InputError {
     /// The file would not open.
     #[error("{0}: {1}")]
     Open(String, io::Error),
     /// Reading failed in the middle.
     #[error("line {0}: {1}; nothing after it was read")]
     Read(u64, io::Error),
+    /// A line beyond the limit. Those after it are read.
+    #[error("line {0}: longer than {1} bytes, so it is passed over")]
+    TooLong(u64, u64),
 }
 
 /// Why a line is no order.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LineError {
+pub(crate) enum LineError {
     /// Not JSON, or not the JSON of an Order.
     #[error("no order in proto3 JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -54,12 +57,12 @@ pub(super) enum LineError {
 
 /// Reads `input` on a thread of its own: a terminal or a pipe may take as long as it likes.
 /// Empty lines are passed over.
-pub(super) fn read(input: Input) -> mpsc::Receiver<Result<Line, InputError>> {
+pub(crate) fn read(input: Input) -> mpsc::Receiver<Result<Line, InputError>> {
     let (mut lines, receiver) = mpsc::channel(AHEAD);
     thread::spawn(move || {
         let mut each = |line| block_on(lines.send(line)).is_ok();
         match open(&input) {
-            Ok(reader) => read_all(reader, &mut each),
+            Ok(reader) => read_all(reader, MAX_LINE, &mut each),
             Err(error) => {
                 each(Err(error));
             }
@@ -78,27 +81,43 @@ fn open(input: &Input) -> Result<Box<dyn BufRead>, InputError> {
     })
 }
 
-fn read_all(mut reader: Box<dyn BufRead>, each: &mut dyn FnMut(Result<Line, InputError>) -> bool) {
+/// Lines of at most so many bytes, their ends not counted, for as long as `each` wants more.
+pub(crate) fn read_all(
+    mut reader: Box<dyn BufRead>,
+    longest: u64,
+    each: &mut dyn FnMut(Result<Line, InputError>) -> bool,
+) {
     for number in 1.. {
-        let mut text = Vec::new();
-        match reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut text) {
-            Ok(0) => return,
-            Ok(_) if text.trim_ascii().is_empty() => {}
-            Ok(_) => {
-                if !each(Ok(Line { number, text })) {
+        match next(&mut reader, number, longest) {
+            None => return,
+            Some(Ok(line)) if line.text.trim_ascii().is_empty() => {}
+            Some(line) => {
+                let is_last = matches!(line, Err(InputError::Read(..)));
+                if !each(line) || is_last {
                     return;
                 }
-            }
-            Err(error) => {
-                each(Err(InputError::Read(number, error)));
-                return;
             }
         }
     }
 }
 
+fn next(reader: &mut dyn BufRead, number: u64, longest: u64) -> Option<Result<Line, InputError>> {
+    let mut text = Vec::new();
+    // One byte more is the line's end, or says that it has none in time.
+    let read = reader.take(longest + 1).read_until(b'\n', &mut text);
+    let is_too_long = text.len() as u64 > longest && text.last() != Some(&b'\n');
+    // What is left of it must not be taken for a line of its own.
+    let read = if is_too_long { reader.skip_until(b'\n') } else { read };
+    match read {
+        Err(error) => Some(Err(InputError::Read(number, error))),
+        Ok(_) if is_too_long => Some(Err(InputError::TooLong(number, longest))),
+        Ok(0) => None,
+        Ok(_) => Some(Ok(Line { number, text })),
+    }
+}
+
 /// The order in a line, and the trace that it belongs to.
-pub(super) fn order(text: &[u8]) -> Result<(Order, Option<Trace>), LineError> {
+pub(crate) fn order(text: &[u8]) -> Result<(Order, Option<Trace>), LineError> {
     let message: server::Order = serde_json::from_slice(text)?;
     let trace = wire::trace(&message);
     let order = wire::order(message)?.ok_or(LineError::Empty)?;
@@ -129,10 +148,22 @@ mod tests {
     fn lines_are_counted_with_the_empty_ones_passed_over() {
         let input: &[u8] = b"a\n\nb";
         let mut numbers = Vec::new();
-        read_all(Box::new(input), &mut |line| {
+        read_all(Box::new(input), 100, &mut |line| {
             numbers.push(line.map(|line| line.number).unwrap_or(0));
             true
         });
         assert_eq!(numbers, [1, 3]);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_passed_over_with_all_its_parts() {
+        let input: &[u8] = b"1234567890{}\n12345678\n123456789";
+        let mut found = Vec::new();
+        read_all(Box::new(input), 8, &mut |line| {
+            found.push(line.map(|line| line.number).map_err(|error| error.to_string()));
+            true
+        });
+        let too_long = |number| Err(format!("line {number}: longer than 8 bytes, so it is passed over"));
+        assert_eq!(found, [too_long(1), Ok(2), too_long(3)]);
     }
 }

@@ -114,7 +114,8 @@ impl Desired {
         for unknown in snapshot.modules.iter().filter(|name| catalog.module(name).is_none()) {
             let shown: String = unknown.chars().take(80).collect();
             self.fault(
-                &format!("modules[{shown}]"),
+                // As it is told in a line of a log, whatever it holds.
+                &format!("modules[{}]", shown.escape_debug()),
                 "the cluster has no module CRD of this name; install it or drop the module",
             );
         }
@@ -299,6 +300,12 @@ mod tests {
         let desired = wanted(&snapshot);
         assert_eq!(faults(&desired), ["modules[leger]"]);
         assert_eq!(desired.children.len(), 4);
+    }
+
+    #[test]
+    fn the_name_of_an_unknown_module_stays_on_its_line() {
+        let desired = wanted(&Snapshot { modules: ["a\n\u{1b}[31m".into()].into(), ..snapshot() });
+        assert_eq!(faults(&desired), ["modules[a\\n\\u{1b}[31m]"]);
     }
 
     fn stargate() -> StargateWish {

@@ -228,12 +228,14 @@ async fn carry(
     downlink: mpsc::UnboundedSender<Result<Bytes, Status>>,
 ) {
     while let Some(order) = orders.next().await {
-        // Many at a time, mostly.
-        if membership.chance(0.3) {
-            net::sleep(membership.random(HOP)).await;
-        }
-        if downlink.unbounded_send(Ok(order)).is_err() {
-            return;
+        // Whatever comes meanwhile goes along.
+        net::sleep(membership.random(HOP)).await;
+        let mut next = Some(order);
+        while let Some(order) = next {
+            if downlink.unbounded_send(Ok(order)).is_err() {
+                return;
+            }
+            next = orders.try_recv().ok();
         }
     }
 }

@@ -260,3 +260,16 @@ fn retry_after_is_read_in_seconds_or_not_at_all() {
         assert_eq!(after(value), None, "{value:?}");
     }
 }
+
+#[test]
+fn a_deletion_is_not_believed_where_its_answer_is_about_another_or_a_failure() {
+    for (status, uid) in [("Success", "u-2"), ("Failure", "u-1"), ("Failure", "")] {
+        let body = json!({"kind": "Status", "status": status, "details": {"uid": uid}});
+        let answer = write(&delete(), &ok(&body));
+        assert!(matches!(answer, Answer::Unknown { .. }), "{body}: {answer:?}");
+    }
+    let nameless = json!({"kind": "Status", "status": "Success", "details": {"uid": ""}});
+    assert_eq!(write(&delete(), &ok(&nameless)), Answer::Gone { uid: "u-1".into() });
+    let another = write(&delete(), &ok(&an_object("org-one", &json!({"uid": "u-2"}))));
+    assert!(matches!(another, Answer::Unknown { .. }), "{another:?}");
+}

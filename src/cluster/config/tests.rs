@@ -229,3 +229,14 @@ fn a_service_account_without_a_usable_ca_is_a_fault_by_name() {
     home.write("sa/ca.crt", "no pem");
     assert!(home.load(None).unwrap_err().to_string().contains("CA certificate"));
 }
+
+#[test]
+fn half_a_letter_of_utf_16_is_an_error_of_the_file() {
+    let home = Home::new();
+    let path = home.write("kubeconfig", "");
+    for bytes in [b"\xff\xfea\0b".as_slice(), b"\xfe\xff\0"] {
+        fs::write(&path, bytes).unwrap();
+        let error = home.load(Some(&path)).unwrap_err().to_string();
+        assert!(error.contains("UTF-16"), "{error}");
+    }
+}

@@ -19,8 +19,9 @@ const ARRAY: u8 = 8;
 const OBJECT: u8 = 9;
 /// The text that the reader knows: the name of the stack.
 const OWN_NAME: u8 = 10;
-/// Nothing that the agent is sent is deeper: the API server sees to that as well.
-const DEEPEST: usize = 64;
+/// Nothing is deeper: what was written was read by serde_json, which goes no further than this. An
+/// object that could be written and not be read again would look absent.
+const DEEPEST: usize = 128;
 
 /// Writes a value; the text `own` takes one byte.
 pub(super) fn write(value: &Value, own: &str, to: &mut Writer<'_>) {

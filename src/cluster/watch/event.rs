@@ -31,8 +31,14 @@ struct Line {
 
 /// Reads a line; or says why it cannot be read.
 pub(super) fn read(resource: &Arc<Resource>, line: &[u8]) -> Result<Event, String> {
+    // serde takes a list of its fields for a struct as well.
+    if line.trim_ascii_start().first() != Some(&b'{') {
+        return Err("an event that is no object".into());
+    }
+    // All of it: fields that are of no interest are skipped without a look at their bytes.
+    let line = std::str::from_utf8(line).map_err(|error| format!("an event that is no text: {error}"))?;
     let Line { r#type, object } =
-        serde_json::from_slice(line).map_err(|error| format!("an event that cannot be read: {error}"))?;
+        serde_json::from_str(line).map_err(|error| format!("an event that cannot be read: {error}"))?;
     match r#type.as_str() {
         "ADDED" | "MODIFIED" => self::object(resource, object).map(Event::Changed),
         "DELETED" => self::object(resource, object).map(Event::Removed),
@@ -114,5 +120,8 @@ mod tests {
         assert!(error.contains("about a") && error.contains("metadata.uid"), "{error}");
         assert!(read(&ledgers(), br#"{"type":"ADDED","object":{"metadata":{"na"#).is_err());
         assert!(read(&ledgers(), b"{}").is_err());
+        let list = br#"["ADDED",{"metadata":{"name":"a","uid":"u","resourceVersion":"7"}}]"#;
+        assert!(read(&ledgers(), list).is_err());
+        assert!(read(&ledgers(), b"{\"more\":\"\xff\",\"type\":\"ERROR\"}").is_err());
     }
 }

@@ -7,19 +7,19 @@ use serde::Deserialize;
 
 /// What is sent to an issuer. `GET` without a form, else `POST`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Request {
-    pub(super) url: String,
+pub(crate) struct Request {
+    pub(crate) url: String,
     /// Body, `application/x-www-form-urlencoded`.
-    pub(super) form: Option<String>,
+    pub(crate) form: Option<String>,
     /// `Authorization` header.
-    pub(super) authorization: Option<String>,
+    pub(crate) authorization: Option<String>,
 }
 
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Vec<u8>,
 }
 
 /// An issuer's answer that cannot be used.
@@ -67,14 +67,14 @@ pub enum OidcError {
     },
 }
 
-pub(super) fn discovery_request(issuer: &str) -> Request {
+pub(crate) fn discovery_request(issuer: &str) -> Request {
     let base = issuer.strip_suffix('/').unwrap_or(issuer);
     Request { url: format!("{base}/.well-known/openid-configuration"), form: None, authorization: None }
 }
 
 /// Reads the discovery document. Its issuer must be the one that was asked, but for one
 /// trailing slash.
-pub(super) fn token_endpoint(issuer: &str, answer: &Answer) -> Result<String, OidcError> {
+pub(crate) fn token_endpoint(issuer: &str, answer: &Answer) -> Result<String, OidcError> {
     #[derive(Deserialize)]
     struct Document {
         issuer: String,
@@ -93,15 +93,15 @@ pub(super) fn token_endpoint(issuer: &str, answer: &Answer) -> Result<String, Oi
 }
 
 /// An OAuth client.
-pub(super) struct Client {
-    pub(super) id: String,
-    pub(super) secret: String,
+pub(crate) struct Client {
+    pub(crate) id: String,
+    pub(crate) secret: String,
 }
 
 impl Client {
     /// RFC 6749 section 2.3.1: id and secret are form-urlencoded before they become a Basic
     /// header.
-    pub(super) fn request_with_header(&self, endpoint: &str) -> Request {
+    pub(crate) fn request_with_header(&self, endpoint: &str) -> Request {
         let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
         let pair = format!("{}:{}", encoded(&self.id), encoded(&self.secret));
         Request {
@@ -111,7 +111,7 @@ impl Client {
         }
     }
 
-    pub(super) fn request_with_body(&self, endpoint: &str) -> Request {
+    pub(crate) fn request_with_body(&self, endpoint: &str) -> Request {
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "client_credentials")
             .append_pair("client_id", &self.id)
@@ -122,11 +122,11 @@ impl Client {
 }
 
 /// Whether the other way of authenticating is worth a try.
-pub(super) fn is_refusal(answer: &Answer) -> bool {
+pub(crate) fn is_refusal(answer: &Answer) -> bool {
     answer.status.is_client_error() && answer.status != StatusCode::TOO_MANY_REQUESTS
 }
 
-pub(super) fn access_token(endpoint: &str, answer: &Answer) -> Result<String, OidcError> {
+pub(crate) fn access_token(endpoint: &str, answer: &Answer) -> Result<String, OidcError> {
     #[derive(Deserialize)]
     struct Grant {
         #[serde(default)]
@@ -137,16 +137,19 @@ pub(super) fn access_token(endpoint: &str, answer: &Answer) -> Result<String, Oi
         return Err(OidcError::Refused { endpoint: endpoint.into(), status: answer.status, body });
     }
     let no_token = |reason: String| OidcError::NoToken { endpoint: endpoint.into(), reason };
-    let grant: Grant = serde_json::from_slice(&answer.body).map_err(|error| no_token(error.to_string()))?;
+    // The position is enough: the text may be a token.
+    let grant: Grant = serde_json::from_slice(&answer.body)
+        .map_err(|e| no_token(format!("no JSON of that shape, line {} column {}", e.line(), e.column())))?;
     if grant.access_token.is_empty() {
         return Err(no_token("access_token is missing or empty".into()));
     }
     Ok(grant.access_token)
 }
 
-/// Enough of a body to see what it says.
+/// Enough of a body to see what it says, on one line.
 fn beginning(body: &[u8]) -> String {
-    String::from_utf8_lossy(&body[..body.len().min(300)]).trim().to_owned()
+    let text = String::from_utf8_lossy(&body[..body.len().min(300)]);
+    text.trim().replace(char::is_control, " ")
 }
 
 #[cfg(test)]
@@ -209,7 +212,17 @@ mod tests {
     fn a_refusal_shows_what_the_issuer_says() {
         let error = access_token("https://a/token", &answer(401, r#"{"error":"invalid_client"}"#));
         assert!(error.unwrap_err().to_string().contains("invalid_client"));
+        let error = access_token("https://a/token", &answer(502, "<html>\n\u{1b}[31mbad\n"));
+        assert!(error.unwrap_err().to_string().ends_with("<html>  [31mbad"));
         assert!(access_token("e", &answer(200, r#"{"access_token":""}"#)).is_err());
         assert_eq!(access_token("e", &answer(200, r#"{"access_token":"t","x":[]}"#)).unwrap(), "t");
+    }
+
+    #[test]
+    fn a_token_in_the_wrong_place_is_not_shown() {
+        for body in [r#""hush-hush""#, r#"{"access_token":{"hush-hush":1}}"#] {
+            let error = access_token("e", &answer(200, body)).unwrap_err().to_string();
+            assert!(error.contains("line 1") && !error.contains("hush"), "{error}");
+        }
     }
 }

@@ -8,8 +8,6 @@ use crate::{demo::check, time};
 enum Theirs {
     Annotation,
     Label,
-    /// A label that is the agent's as well, and that the newer order does not have.
-    SharedLabel,
     Spec,
     Status,
 }
@@ -23,9 +21,6 @@ fn write_theirs(world: &World, plural: &str, name: &str, what: Theirs) -> bool {
         Theirs::Label => {
             world.patch(plural, name, &json!({"metadata": {"labels": {"formance.com/custom": "theirs"}}}))
         }
-        Theirs::SharedLabel => {
-            world.patch(plural, name, &json!({"metadata": {"labels": {"formance.com/team": "red"}}}))
-        }
         Theirs::Spec => {
             plural != "authclients" && world.patch(plural, name, &json!({"spec": {"debug": true}}))
         }
@@ -37,7 +32,6 @@ fn stands(object: &Value, what: Theirs) -> bool {
     match what {
         Theirs::Annotation => object["metadata"]["annotations"]["formance.com/skip"] == "true",
         Theirs::Label => object["metadata"]["labels"]["formance.com/custom"] == "theirs",
-        Theirs::SharedLabel => object["metadata"]["labels"]["formance.com/team"] == "red",
         Theirs::Spec => object["spec"]["debug"] == true,
         // The operator has the last word there.
         Theirs::Status => true,
@@ -97,8 +91,7 @@ fn row_09_what_others_write_stays_and_ours_holds() {
         let undisturbed = told(Options::quiet(1), ("changed", || vec![first(), second()]))?;
         let mut covered = Covered::default();
         for write in undisturbed.before.1..undisturbed.after.1 {
-            for what in [Theirs::Annotation, Theirs::Label, Theirs::SharedLabel, Theirs::Spec, Theirs::Status]
-            {
+            for what in [Theirs::Annotation, Theirs::Label, Theirs::Spec, Theirs::Status] {
                 let touched =
                     other_writer(write, what).map_err(|wrong| format!("write {write}, {what:?}: {wrong}"))?;
                 covered.add(touched);

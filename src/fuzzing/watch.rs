@@ -1,0 +1,179 @@
+//! A watch: bytes, lines, events.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use serde_json::Value;
+
+use super::{
+    kubernetes::{check_object, ledgers},
+    script,
+};
+use crate::{
+    cluster::{
+        answer::Reply,
+        lines::Lines,
+        request,
+        target::Target,
+        watch::{Input, News, Step, Watch},
+    },
+    stack::object::Object,
+    time,
+};
+
+/// Longest line that is taken here.
+const LONGEST: usize = 1 << 10;
+
+/// The body of a watch: its lines come out the same however it is cut, none is longer than it may be,
+/// and each is an event as a whole or none at all.
+pub fn watch(data: &[u8]) {
+    let expected = model(data);
+    for seed in [0, 1, 2] {
+        assert_eq!(lines(&script::chunks(data, seed)), expected, "chunks make no difference");
+    }
+    let now = time::now();
+    let mut machine = watching(now);
+    for line in expected.0 {
+        check_line(&line, now);
+        machine.take(Input::Line(Bytes::copy_from_slice(&line)), now);
+        let step = past_news(&mut machine, now);
+        if !matches!(step, Step::Read { .. }) {
+            machine = watching(now);
+        }
+    }
+}
+
+/// Lines of a stream, and whether it was given up for one that is too long.
+type Found = (Vec<Vec<u8>>, bool);
+
+fn model(data: &[u8]) -> Found {
+    let mut found = Vec::new();
+    for line in data.split(|byte| *byte == b'\n') {
+        if line.len() > LONGEST {
+            return (found, true);
+        }
+        let bare = line.strip_suffix(b"\r").unwrap_or(line);
+        if !bare.is_empty() {
+            found.push(bare.to_vec());
+        }
+    }
+    (found, false)
+}
+
+fn lines(chunks: &[&[u8]]) -> Found {
+    let mut lines = Lines::new(LONGEST);
+    let mut found = Vec::new();
+    for chunk in chunks {
+        lines.push(chunk);
+        loop {
+            match lines.next() {
+                Ok(Some(line)) => found.push(line.to_vec()),
+                Ok(None) => break,
+                Err(_) => return (found, true),
+            }
+        }
+    }
+    found.extend(lines.rest().map(|line| line.to_vec()));
+    (found, false)
+}
+
+/// A machine whose watch goes on from version 1.
+fn watching(now: Instant) -> Watch {
+    let mut machine = Watch::new(Target::kind(&ledgers()), 7);
+    assert!(matches!(machine.step(now), Step::List { token: None }));
+    let body = Bytes::from_static(br#"{"items":[],"metadata":{"resourceVersion":"1"}}"#);
+    let reply = Reply { status: StatusCode::OK, headers: HeaderMap::new(), body };
+    machine.take(Input::Page { reply, asked: now }, now);
+    assert!(matches!(past_news(&mut machine, now), Step::Open { .. }));
+    machine.take(Input::Opened, now);
+    assert!(matches!(machine.step(now), Step::Read { .. }));
+    machine
+}
+
+fn past_news(machine: &mut Watch, now: Instant) -> Step {
+    loop {
+        match machine.step(now) {
+            Step::Tell(_) => {}
+            step => return step,
+        }
+    }
+}
+
+/// What a line brings a fresh watch to.
+enum Read {
+    Object(Box<Object>),
+    /// Nothing is told, and it goes on from this version.
+    Version(String),
+    /// It is given up.
+    Nothing,
+}
+
+fn read(line: &[u8], now: Instant) -> Read {
+    let mut machine = watching(now);
+    machine.take(Input::Line(Bytes::copy_from_slice(line)), now);
+    let object = match machine.step(now) {
+        Step::Tell(News::Changed { object, .. } | News::Removed { object, .. }) => Some(object),
+        Step::Tell(news) => panic!("a line of a watch told {news:?}"),
+        Step::Read { .. } => None,
+        Step::List { .. } | Step::Wait { .. } => return Read::Nothing,
+        step @ Step::Open { .. } => panic!("nothing has ended, so why {step:?}?"),
+    };
+    // It ends after a while, and is resumed.
+    let later = now + Duration::from_secs(60);
+    machine.take(Input::Ended, later);
+    let Step::Open { version, timeout } = machine.step(later) else { panic!("it is resumed") };
+    check_request(&version, timeout);
+    match object {
+        Some(object) => {
+            assert_eq!(object.resource_version, version);
+            Read::Object(object)
+        }
+        None => Read::Version(version),
+    }
+}
+
+/// A version is one parameter of the query, whatever it holds.
+fn check_request(version: &str, timeout: Duration) {
+    let request = request::watch(&Target::kind(&ledgers()), version, timeout).expect("a request");
+    assert_eq!(request.uri().path(), "/apis/formance.com/v1beta1/ledgers");
+    let query = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes());
+    let query: Vec<(String, String)> = query.into_owned().collect();
+    let named: Vec<&String> =
+        query.iter().filter(|(name, _)| name == "resourceVersion").map(|(_, v)| v).collect();
+    assert_eq!(named, [version], "{query:?}");
+    assert_eq!(query.len(), 4, "{query:?}");
+}
+
+/// What is told of a line is what it says.
+fn check_line(line: &[u8], now: Instant) {
+    let (object, version) = match read(line, now) {
+        Read::Object(object) => (Some(object), None),
+        Read::Version(version) => (None, Some(version)),
+        Read::Nothing => return,
+    };
+    check_cut(line, now);
+    assert!(std::str::from_utf8(line).is_ok());
+    // Of fields that it skips serde lets pass what it would not read: half a surrogate, 1e999.
+    let Ok(json) = serde_json::from_slice::<Value>(line) else { return };
+    let told = |path: &str| json.pointer(path).and_then(Value::as_str).map(str::to_owned);
+    match object {
+        Some(object) => {
+            check_object(&object);
+            assert!(["ADDED", "MODIFIED", "DELETED"].contains(&&*told("/type").expect("a type")));
+            assert_eq!(told("/object/metadata/name").as_deref(), Some(&*object.key.name));
+            assert_eq!(told("/object/metadata/uid"), Some(object.uid));
+        }
+        None => assert_eq!(told("/type").as_deref(), Some("BOOKMARK")),
+    }
+    if let Some(version) = version {
+        assert_eq!(told("/object/metadata/resourceVersion"), Some(version));
+    }
+}
+
+/// A line that says something says nothing at all where it was cut short.
+fn check_cut(line: &[u8], now: Instant) {
+    let whole = line.trim_ascii_end();
+    let at = fastrand::Rng::with_seed(line.len() as u64).usize(..whole.len());
+    assert!(matches!(read(&whole[..at], now), Read::Nothing));
+}
