@@ -1,0 +1,19 @@
+//! Faults between the agent and its two servers, over real sockets: the built agent, a real API
+//! server, and networks in between that hold back, cut, swallow, refuse and throttle.
+//!
+//! Each test begins with the number of the fault that it belongs to, and
+//! fails where its fault never fired. Row 8, late writes, is a target of its own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(unreachable_pub, reason = "a test is a crate of its own")]
+
+#[path = "support/e2e.rs"]
+mod e2e;
+#[path = "faults/errors.rs"]
+mod errors;
+#[path = "faults/form.rs"]
+mod form;
+#[path = "faults/scene.rs"]
+mod scene;
+#[path = "support/support.rs"]
+mod support;
