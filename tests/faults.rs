@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 #![allow(unreachable_pub, reason = "a test is a crate of its own")]
 
+#[path = "faults/dead_watches.rs"]
+mod dead_watches;
 #[path = "support/e2e.rs"]
 mod e2e;
 #[path = "faults/errors.rs"]
@@ -15,5 +17,11 @@ mod errors;
 mod form;
 #[path = "faults/scene.rs"]
 mod scene;
+#[path = "faults/stale.rs"]
+mod stale;
 #[path = "support/support.rs"]
 mod support;
+#[path = "faults/terminating.rs"]
+mod terminating;
+#[path = "faults/watches.rs"]
+mod watches;

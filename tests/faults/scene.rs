@@ -3,7 +3,7 @@
 use std::{sync::Once, time::Duration};
 
 use serde_json::Value;
-use stackherd::membership::wire::server::{Message, order};
+use stackherd::membership::wire::server::order;
 
 use crate::{
     e2e::{
@@ -13,7 +13,14 @@ use crate::{
         objects::{KINDS, find, stargate_spec},
         view::{Believed, plain},
     },
-    support::{api_server::ApiServer, crds::Crds, eventually, holdback::Holdback, now, rest::Rest},
+    support::{
+        api_server::ApiServer,
+        crds::Crds,
+        eventually,
+        holdback::{Holdback, Seen},
+        now,
+        rest::Rest,
+    },
 };
 
 pub const WITHIN: Duration = Duration::from_secs(60);
@@ -69,7 +76,13 @@ impl Scene {
     /// The same on a network that has its rules already.
     pub fn on(rest: Rest, network: Holdback, flags: &[&str]) -> Self {
         let membership = Membership::start();
-        let agent = invocation(&membership.address(), &network).args(flags).start();
+        let agent = invocation(&membership.address(), &network).args(flags);
+        Self::with(rest, network, membership, agent)
+    }
+
+    /// The same with this agent.
+    pub fn with(rest: Rest, network: Holdback, membership: Membership, agent: Invocation) -> Self {
+        let agent = agent.start();
         let joined = membership.joined(WITHIN);
         agent.says(WITHIN, &["orders are taken up"]);
         Self { rest, network, membership, agent, joined }
@@ -95,20 +108,41 @@ impl Scene {
         })
     }
 
+    /// How often this kind was watched so far, as the server knows.
+    pub fn watched(&self, plural: &str) -> usize {
+        watched(&self.network, plural)
+    }
+
+    /// Waits until it was watched so often.
+    #[track_caller]
+    pub fn until_watched(&mut self, plural: &str, times: usize) {
+        let network = &self.network;
+        while_it_lives(&mut self.agent, &format!("{plural} are watched {times} times"), WITHIN, || {
+            (watched(network, plural) >= times).then_some(())
+        });
+    }
+
     /// Waits until membership believes this of a Stack's status; `Null` stands for none.
     #[track_caller]
     pub fn until_told(&mut self, name: &str, status: &Value, within: Duration) {
+        self.until_module_told("Stack", name, status, within);
+    }
+
+    /// The same of any kind.
+    #[track_caller]
+    pub fn until_module_told(&mut self, kind: &str, name: &str, status: &Value, within: Duration) {
         let (membership, status) = (&mut self.membership, plain(status.clone()));
-        while_it_lives(&mut self.agent, &format!("{name} is told to be {status}"), within, || {
-            (believed(membership.heard(), name) == status).then_some(())
+        let key = (kind.to_owned(), name.to_owned());
+        while_it_lives(&mut self.agent, &format!("{kind} {name} is told to be {status}"), within, || {
+            let believed = Believed::of(membership.heard()).statuses.remove(&key);
+            (believed.unwrap_or_default() == status).then_some(())
         });
     }
 }
 
-/// What membership believes of a Stack's status.
-pub fn believed(heard: &[Message], name: &str) -> Value {
-    let key = ("Stack".to_owned(), name.to_owned());
-    Believed::of(heard).statuses.remove(&key).unwrap_or_default()
+fn watched(network: &Holdback, plural: &str) -> usize {
+    let is = |seen: &&Seen| seen.request.watches(plural) && seen.status == Some(200);
+    network.log().iter().filter(is).count()
 }
 
 pub fn uid(object: &Value) -> String {

@@ -25,8 +25,8 @@ pub struct Relay {
 /// What is done to bytes on their way.
 #[derive(Default)]
 struct Mood {
-    /// They are taken and go nowhere.
-    hushed: AtomicBool,
+    /// Those of so many connections, the oldest ones, are taken and go nowhere.
+    hushed: AtomicUsize,
     /// Swallowed so far.
     swallowed: AtomicUsize,
     /// The connection that carries so many more bytes to its client is cut behind them; below
@@ -65,7 +65,7 @@ impl Relay {
                 if stop.load(Ordering::Acquire) {
                     break;
                 }
-                connections.fetch_add(1, Ordering::AcqRel);
+                let number = connections.fetch_add(1, Ordering::AcqRel);
                 let Ok(server) = TcpStream::connect(server) else { continue };
                 for stream in [&client, &server] {
                     let _ = kept.send(Order::Keep(stream.try_clone().expect("a handle")));
@@ -73,8 +73,8 @@ impl Relay {
                 let (to_client, to_server) =
                     (client.try_clone().expect("a handle"), server.try_clone().expect("a handle"));
                 let (received, up, down) = (Arc::clone(&received), Arc::clone(&mood), Arc::clone(&mood));
-                thread::spawn(move || pump(client, to_server, &up, None));
-                thread::spawn(move || pump(server, to_client, &down, Some(&received)));
+                thread::spawn(move || pump(number, client, to_server, &up, None));
+                thread::spawn(move || pump(number, server, to_client, &down, Some(&received)));
             }
         });
         relay
@@ -90,9 +90,10 @@ impl Relay {
         self.address.to_string()
     }
 
-    /// From now on bytes are taken and go nowhere; connections stay open, and new ones are taken.
-    pub fn hush(&self, hushed: bool) {
-        self.mood.hushed.store(hushed, Ordering::Release);
+    /// From now on bytes of the connections that there are go nowhere, though these stay open. New
+    /// ones are as they should be.
+    pub fn hush(&self) {
+        self.mood.hushed.store(self.connections(), Ordering::Release);
     }
 
     /// Bytes that went nowhere.
@@ -153,10 +154,10 @@ fn keep(orders: &Receiver<Order>) {
 }
 
 /// To a client where bytes are counted, which are then those that a server sent.
-fn pump(mut from: TcpStream, mut to: TcpStream, mood: &Mood, count: Option<&AtomicUsize>) {
+fn pump(number: usize, mut from: TcpStream, mut to: TcpStream, mood: &Mood, count: Option<&AtomicUsize>) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
-        if mood.hushed.load(Ordering::Acquire) {
+        if number < mood.hushed.load(Ordering::Acquire) {
             mood.swallowed.fetch_add(length, Ordering::AcqRel);
             continue;
         }
