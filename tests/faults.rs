@@ -13,12 +13,24 @@ mod dead_watches;
 mod e2e;
 #[path = "faults/errors.rs"]
 mod errors;
+#[path = "faults/fleet.rs"]
+mod fleet;
 #[path = "faults/form.rs"]
 mod form;
+#[path = "faults/kills.rs"]
+mod kills;
+#[path = "faults/orders.rs"]
+mod orders;
+#[path = "faults/overload.rs"]
+mod overload;
 #[path = "faults/scene.rs"]
 mod scene;
+#[path = "faults/slow.rs"]
+mod slow;
 #[path = "faults/stale.rs"]
 mod stale;
+#[path = "faults/storm.rs"]
+mod storm;
 #[path = "support/support.rs"]
 mod support;
 #[path = "faults/terminating.rs"]

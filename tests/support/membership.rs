@@ -1,8 +1,6 @@
 //! A membership for tests, at the level of HTTP/2 frames: it sends what no gRPC library would (bytes
 //! that are no message, every order in a frame of its own, a stream that breaks off) and shares no
-//! code with the agent but the generated messages.
-//!
-//! One stream per connection, as agents open it. Metadata is not looked at.
+//! code with the agent but the generated messages. One stream per connection, as agents open it.
 
 use std::{
     io::{BufReader, BufWriter, Read},
@@ -106,6 +104,11 @@ impl Membership {
     pub fn joined(&self, within: Duration) -> Joined {
         self.joined.recv_timeout(within).expect("no agent joined")
     }
+
+    /// The same where perhaps none joins.
+    pub fn try_joined(&self, within: Duration) -> Option<Joined> {
+        self.joined.recv_timeout(within).ok()
+    }
 }
 
 impl Drop for Membership {
@@ -148,8 +151,14 @@ impl Joined {
 
     /// The same with metadata.
     pub fn order_with(&self, order: order::Message, metadata: &[(&str, &str)]) {
-        let pairs = metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        self.bytes(&Order { message: Some(order), metadata: pairs.collect() }.encode_to_vec());
+        self.bytes(&encoded(order, metadata));
+    }
+
+    /// Sends all of an order but its last byte, and ends the connection behind it.
+    pub fn torn(&self, order: order::Message) {
+        let mut bytes = frames::prefixed(&encoded(order, &[]));
+        bytes.pop();
+        let _ = self.out.send(Out::Last(bytes));
     }
 
     /// Sends these bytes as a gRPC message, whatever they are.
@@ -252,6 +261,11 @@ impl Drop for Joined {
     }
 }
 
+fn encoded(order: order::Message, metadata: &[(&str, &str)]) -> Vec<u8> {
+    let pairs = metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    Order { message: Some(order), metadata: pairs.collect() }.encode_to_vec()
+}
+
 #[derive(Clone)]
 struct Host {
     tell: Sender<Joined>,
@@ -277,7 +291,10 @@ impl Host {
         let _ = connection.set_nodelay(true);
         let (Ok(from), Ok(to)) = (connection.try_clone(), connection.try_clone()) else { return };
         let (out, orders) = mpsc::channel();
-        let writer = thread::spawn(move || outgoing::write(BufWriter::with_capacity(64 << 10, to), &orders));
+        let writer = thread::spawn(move || {
+            let _ = outgoing::write(BufWriter::with_capacity(64 << 10, &to), &orders);
+            to.shutdown(Shutdown::Both)
+        });
         let mut open = None;
         let mut from = BufReader::with_capacity(64 << 10, from);
         let mut preface = [0; PREFACE.len()];
