@@ -23,6 +23,7 @@ use crate::{
     },
 };
 
+/// Unless `FAULTS_SEED` says another one.
 const SEED: u64 = 50;
 const KILLS: usize = 55;
 const STACKS: usize = 200;
@@ -32,12 +33,13 @@ const SENTINEL: &str = "kill-sentinel";
 #[test]
 fn row_01_killed_at_random_the_agent_ends_where_the_newest_orders_do() {
     let Some((rest, network)) = network() else { return };
-    println!("row 01: seed {SEED}");
+    let seed = std::env::var("FAULTS_SEED").map_or(SEED, |seed| seed.parse().expect("a number"));
+    println!("row 01: seed {seed}");
     let start = now();
     let deaths = ["stacks", "ledgers"].map(|plural| deaths(&rest, plural));
     let written = network.rule(usize::MAX, |request| request.method != "GET", Fate::Pass);
     let mut membership = Membership::start();
-    let mut fleet = Fleet::new(PREFIX, STACKS, SEED);
+    let mut fleet = Fleet::new(PREFIX, STACKS, seed);
     let (mut sent, mut unjoined) = (0, 0);
     for round in 0..KILLS {
         let orders = one_life(&mut membership, &network, &mut fleet, &written, round);
@@ -70,7 +72,7 @@ fn row_01_killed_at_random_the_agent_ends_where_the_newest_orders_do() {
     check_deaths(&fleet, &stacks, &ledgers);
     let gone: usize = stacks.values().map(BTreeSet::len).sum();
     println!(
-        "row 01: seed {SEED}, {KILLS} kills ({unjoined} before it had joined), {sent} orders beside the replays, {writes} writes, {gone} Stacks \
+        "row 01: seed {seed}, {KILLS} kills ({unjoined} before it had joined), {sent} orders beside the replays, {writes} writes, {gone} Stacks \
          deleted, {:?}; waited last for {}",
         start.elapsed(),
         last.first().map_or("nothing", String::as_str)

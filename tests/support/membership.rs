@@ -17,9 +17,11 @@ use std::{
 use prost::Message as _;
 use stackherd::membership::wire::server::{Message, Order, message, order};
 
+pub use super::incoming::End;
 use super::{
     frames::{self, Frame, PREFACE},
-    lapses::{Lapse, Lapses},
+    incoming::{Came, Open},
+    lapses::Lapses,
     outgoing::{self, Out},
 };
 use crate::support::now;
@@ -127,20 +129,6 @@ pub struct Joined {
     came: Receiver<Came>,
     reports: Vec<Message>,
     end: Option<End>,
-}
-
-/// How an agent's side of a stream ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// It closed its side of the stream, as a client does that leaves.
-    Closed,
-    /// It reset the stream, or only the connection ended.
-    Broken,
-}
-
-enum Came {
-    Report(Box<Message>),
-    End(End),
 }
 
 impl Joined {
@@ -275,16 +263,6 @@ struct Host {
     hears: Sender<Message>,
 }
 
-/// The stream of a connection as its reader sees it.
-struct Open {
-    stream: u32,
-    pongs: Arc<AtomicUsize>,
-    tell: Sender<Came>,
-    bytes: Vec<u8>,
-    lapses: Lapses,
-    hears: Sender<Message>,
-}
-
 impl Host {
     /// Reads a connection to its end; what is wrong with it shows to the test as a broken stream.
     fn serve(self, connection: &TcpStream) {
@@ -378,29 +356,5 @@ impl Host {
         self.tell.send(joined).ok()?;
         let (lapses, hears) = (self.lapses.clone(), self.hears.clone());
         Some(Open { stream, pongs, tell, bytes: Vec::new(), lapses, hears })
-    }
-}
-
-impl Open {
-    /// `None`: the connection is to be cut here.
-    fn take(&mut self, payload: &[u8]) -> Option<()> {
-        self.bytes.extend_from_slice(payload);
-        while let Some(bytes) = frames::take_message(&mut self.bytes) {
-            let report = Message::decode(bytes.as_slice()).expect("agents send messages");
-            if matches!(report.message, Some(message::Message::Pong(_))) {
-                self.pongs.fetch_add(1, Ordering::AcqRel);
-                continue;
-            }
-            let lapse = self.lapses.next();
-            if lapse != Lapse::Lost {
-                // The test may have ended.
-                let _ = self.hears.send(report.clone());
-                let _ = self.tell.send(Came::Report(Box::new(report)));
-            }
-            if lapse == Lapse::Cut {
-                return None;
-            }
-        }
-        Some(())
     }
 }
