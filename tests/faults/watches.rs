@@ -38,14 +38,13 @@ fn strike(network: &Holdback, strikes: Vec<Strike>) -> Arc<AtomicUsize> {
     let made = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&made);
     let fate = Fate::lines(move |line| {
-        let next = strikes.get(count.load(Ordering::Acquire));
-        match next.filter(|strike| strike.marks.iter().all(|mark| line.contains(mark))) {
-            Some(strike) => {
-                count.fetch_add(1, Ordering::AcqRel);
-                (strike.fault)(line)
-            }
-            None => Line::Pass,
-        }
+        let at = count.load(Ordering::Acquire);
+        let next = strikes.get(at);
+        let struck = next.filter(|strike| strike.marks.iter().all(|mark| line.contains(mark)));
+        // Two watches may see the same line.
+        let mine =
+            |_: &&Strike| count.compare_exchange(at, at + 1, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        struck.filter(mine).map_or(Line::Pass, |strike| (strike.fault)(line))
     });
     network.rule(usize::MAX, |request: &Request| request.watches("stacks"), fate);
     made

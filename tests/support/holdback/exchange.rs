@@ -167,10 +167,25 @@ impl Exchange<'_> {
         }
     }
 
+    /// Whether the client has closed its connection.
+    fn is_gone(&self) -> io::Result<bool> {
+        self.client.set_nonblocking(true)?;
+        let peeked = self.client.peek(&mut [0]);
+        self.client.set_nonblocking(false)?;
+        Ok(match peeked {
+            Ok(length) => length == 0,
+            Err(fault) => fault.kind() != io::ErrorKind::WouldBlock,
+        })
+    }
+
     fn lines(&self, answer: Response<Body>, tamper: impl Fn(&str) -> Line) -> io::Result<bool> {
         let mut body = BufReader::new(answer.into_body().into_reader());
         let mut line = String::new();
         while body.read_line(&mut line)? > 0 {
+            // What nobody listens to any more must not count as done to somebody.
+            if self.is_gone()? {
+                return Ok(false);
+            }
             match tamper(line.trim_end_matches('\n')) {
                 Line::Pass => http1::write_chunk(self.client, line.as_bytes())?,
                 Line::Drop => {}
