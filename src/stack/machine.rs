@@ -38,6 +38,7 @@ use crate::{
 mod conclude;
 pub mod context;
 mod fold;
+mod footing;
 pub mod memory;
 pub mod notice;
 mod pick;
@@ -47,6 +48,7 @@ pub use context::{Context, Options};
 pub use memory::Memory;
 pub use notice::Notice;
 
+use footing::Footing;
 use memory::{Progress, Trial};
 use unsettled::Unsettled;
 
@@ -98,6 +100,7 @@ pub struct Machine {
     /// What an ExistingStack asks for; `None` for other orders.
     desired: Option<Rc<Desired>>,
     view: View,
+    footing: Footing,
     flights: Vec<Flight>,
     unsettled: Unsettled,
     /// Transient failures in a row.
@@ -127,6 +130,7 @@ impl Machine {
             generation: 0,
             desired: None,
             view: memory.view,
+            footing: Footing::default(),
             flights: Vec::new(),
             unsettled: memory.unsettled,
             failures: memory.failures,
@@ -198,7 +202,10 @@ impl Machine {
         if !self.flights.is_empty() {
             return Step::Await;
         }
-        let needed = self.needed();
+        let mut needed = self.needed();
+        if needed.is_empty() && !idle && self.doubts() {
+            needed = self.needed();
+        }
         if needed.is_empty() || idle { self.conclude(now) } else { Step::Read(needed) }
     }
 

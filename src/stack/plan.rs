@@ -31,6 +31,9 @@ pub enum Action {
     Wait,
     /// It is somebody else's; the reason says by what that shows.
     Clash(String),
+    /// What is missing follows from the Stack's uid, and of that the API server has to say first
+    /// that it still holds.
+    Doubt,
 }
 
 /// The Stack of an ExistingStack.

@@ -13,7 +13,7 @@ use crate::{
 const SOON: Duration = Duration::from_secs(10);
 
 #[test]
-fn a_stack_that_a_late_create_brings_back_is_deleted_again() {
+fn row_08_a_stack_that_a_late_create_brings_back_is_deleted_again() {
     let Some(mut scene) = Scene::set() else { return };
     let name = "create-gone";
     let held = scene.hold("POST", "/stacks");
@@ -31,7 +31,7 @@ fn a_stack_that_a_late_create_brings_back_is_deleted_again() {
 }
 
 #[test]
-fn a_module_that_a_late_create_brings_back_is_deleted_again() {
+fn row_08_a_module_that_a_late_create_brings_back_is_deleted_again() {
     let Some(mut scene) = Scene::set() else { return };
     let name = "create-module";
     let held = scene.hold("POST", "/ledgers");
@@ -50,7 +50,7 @@ fn a_module_that_a_late_create_brings_back_is_deleted_again() {
 }
 
 #[test]
-fn a_late_create_does_not_undo_a_newer_one() {
+fn row_08_a_late_create_does_not_undo_a_newer_one() {
     let Some(mut scene) = Scene::set() else { return };
     let name = "create-newer";
     let held = scene.hold("POST", "/stacks");
@@ -63,7 +63,7 @@ fn a_late_create_does_not_undo_a_newer_one() {
 }
 
 #[test]
-fn a_late_create_of_older_content_is_overwritten() {
+fn row_08_a_late_create_of_older_content_is_overwritten() {
     let Some(mut scene) = Scene::set() else { return };
     let name = "create-older";
     let held = scene.hold("POST", "/stacks");
@@ -79,7 +79,7 @@ fn a_late_create_of_older_content_is_overwritten() {
 }
 
 #[test]
-fn a_stack_whose_deletion_was_done_before_the_late_create_can_be_made_again() {
+fn row_08_a_stack_whose_deletion_was_done_before_the_late_create_can_be_made_again() {
     let Some(mut scene) = Scene::set() else { return };
     let name = "create-thrice";
     let held = scene.hold("POST", "/stacks");

@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[test]
-fn a_late_deletion_does_not_kill_the_stack_that_was_made_again() {
+fn row_08_a_late_deletion_does_not_kill_the_stack_that_was_made_again() {
     let Some(mut scene) = Scene::set() else { return };
     let order = || stack("delete-again").versions("v1").order();
     scene.order(order());
@@ -27,7 +27,7 @@ fn a_late_deletion_does_not_kill_the_stack_that_was_made_again() {
 }
 
 #[test]
-fn a_late_deletion_of_a_module_does_not_kill_it_once_it_is_wanted_again() {
+fn row_08_a_late_deletion_of_a_module_does_not_kill_it_once_it_is_wanted_again() {
     let Some(mut scene) = Scene::set() else { return };
     let name = "delete-fence";
     let with = || stack(name).modules(&["ledger"]).order();
@@ -45,7 +45,7 @@ fn a_late_deletion_of_a_module_does_not_kill_it_once_it_is_wanted_again() {
 }
 
 #[test]
-fn a_late_deletion_finds_nothing_where_a_second_one_was_faster() {
+fn row_08_a_late_deletion_finds_nothing_where_a_second_one_was_faster() {
     let Some(mut scene) = Scene::set() else { return };
     scene.order(stack("delete-twice").order());
     scene.until("stacks", "delete-twice", is_there);

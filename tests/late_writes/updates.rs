@@ -7,7 +7,7 @@ use crate::{
 };
 
 #[test]
-fn a_late_update_does_not_undo_a_newer_one() {
+fn row_08_a_late_update_does_not_undo_a_newer_one() {
     let Some(mut scene) = Scene::set() else { return };
     let order = |versions| stack("update-newer").versions(versions).order();
     scene.order(order("v1"));
@@ -22,7 +22,7 @@ fn a_late_update_does_not_undo_a_newer_one() {
 }
 
 #[test]
-fn a_late_update_does_not_undo_an_order_that_needed_no_write() {
+fn row_08_a_late_update_does_not_undo_an_order_that_needed_no_write() {
     let Some(mut scene) = Scene::set() else { return };
     let order = |versions| stack("update-fence").versions(versions).order();
     scene.order(order("v1"));
@@ -38,7 +38,7 @@ fn a_late_update_does_not_undo_an_order_that_needed_no_write() {
 }
 
 #[test]
-fn a_late_update_of_a_child_is_fenced_off_as_well() {
+fn row_08_a_late_update_of_a_child_is_fenced_off_as_well() {
     let Some(mut scene) = Scene::set() else { return };
     let name = "update-child";
     let order = |label| stack(name).modules(&["ledger"]).label("which", label).order();
@@ -58,7 +58,7 @@ fn a_late_update_of_a_child_is_fenced_off_as_well() {
 }
 
 #[test]
-fn a_late_update_does_not_bring_back_a_deleted_stack() {
+fn row_08_a_late_update_does_not_bring_back_a_deleted_stack() {
     let Some(mut scene) = Scene::set() else { return };
     let order = |versions| stack("update-gone").versions(versions).order();
     scene.order(order("v1"));
@@ -74,7 +74,7 @@ fn a_late_update_does_not_bring_back_a_deleted_stack() {
 }
 
 #[test]
-fn a_late_disabling_does_not_disable_what_was_enabled_since() {
+fn row_08_a_late_disabling_does_not_disable_what_was_enabled_since() {
     let Some(mut scene) = Scene::set() else { return };
     scene.order(stack("update-toggle").order());
     let before = scene.until("stacks", "update-toggle", says("default"));

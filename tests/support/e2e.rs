@@ -14,6 +14,7 @@ pub mod cluster;
 pub mod deeds;
 pub mod frames;
 pub mod grpcio;
+pub mod incoming;
 pub mod lapses;
 pub mod membership;
 pub mod objects;

@@ -22,6 +22,26 @@ impl Request {
     pub fn is(&self, method: &str, path_end: &str) -> bool {
         self.method == method && self.path.split('?').next().is_some_and(|path| path.ends_with(path_end))
     }
+
+    /// It asks for a list of this kind, or a page of it.
+    pub fn lists(&self, plural: &str) -> bool {
+        self.is("GET", &format!("/{plural}")) && !self.path.contains("watch=")
+    }
+
+    /// It opens a watch of this kind.
+    pub fn watches(&self, plural: &str) -> bool {
+        self.is("GET", &format!("/{plural}")) && self.path.contains("watch=")
+    }
+
+    /// It is about an object of this name: its path says so or, where it creates one, its body.
+    pub fn is_about(&self, name: &str) -> bool {
+        let path = self.path.split('?').next().unwrap_or_default();
+        let created = || {
+            let body: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
+            body["metadata"]["name"] == *name
+        };
+        path.rsplit('/').next() == Some(name) || (self.method == "POST" && created())
+    }
 }
 
 /// The next request of a connection; `None` at its end.

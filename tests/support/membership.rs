@@ -1,8 +1,6 @@
 //! A membership for tests, at the level of HTTP/2 frames: it sends what no gRPC library would (bytes
 //! that are no message, every order in a frame of its own, a stream that breaks off) and shares no
-//! code with the agent but the generated messages.
-//!
-//! One stream per connection, as agents open it. Metadata is not looked at.
+//! code with the agent but the generated messages. One stream per connection, as agents open it.
 
 use std::{
     io::{BufReader, BufWriter, Read},
@@ -19,9 +17,11 @@ use std::{
 use prost::Message as _;
 use stackherd::membership::wire::server::{Message, Order, message, order};
 
+pub use super::incoming::End;
 use super::{
     frames::{self, Frame, PREFACE},
-    lapses::{Lapse, Lapses},
+    incoming::{Came, Open},
+    lapses::Lapses,
     outgoing::{self, Out},
 };
 use crate::support::now;
@@ -106,6 +106,11 @@ impl Membership {
     pub fn joined(&self, within: Duration) -> Joined {
         self.joined.recv_timeout(within).expect("no agent joined")
     }
+
+    /// The same where perhaps none joins.
+    pub fn try_joined(&self, within: Duration) -> Option<Joined> {
+        self.joined.recv_timeout(within).ok()
+    }
 }
 
 impl Drop for Membership {
@@ -126,20 +131,6 @@ pub struct Joined {
     end: Option<End>,
 }
 
-/// How an agent's side of a stream ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// It closed its side of the stream, as a client does that leaves.
-    Closed,
-    /// It reset the stream, or only the connection ended.
-    Broken,
-}
-
-enum Came {
-    Report(Box<Message>),
-    End(End),
-}
-
 impl Joined {
     /// Sends an order, in a DATA frame of its own.
     pub fn order(&self, order: order::Message) {
@@ -148,8 +139,14 @@ impl Joined {
 
     /// The same with metadata.
     pub fn order_with(&self, order: order::Message, metadata: &[(&str, &str)]) {
-        let pairs = metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        self.bytes(&Order { message: Some(order), metadata: pairs.collect() }.encode_to_vec());
+        self.bytes(&encoded(order, metadata));
+    }
+
+    /// Sends all of an order but its last byte, and ends the connection behind it.
+    pub fn torn(&self, order: order::Message) {
+        let mut bytes = frames::prefixed(&encoded(order, &[]));
+        bytes.pop();
+        let _ = self.out.send(Out::Last(bytes));
     }
 
     /// Sends these bytes as a gRPC message, whatever they are.
@@ -252,21 +249,16 @@ impl Drop for Joined {
     }
 }
 
+fn encoded(order: order::Message, metadata: &[(&str, &str)]) -> Vec<u8> {
+    let pairs = metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    Order { message: Some(order), metadata: pairs.collect() }.encode_to_vec()
+}
+
 #[derive(Clone)]
 struct Host {
     tell: Sender<Joined>,
     joins: Arc<AtomicUsize>,
     refuse: Arc<AtomicUsize>,
-    lapses: Lapses,
-    hears: Sender<Message>,
-}
-
-/// The stream of a connection as its reader sees it.
-struct Open {
-    stream: u32,
-    pongs: Arc<AtomicUsize>,
-    tell: Sender<Came>,
-    bytes: Vec<u8>,
     lapses: Lapses,
     hears: Sender<Message>,
 }
@@ -277,7 +269,10 @@ impl Host {
         let _ = connection.set_nodelay(true);
         let (Ok(from), Ok(to)) = (connection.try_clone(), connection.try_clone()) else { return };
         let (out, orders) = mpsc::channel();
-        let writer = thread::spawn(move || outgoing::write(BufWriter::with_capacity(64 << 10, to), &orders));
+        let writer = thread::spawn(move || {
+            let _ = outgoing::write(BufWriter::with_capacity(64 << 10, &to), &orders);
+            to.shutdown(Shutdown::Both)
+        });
         let mut open = None;
         let mut from = BufReader::with_capacity(64 << 10, from);
         let mut preface = [0; PREFACE.len()];
@@ -361,29 +356,5 @@ impl Host {
         self.tell.send(joined).ok()?;
         let (lapses, hears) = (self.lapses.clone(), self.hears.clone());
         Some(Open { stream, pongs, tell, bytes: Vec::new(), lapses, hears })
-    }
-}
-
-impl Open {
-    /// `None`: the connection is to be cut here.
-    fn take(&mut self, payload: &[u8]) -> Option<()> {
-        self.bytes.extend_from_slice(payload);
-        while let Some(bytes) = frames::take_message(&mut self.bytes) {
-            let report = Message::decode(bytes.as_slice()).expect("agents send messages");
-            if matches!(report.message, Some(message::Message::Pong(_))) {
-                self.pongs.fetch_add(1, Ordering::AcqRel);
-                continue;
-            }
-            let lapse = self.lapses.next();
-            if lapse != Lapse::Lost {
-                // The test may have ended.
-                let _ = self.hears.send(report.clone());
-                let _ = self.tell.send(Came::Report(Box::new(report)));
-            }
-            if lapse == Lapse::Cut {
-                return None;
-            }
-        }
-        Some(())
     }
 }

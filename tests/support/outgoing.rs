@@ -14,6 +14,8 @@ pub enum Out {
     Open(u32),
     /// A gRPC message with its prefix: one DATA frame, or more where it does not fit into one.
     Message(Vec<u8>),
+    /// As much of a message, and then the connection ends.
+    Last(Vec<u8>),
     /// The client's settings.
     Settings(Frame),
     /// The client's WINDOW_UPDATE.
@@ -73,6 +75,11 @@ impl<W: Write> Half<W> {
             Out::Message(bytes) => {
                 self.waiting.push_back(bytes);
                 Ok(())
+            }
+            Out::Last(bytes) => {
+                Frame::new(frames::DATA, 0, self.stream, bytes).write(&mut self.to)?;
+                self.to.flush()?;
+                Err(io::Error::new(io::ErrorKind::ConnectionAborted, "as told"))
             }
             Out::Settings(frame) => {
                 for (setting, value) in frame.settings() {

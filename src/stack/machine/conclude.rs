@@ -71,7 +71,7 @@ impl Machine {
                     obstacles.waiting.insert(key.clone());
                 }
                 Action::Clash(reason) => clashes.push((key.clone(), reason)),
-                Action::Nothing | Action::Write(_) => {}
+                Action::Nothing | Action::Write(_) | Action::Doubt => {}
             }
             Continue(())
         });

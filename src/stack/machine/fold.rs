@@ -38,7 +38,11 @@ impl Machine {
             Ok(mut objects) => {
                 for key in keys {
                     let at = objects.iter().position(|object| object.key == *key);
-                    self.view.read(key, at.map(|at| objects.swap_remove(at)));
+                    let object = at.map(|at| objects.swap_remove(at));
+                    if *key == self.stack {
+                        self.footing.read(object.as_ref());
+                    }
+                    self.view.read(key, object);
                     self.settle(key);
                 }
                 self.sight();
@@ -75,6 +79,9 @@ impl Machine {
         let at = self.flights.iter().position(|flight| flight.write == *write);
         let flight = at.map(|at| self.flights.swap_remove(at));
         let subject = format!("{} {key}", write.verb());
+        if key == self.stack {
+            self.footing.answered(&answer);
+        }
         match answer {
             Answer::Stored(object) => self.stored(write, flight.as_ref(), *object),
             Answer::Gone { uid } => self.view.removed(&key, &uid),
@@ -165,7 +172,7 @@ impl Machine {
             if visited != key {
                 return Continue(());
             }
-            unchanged = matches!(action, Action::Write(_));
+            unchanged = matches!(action, Action::Write(_) | Action::Doubt);
             Break(())
         });
         unchanged

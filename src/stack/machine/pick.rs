@@ -22,7 +22,7 @@ impl Machine {
             picked = match action {
                 Action::Write(write) if !self.progress.parked.contains_key(key) => Some((write, false)),
                 Action::Write(_) | Action::Nothing => self.fence(key).map(|write| (write, true)),
-                Action::Wait | Action::Clash(_) => None,
+                Action::Wait | Action::Clash(_) | Action::Doubt => None,
             };
             if picked.is_some() { Break(()) } else { Continue(()) }
         });
@@ -60,7 +60,7 @@ impl Machine {
                 let settled = match &action {
                     Action::Nothing => true,
                     Action::Write(_) => self.progress.parked.contains_key(&self.stack),
-                    Action::Wait | Action::Clash(_) => false,
+                    Action::Wait | Action::Clash(_) | Action::Doubt => false,
                 };
                 visit(&self.stack, action)?;
                 match stack {
@@ -93,7 +93,8 @@ impl Machine {
                 Known::Absent => None,
                 Known::Unknown => continue,
             };
-            visit(&child.key, plan::child(name, desired, child, observed, &owner.uid))?;
+            let action = plan::child(name, desired, child, observed, &owner.uid);
+            visit(&child.key, self.footing.firm(action, owner))?;
         }
         let clients = &self.context.catalog.auth_client.plural;
         let mine = |object: &&Object| is_labelled(object, name) && !self.flies(&object.key);

@@ -8,12 +8,14 @@ use super::*;
 use crate::{
     order::{Fault, Snapshot},
     stack::{
+        object::Object,
         testing::{World, base_url, catalog, key, snapshot, stack_name},
         write::{Answer, ReadError, Refusal},
     },
 };
 
 mod exhaustive;
+mod footing;
 mod lost;
 mod property;
 mod rig;
@@ -246,6 +248,8 @@ fn a_stack_is_not_deleted_under_a_child_that_is_being_created() {
     let mut rig = Rig::new();
     rig.run(existing(Snapshot { modules: Default::default(), clients: Default::default(), ..snapshot() }));
     let mut machine = rig.machine(existing(snapshot()));
+    let Step::Read(stack) = machine.next(rig.now) else { panic!("its Stack is read first") };
+    machine.observed(rig.now, &stack, Ok(rig.world.read(&stack)));
     let child = machine.write(rig.now).expect("a child");
     machine.supersede(deleted());
     assert_eq!((machine.next(rig.now), machine.write(rig.now)), (Step::Await, None));
