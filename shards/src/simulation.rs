@@ -32,6 +32,8 @@ type Runnable = async_task::Runnable<u32>;
 const EPOCH: i64 = 1_750_000_000;
 /// What one step of a task may take at most.
 const LONGEST_STEP_NANOS: u64 = 20_000;
+/// What a look at the clock takes.
+const LOOK: Duration = Duration::from_nanos(30);
 
 thread_local! {
     static WORLD: RefCell<Option<Rc<World>>> = const { RefCell::new(None) };
@@ -50,6 +52,7 @@ struct World {
     group: Cell<u32>,
     groups: Cell<u32>,
     steps: Cell<u64>,
+    most_steps: Cell<u64>,
 }
 
 fn world() -> Rc<World> {
@@ -63,8 +66,13 @@ pub fn is_running() -> bool {
     WORLD.with_borrow(Option::is_some)
 }
 
+/// Reading the clock takes time as well, so that what looks at it to know when to give way does.
 pub(crate) fn now() -> Option<Instant> {
-    WORLD.with_borrow(|world| world.as_ref().map(|world| world.begun + world.elapsed.get()))
+    WORLD.with_borrow(|world| {
+        let world = world.as_ref()?;
+        world.elapsed.set(world.elapsed.get() + LOOK);
+        Some(world.begun + world.elapsed.get())
+    })
 }
 
 pub(crate) fn unix_seconds() -> Option<i64> {
@@ -91,6 +99,7 @@ impl Simulation {
             group: Cell::new(0),
             groups: Cell::new(0),
             steps: Cell::new(0),
+            most_steps: Cell::new(u64::MAX),
         });
         fastrand::seed(world.random.borrow_mut().u64(..));
         WORLD.set(Some(Rc::clone(&world)));
@@ -113,8 +122,14 @@ impl Simulation {
             if let Some(done) = outcome.take() {
                 return done;
             }
+            assert!(self.0.steps.get() < self.0.most_steps.get(), "something runs in circles");
             assert!(self.0.step(), "nothing is runnable and no timer is set: this never ends");
         }
+    }
+
+    /// Panics where it takes more steps than this: something runs in circles.
+    pub fn limit(&self, most_steps: u64) {
+        self.0.most_steps.set(most_steps);
     }
 
     /// Time since the beginning.

@@ -148,7 +148,8 @@ impl Shard {
         super::simulated::watch_over(move || {
             let shard = shard.upgrade()?;
             let (ready, orders) = (shard.ready.get(), shard.runner.stats());
-            Some(super::simulated::Load { ready, orders, permits: client.load() })
+            let kinds = shard.knowledge.complete_kinds();
+            Some(super::simulated::Load { ready, kinds, orders, permits: client.load() })
         });
         super::simulated::look_into(move |plural, name| {
             store.upgrade().is_some_and(|shard| shard.knowledge.knows(plural, name))

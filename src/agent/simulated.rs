@@ -1,6 +1,6 @@
 //! The agent without its threads, for a simulation.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
 
 use shards::{PoolConfig, Stats, Stopper, simulation};
 
@@ -8,10 +8,12 @@ use super::{Counters, Setup, mail::Mail, shard};
 use crate::{net, time::Duration};
 
 /// What one shard has under way.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Load {
     /// It knows all there is and takes up orders.
     pub(crate) ready: bool,
+    /// Kinds of which it knows all objects.
+    pub(crate) kinds: BTreeSet<String>,
     pub(crate) orders: Stats,
     /// Permits that are out, and requests that wait for one.
     pub(crate) permits: (usize, usize),

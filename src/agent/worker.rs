@@ -29,8 +29,11 @@ use crate::{
         object::ObjectKey,
         write::{Answer, Write},
     },
-    time::{Instant, now},
+    time::{Duration, Instant, now},
 };
+
+/// While a shard stops and its runner still takes up orders, each is put off for so long.
+const STOPPING: Duration = Duration::from_millis(100);
 
 /// What all orders of one shard share.
 pub(super) struct Worker {
@@ -285,8 +288,12 @@ impl Run<'_> {
                 self.later(at, Keep::UntilAnything)
             }
             &Step::Later { at, refused: false } => self.later(at, Keep::UntilSuperseded),
-            // The shard is stopping, or the slot is given back.
-            Step::Read(_) | Step::Write | Step::Await => self.later(now(), Keep::UntilSuperseded),
+            // The shard is stopping, and its runner will be drained in a moment; or the slot is given
+            // back for others that wait.
+            Step::Read(_) | Step::Write | Step::Await => {
+                let pause = if self.worker.stop.requested() { STOPPING } else { Duration::ZERO };
+                self.later(now() + pause, Keep::UntilSuperseded)
+            }
         }
     }
 

@@ -42,14 +42,14 @@ impl Belief {
         self.heard += 1;
     }
 
-    /// Forgets what is not there any more, untold.
+    /// Forgets what is not there any more, but for objects of these kinds.
     #[cfg(test)]
-    pub(crate) fn forget_gone(&mut self, objects: &Objects) {
+    pub(crate) fn forget_gone(&mut self, objects: &Objects, but: &std::collections::BTreeSet<String>) {
         let there: std::collections::BTreeSet<(String, String)> = objects
             .iter()
             .map(|((_, name), object)| (object["kind"].as_str().unwrap_or_default().to_owned(), name.clone()))
             .collect();
-        self.told.retain(|object, _| there.contains(object));
+        self.told.retain(|object, _| but.contains(&object.0) || there.contains(object));
     }
 
     /// Messages so far, Pongs aside.

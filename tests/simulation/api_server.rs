@@ -53,6 +53,8 @@ pub(crate) struct Call {
     pub(crate) plural: String,
     pub(crate) name: String,
     pub(crate) body: Bytes,
+    /// It is a page of a list after the first.
+    pub(crate) later_page: bool,
 }
 
 /// How the watches of a kind are, whatever chance says.
@@ -232,7 +234,8 @@ impl ApiServer {
             write
         });
         let process = self.processes.get();
-        Call { index, write, process, verb, plural, name, body: request.body.clone() }
+        let later_page = request.query.get("continue").is_some();
+        Call { index, write, process, verb, plural, name, body: request.body.clone(), later_page }
     }
 
     fn fate(&self, call: &Call) -> Fate {

@@ -47,6 +47,8 @@ pub(crate) struct Options {
     pub(crate) operated: bool,
     /// Events of each kind that watches can go back.
     pub(crate) window: usize,
+    /// Lists come in pages of this many objects at most.
+    pub(crate) page: Option<usize>,
     pub(crate) faults: Faults,
     /// Keep a trace.
     pub(crate) verbose: bool,
@@ -69,6 +71,7 @@ impl Options {
             operator: operator::Options { finalizer: true, ..operator::Options::default() },
             operated: true,
             window: 10_000,
+            page: None,
             faults: Faults::default(),
             verbose: false,
         }
@@ -125,6 +128,7 @@ impl World {
         let server =
             ApiServer::new(cluster, rng.u64(..), faults.clone(), Rc::clone(&wishes), Rc::clone(&trace));
         let membership = Membership::new(rng.u64(..), faults, Rc::clone(&wishes), Rc::clone(&trace));
+        server.page.set(options.page);
         cluster::simulated::install(Some(server.clone()));
         crate::membership::simulated::install(Some(membership.clone()));
         let world = Rc::new(Self {
@@ -366,15 +370,21 @@ impl World {
 }
 
 /// That an object went before the agent knew of it is never told: a known limit, and none that a
-/// run is to find again and again. Until the agent knows all there is, membership forgets such.
+/// run is to find again and again. Of kinds whose objects it does not all know yet, membership
+/// forgets such.
 async fn forget_the_untold(world: &Weak<World>) {
     loop {
-        net::sleep(Duration::from_millis(50)).await;
         let Some(world) = world.upgrade() else { return };
-        world.membership.belief.borrow_mut().forget_gone(&world.objects());
         let loads = simulated::loads();
-        if loads.len() == world.options.shards && loads.iter().all(|load| load.ready) {
+        let mut known = loads.first().map(|load| load.kinds.clone()).unwrap_or_default();
+        for load in &loads {
+            known.retain(|kind| load.kinds.contains(kind));
+        }
+        world.membership.belief.borrow_mut().forget_gone(&world.objects(), &known);
+        if loads.len() == world.options.shards && known.len() >= fleet::PLURALS.len() {
             return;
         }
+        drop(world);
+        net::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -1,7 +1,7 @@
 //! Everything that has to pass before a merge, one step after the other.
 
 use crate::{
-    envtest, grpcio,
+    envtest, grpcio, simulation,
     step::{self, cargo},
 };
 
@@ -21,6 +21,7 @@ pub(crate) fn command() -> Result<(), String> {
     // With this a test that lacks its fixture fails instead of saying that it was not run.
     test.env("STACKHERD_REQUIRE_FIXTURES", "1");
     step::run("test", &mut test)?;
+    simulation::short()?;
     let mut doc = cargo();
     doc.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
     step::run("docs", &mut doc)?;

@@ -7,6 +7,7 @@ mod ci;
 mod demos;
 mod envtest;
 mod grpcio;
+mod simulation;
 mod step;
 
 use std::process::ExitCode;
@@ -14,11 +15,15 @@ use std::process::ExitCode;
 const HELP: &str = "\
 Developer commands of stackherd. Usage: cargo xtask <command>
 
-  help      this text
-  envtest   build the API server and etcd that the tests start (needs Go), into the user's cache
-  grpcio    make the Python environment with grpcio that the interoperability test uses (needs Python 3)
-  ci        everything that has to pass before a merge: the above, format, clippy, tests, docs
-  demos     500 stacks each with seeds 1 to 20 on 1, 2, 4 and 8 shards (release build, minutes)
+  help              this text
+  envtest           build the API server and etcd that the tests start (needs Go), into the user's cache
+  grpcio            make the Python environment with grpcio that the interoperability test uses (needs
+                    Python 3)
+  ci                everything that has to pass before a merge: the above, format, clippy, tests, docs
+  sim SEED          run the simulation of this seed, and say what happened where it fails
+  sim-soak MINUTES  run the simulation of one seed after the other for so long (a release build with
+                    assertions)
+  demos             500 stacks each with seeds 1 to 20 on 1, 2, 4 and 8 shards (release build, minutes)
 
 The cache is ${XDG_CACHE_HOME:-~/.cache}/stackherd; what is in it is kept until you delete it.
 ";
@@ -26,6 +31,10 @@ The cache is ${XDG_CACHE_HOME:-~/.cache}/stackherd; what is in it is kept until 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next();
+    let number = match command.as_deref() {
+        Some("sim" | "sim-soak") => arguments.next(),
+        _ => None,
+    };
     if let Some(surplus) = arguments.next() {
         eprintln!("unexpected argument {surplus:?}\n\n{HELP}");
         return ExitCode::from(64);
@@ -39,6 +48,8 @@ fn main() -> ExitCode {
         Some("grpcio") => grpcio::command(),
         Some("ci") => ci::command(),
         Some("demos") => demos::command(),
+        Some("sim") => simulation::seed(number.as_deref()),
+        Some("sim-soak") => simulation::soak(number.as_deref()),
         Some(unknown) => {
             eprintln!("unknown command {unknown:?}\n\n{HELP}");
             return ExitCode::from(64);

@@ -41,6 +41,7 @@ impl Machine {
                     let object = at.map(|at| objects.swap_remove(at));
                     if *key == self.stack {
                         self.footing.read(object.as_ref());
+                        self.progress.looked = true;
                     }
                     self.view.read(key, object);
                     self.settle(key);

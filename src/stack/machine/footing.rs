@@ -5,17 +5,21 @@
 //! like what an earlier Stack of this name left behind, and are not. A view may also be old in whole,
 //! after a restart. So what follows from the Stack's uid alone (that an object is an orphan, or what
 //! owner a new one gets) is done only once the Stack was read by name, or was written in this run.
+//! And that there is no Stack is believed only once a read by name says so.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use super::Machine;
-use crate::stack::{
-    object::Object,
-    plan::Action,
-    view::Known,
-    write::{Answer, Write},
+use crate::{
+    order::Change,
+    stack::{
+        object::Object,
+        plan::Action,
+        view::Known,
+        write::{Answer, Write},
+    },
 };
 
 /// What the API server said of the Stack in this run.
@@ -65,8 +69,14 @@ impl Footing {
 }
 
 impl Machine {
-    /// Whether the Stack has to be read before its children can be written, which makes it unknown.
+    /// Whether the Stack has to be read before its children can be written, or before an order can
+    /// be given up since it is not there, which makes it unknown.
     pub(super) fn doubts(&mut self) -> bool {
+        if self.misses() {
+            let stack = self.stack.clone();
+            self.view.forget(&stack);
+            return true;
+        }
         let mut asked = BTreeSet::new();
         let mut doubtful = false;
         let _ = self.each(&mut |key, action| {
@@ -84,5 +94,16 @@ impl Machine {
             self.view.forget(&stack);
         }
         doubtful
+    }
+
+    /// Whether the Stack that the order is about seems not to be there, by a view alone. What
+    /// follows could not be taken back: membership is told that it is gone.
+    fn misses(&self) -> bool {
+        let gives_up = match self.order.change {
+            Change::Existing(_) => false,
+            Change::Deleted => !self.progress.stack_seen,
+            Change::Disabled(_) => true,
+        };
+        gives_up && !self.progress.looked && self.view.get(&self.stack) == Known::Absent
     }
 }

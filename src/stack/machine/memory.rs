@@ -79,6 +79,8 @@ pub(super) struct Progress {
     pub(super) suspects: BTreeSet<ObjectKey>,
     /// There was a Stack while this was the order.
     pub(super) stack_seen: bool,
+    /// The Stack was read by name while this was the order.
+    pub(super) looked: bool,
 }
 
 impl Progress {
@@ -87,6 +89,7 @@ impl Progress {
     pub(super) fn come_anew(&mut self) {
         self.told.retain(|notice| !matches!(notice, Notice::NothingToDelete { .. }));
         self.stack_seen = false;
+        self.looked = false;
         self.unpark();
     }
 

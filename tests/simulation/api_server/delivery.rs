@@ -89,7 +89,10 @@ impl ApiServer {
         if self.chance(faults.black_hole) {
             return Fate::BlackHole;
         }
-        if call.verb == "list" && self.chance(faults.stale_list) {
+        if call.later_page && self.chance(faults.lost_page) {
+            return Fate::Answer { code: 410, retry_after: None };
+        }
+        if call.verb == "list" && !call.later_page && self.chance(faults.stale_list) {
             let now = self.cluster.borrow().version();
             return Fate::Stale(now.saturating_sub(self.rng.borrow_mut().u64(1..60)).max(1));
         }
