@@ -148,11 +148,14 @@ impl Shard {
         super::simulated::watch_over(move || {
             let shard = shard.upgrade()?;
             let (ready, orders) = (shard.ready.get(), shard.runner.stats());
-            let kinds = shard.knowledge.complete_kinds();
-            Some(super::simulated::Load { ready, kinds, orders, permits: client.load() })
+            Some(super::simulated::Load { ready, orders, permits: client.load() })
+        });
+        let kinds = Rc::downgrade(self);
+        super::simulated::look_at_kinds(move || {
+            kinds.upgrade().map(|shard| shard.knowledge.complete_kinds())
         });
         super::simulated::look_into(move |plural, name| {
-            store.upgrade().is_some_and(|shard| shard.knowledge.knows(plural, name))
+            store.upgrade().map(|shard| shard.knowledge.knows(plural, name))
         });
     }
 

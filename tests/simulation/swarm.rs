@@ -75,6 +75,7 @@ fn options(seed: u64, verbose: bool) -> (Options, usize) {
         stacks_in_flight: rng.usize(1..12),
         operator: operator::Options { finalizer: rng.bool(), ..operator::Options::default() },
         window: [50, 500, 10_000][rng.usize(..3)],
+        resync_period: [None, Some(300), Some(60)][rng.usize(..3)].map(Duration::from_secs),
         page: [None, Some(2), Some(5)][rng.usize(..3)],
         faults,
         verbose,
@@ -132,11 +133,12 @@ async fn live(world: Rc<World>, stacks: usize) -> Result<Summary, String> {
     world.start();
     world.let_happen(time::now() + LENGTH);
     let bound = Rc::new(Cell::new(true));
-    let _sampler = net::spawn(sample(Rc::clone(&bound)));
+    let sampler = net::spawn(sample(Rc::clone(&bound)));
     let ordering = world.order_all(stacks, LENGTH);
     futures::join!(ordering, net::sleep(LENGTH));
     // The last that was killed is back by now.
     net::sleep(Duration::from_secs(6)).await;
+    drop(sampler);
     world.calm();
     let misled = world.all_struck().of("stale-list") > 0;
     if misled || world.options.faults.meddle_every.is_some() {
@@ -147,7 +149,7 @@ async fn live(world: Rc<World>, stacks: usize) -> Result<Summary, String> {
         world.membership.cut(Duration::ZERO);
     }
     world.converged(CONVERGENCE).await?;
-    world.at_rest(Duration::from_secs(120), Duration::from_secs(300)).await?;
+    world.at_rest(Duration::from_secs(60), Duration::from_secs(150)).await?;
     if let Some(violation) = world.server.guards.violation() {
         return Err(violation);
     }

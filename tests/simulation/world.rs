@@ -5,7 +5,7 @@ mod others;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     num::NonZeroUsize,
     rc::{Rc, Weak},
     time::Duration,
@@ -373,18 +373,18 @@ impl World {
 /// run is to find again and again. Of kinds whose objects it does not all know yet, membership
 /// forgets such.
 async fn forget_the_untold(world: &Weak<World>) {
+    let mut before = BTreeSet::new();
     loop {
         let Some(world) = world.upgrade() else { return };
-        let loads = simulated::loads();
-        let mut known = loads.first().map(|load| load.kinds.clone()).unwrap_or_default();
-        for load in &loads {
-            known.retain(|kind| load.kinds.contains(kind));
-        }
-        world.membership.belief.borrow_mut().forget_gone(&world.objects(), &known);
-        if loads.len() == world.options.shards && known.len() >= fleet::PLURALS.len() {
+        let all = simulated::loads().len() == world.options.shards;
+        let known = if all { simulated::known_kinds() } else { BTreeSet::new() };
+        // As they were known a moment ago: what went in between, no list may have shown.
+        world.membership.belief.borrow_mut().forget_gone(&world.objects(), &before);
+        if before.len() >= fleet::PLURALS.len() {
             return;
         }
+        before = known;
         drop(world);
-        net::sleep(Duration::from_millis(50)).await;
+        net::sleep(Duration::from_millis(100)).await;
     }
 }
