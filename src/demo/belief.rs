@@ -42,13 +42,13 @@ impl Belief {
         self.heard += 1;
     }
 
-    /// Forgets what is not there any more, but for objects of these kinds.
+    /// Forgets what is not among these objects, by kind and name, but for objects of some kinds.
     #[cfg(test)]
-    pub(crate) fn forget_gone(&mut self, objects: &Objects, but: &std::collections::BTreeSet<String>) {
-        let there: std::collections::BTreeSet<(String, String)> = objects
-            .iter()
-            .map(|((_, name), object)| (object["kind"].as_str().unwrap_or_default().to_owned(), name.clone()))
-            .collect();
+    pub(crate) fn forget_gone(
+        &mut self,
+        there: &std::collections::BTreeSet<(String, String)>,
+        but: &std::collections::BTreeSet<String>,
+    ) {
         self.told.retain(|object, _| but.contains(&object.0) || there.contains(object));
     }
 

@@ -262,6 +262,19 @@ impl World {
         objects
     }
 
+    /// Kinds and names of all that.
+    fn kinds_and_names(&self) -> BTreeSet<(String, String)> {
+        let cluster = self.server.cluster.borrow();
+        let kinds =
+            fleet::PLURALS.iter().filter_map(|plural| cluster.kind("formance.com", "v1beta1", plural));
+        kinds
+            .flat_map(|kind| {
+                let names = cluster.objects(&kind).map(|object| object.name().to_owned());
+                names.map(|name| (kind.kind.clone(), name)).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
     /// What is not as it should be, the first thing of it.
     pub(crate) fn wrong(&self) -> Option<String> {
         let objects = self.objects();
@@ -379,7 +392,7 @@ async fn forget_the_untold(world: &Weak<World>) {
         let all = simulated::loads().len() == world.options.shards;
         let known = if all { simulated::known_kinds() } else { BTreeSet::new() };
         // As they were known a moment ago: what went in between, no list may have shown.
-        world.membership.belief.borrow_mut().forget_gone(&world.objects(), &before);
+        world.membership.belief.borrow_mut().forget_gone(&world.kinds_and_names(), &before);
         if before.len() >= fleet::PLURALS.len() {
             return;
         }
