@@ -81,7 +81,13 @@ impl Post {
                 self.hand_over(object, |object| Seen::Changed(object, at)).await;
             }
             News::Removed { object, at } => {
-                self.leave(&object.key).await;
+                // Its home is told by the event itself, which names the uid that is gone: by now there
+                // may be another object of that name, which an own answer has told of.
+                if self.is_at_home(&object) {
+                    self.homes.remove(&object.key.name);
+                } else {
+                    self.leave(&object.key).await;
+                }
                 self.hand_over(object, |object| Seen::Removed(object, at)).await;
             }
             News::Complete { asked, version } => {
@@ -113,6 +119,12 @@ impl Post {
         if let Some((before, _)) = before.filter(|(before, _)| *before != home) {
             self.send(self.owner(&before), Mail::Seen(Seen::Moved(object.key.clone(), before))).await;
         }
+    }
+
+    /// Whether an object was last known with the stack that it says it is of.
+    fn is_at_home(&self, object: &Object) -> bool {
+        let home = self.homes.get(&object.key.name).map(|(home, _)| &**home);
+        home.is_none() || home == object.belongs_to()
     }
 
     /// A client is nobody's any more.
