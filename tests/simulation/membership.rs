@@ -178,6 +178,11 @@ impl Membership {
         self.heard.borrow_mut().push(message);
     }
 
+    /// Believes no more that what should be gone is gone: the next replay says so again.
+    pub(crate) fn doubt(&self) {
+        self.confirmed.borrow_mut().clear();
+    }
+
     /// Whether it was told that a stack is gone.
     pub(crate) fn says_deleted(&self, stack: &str) -> bool {
         self.heard.borrow().iter().any(|message| {
