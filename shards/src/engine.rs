@@ -1,9 +1,8 @@
 //! What a shard's code asks of the executor that it runs on: tasks, timers, the clock.
 //!
-//! That is glommio. With the feature `simulation`, a thread may run a [simulation] instead, in which
-//! the same code runs on simulated time, in an order that a seed decides.
-//!
-//! [simulation]: crate::simulation
+//! That is glommio. With the feature `simulation`, a thread may run a simulation instead
+//! (`shards::simulation`), in which the same code runs on simulated time, in an order that a seed
+//! decides.
 
 #[cfg(feature = "simulation")]
 use crate::simulation;
