@@ -114,8 +114,13 @@ impl Health {
         self.beats[shard.index()].store(since, Ordering::Relaxed);
     }
 
-    /// The shards that have shown no life for `limit`; a healthy one does every
-    /// [`PoolConfig::heartbeat`]. Ended shards show none.
+    /// A shard has come to its end, and nobody waits for a sign of life any more.
+    pub(crate) fn ended(&self, shard: ShardId) {
+        self.beats[shard.index()].store(u64::MAX, Ordering::Relaxed);
+    }
+
+    /// The shards that should live and have shown no sign of it for `limit`; a healthy one does
+    /// every [`PoolConfig::heartbeat`].
     pub fn silent_for(&self, limit: Duration) -> Vec<ShardId> {
         let age = self.began.elapsed();
         let silent = |beat: &AtomicU64| {

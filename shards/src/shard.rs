@@ -61,7 +61,7 @@ where
     }
 
     let ends: Ends<M> = Rc::default();
-    let main = live(id, config, endpoint, Stop::new(Arc::clone(&stop)), health, Rc::clone(&ends), f);
+    let main = live(id, config, endpoint, Stop::new(Arc::clone(&stop)), health.clone(), Rc::clone(&ends), f);
     // A panic in any task comes out here. What it left behind is not looked at again, but for the
     // mesh, whose ends are closed so that nobody waits for this shard.
     let outcome = catch_unwind(AssertUnwindSafe(|| executor.run(main)));
@@ -78,6 +78,7 @@ where
     if let Err(payload) = torn_down {
         tracing::warn!(shard = %id, message = panic_message(&*payload), "a panic while the shard was taken down");
     }
+    health.ended(id);
     let _ = exit.send(Exit { shard: id, error: outcome.as_ref().err().cloned() });
     outcome
 }

@@ -78,7 +78,10 @@ pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, count
         stop,
     });
     #[cfg(test)]
-    shard.show(client.clone());
+    {
+        let shard: Rc<dyn super::simulated::Look> = shard.clone();
+        super::simulated::show(Rc::downgrade(&shard));
+    }
     let mut helpers = vec![net::spawn(Rc::clone(&shard.reporter).run())];
     if let Some(period) = shard.setup.resync_period {
         helpers.push(net::spawn(Rc::clone(&shard.reporter).resync(period)));
@@ -141,24 +144,6 @@ struct Shard {
 }
 
 impl Shard {
-    /// Lets a simulation look in.
-    #[cfg(test)]
-    fn show(self: &Rc<Self>, client: Client) {
-        let (shard, store) = (Rc::downgrade(self), Rc::downgrade(self));
-        super::simulated::watch_over(move || {
-            let shard = shard.upgrade()?;
-            let (ready, orders) = (shard.ready.get(), shard.runner.stats());
-            Some(super::simulated::Load { ready, orders, permits: client.load() })
-        });
-        let kinds = Rc::downgrade(self);
-        super::simulated::look_at_kinds(move || {
-            kinds.upgrade().map(|shard| shard.knowledge.complete_kinds())
-        });
-        super::simulated::look_into(move |plural, name| {
-            store.upgrade().map(|shard| shard.knowledge.knows(plural, name))
-        });
-    }
-
     /// Takes mail until every shard has said that it has nothing more to send.
     async fn read_mail(&self, inbox: &mut Inbox<Mail>) {
         let mut turn = Turn::new();
@@ -295,6 +280,22 @@ impl Shard {
         conductor.end().await;
         front.shared.all_drained().await;
         self.router.close().await;
+    }
+}
+
+#[cfg(test)]
+impl super::simulated::Look for Shard {
+    fn load(&self) -> super::simulated::Load {
+        let (ready, orders) = (self.ready.get(), self.runner.stats());
+        super::simulated::Load { ready, orders, permits: self.watcher.client().load() }
+    }
+
+    fn known_kinds(&self) -> std::collections::BTreeSet<String> {
+        self.knowledge.complete_kinds()
+    }
+
+    fn knows(&self, plural: &str, name: &str) -> bool {
+        self.knowledge.knows(plural, name)
     }
 }
 

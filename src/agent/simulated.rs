@@ -1,6 +1,11 @@
 //! The agent without its threads, for a simulation.
 
-use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    rc::{Rc, Weak},
+    sync::Arc,
+};
 
 use shards::{PoolConfig, Stats, Stopper, simulation};
 
@@ -17,58 +22,47 @@ pub(crate) struct Load {
     pub(crate) permits: (usize, usize),
 }
 
-type Watch = Box<dyn Fn() -> Option<Load>>;
-type Knows = Box<dyn Fn(&str, &str) -> Option<bool>>;
-type Kinds = Box<dyn Fn() -> Option<BTreeSet<String>>>;
+/// A shard as a simulation looks at it.
+pub(crate) trait Look {
+    /// What it has under way.
+    fn load(&self) -> Load;
+    /// Kinds of which it knows all objects.
+    fn known_kinds(&self) -> BTreeSet<String>;
+    /// Whether it knows of an object.
+    fn knows(&self, plural: &str, name: &str) -> bool;
+}
 
 thread_local! {
-    static SHARDS: RefCell<Vec<Watch>> = const { RefCell::new(Vec::new()) };
-    static STORES: RefCell<Vec<Knows>> = const { RefCell::new(Vec::new()) };
-    static KINDS: RefCell<Vec<Kinds>> = const { RefCell::new(Vec::new()) };
+    static SHARDS: RefCell<Vec<Weak<dyn Look>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Makes the load of a shard known, as long as there is the shard.
-pub(super) fn watch_over(shard: impl Fn() -> Option<Load> + 'static) {
-    SHARDS.with_borrow_mut(|shards| shards.push(Box::new(shard)));
-}
-
-/// Makes known what a shard knows, as long as there is the shard.
-pub(super) fn look_into(store: impl Fn(&str, &str) -> Option<bool> + 'static) {
-    STORES.with_borrow_mut(|stores| {
-        stores.retain(|knows| knows("", "").is_some());
-        stores.push(Box::new(store));
+/// Lets a simulation look at a shard for as long as there is the shard.
+pub(super) fn show(shard: Weak<dyn Look>) {
+    SHARDS.with_borrow_mut(|shards| {
+        shards.retain(|shard| shard.strong_count() > 0);
+        shards.push(shard);
     });
 }
 
-/// Makes known of which kinds a shard knows all objects, as long as there is the shard.
-pub(super) fn look_at_kinds(kinds: impl Fn() -> Option<BTreeSet<String>> + 'static) {
-    KINDS.with_borrow_mut(|all| all.push(Box::new(kinds)));
+/// Every shard there is.
+pub(crate) fn shards() -> Vec<Rc<dyn Look>> {
+    SHARDS.with_borrow(|shards| shards.iter().filter_map(Weak::upgrade).collect())
+}
+
+/// The load of every shard.
+pub(crate) fn loads() -> Vec<Load> {
+    shards().iter().map(|shard| shard.load()).collect()
 }
 
 /// Kinds of which all shards know all objects.
 pub(crate) fn known_kinds() -> BTreeSet<String> {
-    KINDS.with_borrow_mut(|all| {
-        let known: Vec<_> = all.iter().map(|kinds| kinds()).collect();
-        let mut alive = known.iter().map(Option::is_some);
-        all.retain(|_| alive.next() == Some(true));
-        let both = |one: BTreeSet<String>, other| &one & &other;
-        known.into_iter().flatten().reduce(both).unwrap_or_default()
-    })
+    let known = shards().into_iter().map(|shard| shard.known_kinds());
+    known.reduce(|one, other| &one & &other).unwrap_or_default()
 }
 
 /// Whether any shard knows of an object.
 pub(crate) fn knows(plural: &str, name: &str) -> bool {
-    STORES.with_borrow(|stores| stores.iter().any(|knows| knows(plural, name) == Some(true)))
-}
-
-/// The load of every shard there is.
-pub(crate) fn loads() -> Vec<Load> {
-    SHARDS.with_borrow_mut(|shards| {
-        let loads: Vec<_> = shards.iter().map(|shard| shard()).collect();
-        let mut alive = loads.iter().map(Option::is_some);
-        shards.retain(|_| alive.next() == Some(true));
-        loads.into_iter().flatten().collect()
-    })
+    shards().iter().any(|shard| shard.knows(plural, name))
 }
 
 /// An agent whose shards are tasks of the group that it was started in.

@@ -27,6 +27,12 @@ impl Watcher {
         Self { client, router, shards, tasks: RefCell::default() }
     }
 
+    /// The shard's client.
+    #[cfg(test)]
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Watches a kind from now on.
     pub(super) fn watch(&self, kind: &Arc<Resource>) {
         let mut post = Post {

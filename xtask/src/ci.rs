@@ -21,6 +21,10 @@ pub(crate) fn command() -> Result<(), String> {
     // With this a test that lacks its fixture fails instead of saying that it was not run.
     test.env("STACKHERD_REQUIRE_FIXTURES", "1");
     step::run("test", &mut test)?;
+    // Some minutes each, so `cargo test` leaves them out.
+    let mut interleavings = cargo();
+    interleavings.args(["test", "--lib", "exhaustive", "--", "--ignored", "--nocapture"]);
+    step::run("interleavings", &mut interleavings)?;
     simulation::short()?;
     let mut doc = cargo();
     doc.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");

@@ -99,6 +99,25 @@ fn a_shard_that_hangs_is_silent() {
 }
 
 #[test]
+fn a_shard_that_has_ended_is_not_one_that_hangs() {
+    let config = PoolConfig { heartbeat: Duration::from_millis(5), ..PoolConfig::new("ends", 2) };
+    let pool = start(config, |context: Context<()>| async move {
+        context.stop.wait().await;
+        if context.id.index() == 1 {
+            // What a long grace period looks like to the other.
+            glommio::timer::sleep(Duration::from_millis(600)).await;
+        }
+    })
+    .unwrap();
+    let health = pool.health();
+    pool.stopper().stop();
+    assert_eq!(pool.next_exit().map(|exit| exit.shard), Some(ShardId::new(0)));
+    std::thread::sleep(Duration::from_millis(400));
+    assert_eq!(health.silent_for(Duration::from_millis(300)), []);
+    assert!(pool.join().iter().all(Result::is_ok));
+}
+
+#[test]
 fn a_pool_has_at_least_one_shard_and_not_too_many() {
     for shards in [0, MAX_SHARDS + 1] {
         let error = start(PoolConfig::new("none", shards), |_: Context<()>| async {}).unwrap_err();
