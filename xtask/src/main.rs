@@ -21,8 +21,7 @@ Developer commands of stackherd. Usage: cargo xtask <command>
                     Python 3)
   ci                everything that has to pass before a merge: the above, format, clippy, tests, docs
   sim SEED          run the simulation of this seed, and say what happened where it fails
-  sim-soak MINUTES  run the simulation of one seed after the other for so long (a release build with
-                    assertions)
+  sim-soak MINUTES  run the simulation of one seed after the other for so long
   demos             500 stacks each with seeds 1 to 20 on 1, 2, 4 and 8 shards (release build, minutes)
 
 The cache is ${XDG_CACHE_HOME:-~/.cache}/stackherd; what is in it is kept until you delete it.

@@ -10,13 +10,13 @@ use crate::step::{self, cargo};
 /// `cargo xtask sim SEED`
 pub(crate) fn seed(seed: Option<&str>) -> Result<(), String> {
     let seed = number(seed, "a seed: cargo xtask sim 42")?;
-    step::run(&format!("seed {seed}"), test(None).env("STACKHERD_SIM_SEED", seed.to_string()))
+    step::run(&format!("seed {seed}"), test().env("STACKHERD_SIM_SEED", seed.to_string()))
 }
 
 /// `cargo xtask sim-soak MINUTES`: each time from another seed on, or from STACKHERD_SIM_FIRST.
 pub(crate) fn soak(minutes: Option<&str>) -> Result<(), String> {
     let minutes = number(minutes, "how many minutes: cargo xtask sim-soak 10")?;
-    let mut soak = test(Some("soak"));
+    let mut soak = test();
     if std::env::var_os("STACKHERD_SIM_FIRST").is_none() {
         soak.env("STACKHERD_SIM_FIRST", somewhere().to_string());
     }
@@ -25,16 +25,13 @@ pub(crate) fn soak(minutes: Option<&str>) -> Result<(), String> {
 
 /// As many seeds as fit into two minutes, always the same ones.
 pub(crate) fn short() -> Result<(), String> {
-    step::run("simulation", test(None).env("STACKHERD_SIM_SECONDS", "120"))
+    step::run("simulation", test().env("STACKHERD_SIM_SECONDS", "120"))
 }
 
-fn test(profile: Option<&str>) -> Command {
+/// The tests' own build: one with more optimisation runs a tenth more seeds, and takes minutes to make.
+fn test() -> Command {
     let mut test = cargo();
-    test.args(["test", "--lib", "simulation::swarm::seeds_pass"]);
-    if let Some(profile) = profile {
-        test.args(["--profile", profile]);
-    }
-    test.args(["--", "--nocapture"]);
+    test.args(["test", "--lib", "simulation::swarm::seeds_pass", "--", "--nocapture"]);
     test
 }
 
