@@ -2,12 +2,13 @@
 //! others who write there.
 
 mod others;
+mod untold;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     num::NonZeroUsize,
-    rc::{Rc, Weak},
+    rc::Rc,
     time::Duration,
 };
 
@@ -185,7 +186,7 @@ impl World {
                 if let Some(world) = world.upgrade() {
                     world.agent.replace(Some(agent));
                 }
-                forget_the_untold(&world).await;
+                untold::forget(&world).await;
             })
             .detach();
         self.trace.say(self.elapsed(), || "the agent starts".to_owned());
@@ -260,19 +261,6 @@ impl World {
             }
         }
         objects
-    }
-
-    /// Kinds and names of all that.
-    fn kinds_and_names(&self) -> BTreeSet<(String, String)> {
-        let cluster = self.server.cluster.borrow();
-        let kinds =
-            fleet::PLURALS.iter().filter_map(|plural| cluster.kind("formance.com", "v1beta1", plural));
-        kinds
-            .flat_map(|kind| {
-                let names = cluster.objects(&kind).map(|object| object.name().to_owned());
-                names.map(|name| (kind.kind.clone(), name)).collect::<Vec<_>>()
-            })
-            .collect()
     }
 
     /// What is not as it should be, the first thing of it.
@@ -379,25 +367,5 @@ impl World {
                 format!("shard {shard} is not at rest: {orders:?}, permits out and awaited {permits:?}")
             })
         })
-    }
-}
-
-/// That an object went before the agent knew of it is never told: a known limit, and none that a
-/// run is to find again and again. Of kinds whose objects it does not all know yet, membership
-/// forgets such.
-async fn forget_the_untold(world: &Weak<World>) {
-    let mut before = BTreeSet::new();
-    loop {
-        let Some(world) = world.upgrade() else { return };
-        let all = simulated::loads().len() == world.options.shards;
-        let known = if all { simulated::known_kinds() } else { BTreeSet::new() };
-        // As they were known a moment ago: what went in between, no list may have shown.
-        world.membership.belief.borrow_mut().forget_gone(&world.kinds_and_names(), &before);
-        if before.len() >= fleet::PLURALS.len() {
-            return;
-        }
-        before = known;
-        drop(world);
-        net::sleep(Duration::from_millis(100)).await;
     }
 }
