@@ -17,6 +17,8 @@ pub(crate) enum Guard {
     NewerWins,
     /// What a complete list does not name is gone.
     ListsRemove,
+    /// What such a list made seem gone is there when events show it again.
+    MayReturn,
     /// A read that failed does not mean that nothing is there.
     NoAbsence,
     /// A write of unknown outcome is looked after at once.

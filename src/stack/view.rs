@@ -6,6 +6,7 @@ use super::{
     object::{Object, ObjectKey},
     version::compare,
 };
+use crate::guard::{self, Guard};
 
 /// What is known of one object.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,11 +21,12 @@ pub enum Known<'a> {
 
 /// The objects of one stack as last seen.
 ///
-/// Most of it comes from a store that watches feed: it may lag behind, object by object, but it
-/// never goes back. What the cluster itself said of an object (the answer to a write, a read by
-/// name) may be ahead of the store, and holds until the store shows something newer. An answer
-/// that shows nothing (a conflict, a deadline) makes its object unknown: it stays so until the
-/// store shows more than was known before, or until it is read by name.
+/// Most of it comes from a store that watches feed: it may lag behind, object by object, and a list
+/// that shows the past makes it forget an object until events show that again. What the cluster
+/// itself said of an object (the answer to a write, a read by name) may be ahead of the store, and
+/// holds until the store shows something newer. An answer that shows nothing (a conflict, a
+/// deadline) makes its object unknown: it stays so until the store shows more than was known
+/// before, or until it is read by name.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct View {
     seen: BTreeMap<ObjectKey, Seen>,
@@ -155,6 +157,7 @@ impl Seen {
         let left = |uid: &str| before.as_ref().is_some_and(|before| before.uid == uid);
         match (shown, &self.object) {
             (Some(object), _) if self.is_news(&object) => self.set(object),
+            (Some(object), None) if !left(&object.uid) && self.is_back(&object) => self.set(object),
             // It was in the store and left it. One that was not may be on its way there, and one
             // that belongs to another stack says nothing by its absence.
             (None, Some(object)) if left(&object.uid) && !is_foreign(object, stack) => self.unset(),
@@ -163,6 +166,12 @@ impl Seen {
             }
             _ => {}
         }
+    }
+
+    /// Whether the store, where it knew that this object was gone, knows better now.
+    fn is_back(&self, object: &Object) -> bool {
+        let was_gone = self.gone.as_ref().is_some_and(|gone| gone.uid == object.uid);
+        was_gone && !self.ahead && !self.stale && guard::stands(Guard::MayReturn)
     }
 
     /// Whether the store's or the API server's word is newer than what was known.

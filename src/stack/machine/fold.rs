@@ -24,7 +24,8 @@ impl Machine {
     ///
     /// To be called before the first [`Machine::next`], and before each further one and before
     /// [`Machine::write`] where the store has changed or was given an answer since. The store may
-    /// lag behind, but it does not go back, and what a write was answered with is in it at once.
+    /// lag behind, and forget what it will show again, but it shows nothing older than before, and
+    /// what a write was answered with is in it at once.
     pub fn refresh(&mut self, objects: Vec<Object>) {
         self.view.refresh(self.order.stack.as_str(), objects);
         let keys: Vec<ObjectKey> = self.unsettled.keys().cloned().collect();

@@ -131,6 +131,21 @@ fn what_is_gone_and_was_never_in_the_store_is_remembered() {
 }
 
 #[test]
+fn what_left_the_store_and_returned_to_it_is_there() {
+    let mut view = View::default();
+    show(&mut view, Some(("u", "9")));
+    assert_eq!(show(&mut view, None), "absent", "a list that shows the past");
+    assert_eq!(show(&mut view, Some(("u", "9"))), "u@9", "and the events since then");
+    view.removed(&ledger(), "u");
+    assert_eq!(show(&mut view, None), "absent");
+    assert_eq!(show(&mut view, Some(("u", "9"))), "u@9", "the store does not lag behind what it was told");
+    assert!(view.is_plain());
+    view.forget(&ledger());
+    assert_eq!(read(&mut view, None), "absent");
+    assert_eq!(show(&mut view, Some(("u", "9"))), "absent", "a store that lags");
+}
+
+#[test]
 fn the_remainder_is_what_the_store_does_not_say() {
     let mut view = View::default();
     let auth = key(&catalog(), "auths/org-stack");

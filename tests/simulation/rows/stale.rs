@@ -1,7 +1,7 @@
 //! Rows 3 and 4: the API server shows the past, after a restart or in its watches.
 
 use super::*;
-use crate::simulation::api_server::Manner;
+use crate::simulation::api_server::{GARBAGE, Manner};
 
 /// While the agent is away, somebody replaces the stack's objects by his own of the same names;
 /// then lists show how it was at each version since.
@@ -55,6 +55,59 @@ fn stale_after_restart(since: Option<u64>) -> Result<(u64, u64), String> {
         }
         world.converged(SOON).await.map(|()| (before, after))
     })
+}
+
+/// In the middle of an order the watch of a kind has to begin anew, with a list that shows how it was
+/// at this version; the events since then come later. Gives the versions of the stack's making.
+fn stale_meanwhile(plural: &'static str, since: Option<u64>) -> Result<(u64, u64), String> {
+    play(Options::quiet(1), async move |world| {
+        let before = world.server.cluster.borrow().version();
+        begin(&world, &[first()]).await?;
+        let after = world.server.cluster.borrow().version();
+        let Some(since) = since else { return Ok((before, after)) };
+        let late = Rc::downgrade(&world);
+        let stale = script(&world, move |call| match call.verb {
+            "list" if call.plural == plural => {
+                let world = late.upgrade()?;
+                world.server.manners.borrow_mut().insert(plural.into(), Manner::Late(LATE));
+                Some(Fate::Stale(since))
+            }
+            // The order lasts for longer than the events take.
+            "create" | "patch" | "delete" => Some(Fate::Hold(LATE / 2)),
+            _ => None,
+        });
+        world.server.manners.borrow_mut().insert(plural.into(), Manner::Garbled(GARBAGE[0]));
+        world.server.stir();
+        world.membership.order(&second());
+        net::sleep(Duration::from_secs(20)).await;
+        if *stale.borrow() == 0 {
+            return Err("no list was stale".into());
+        }
+        world.server.set_script(Box::new(|_| None));
+        world.server.manners.borrow_mut().clear();
+        // What the order missed, the next one finds.
+        world.membership.cut(Duration::ZERO);
+        world.converged(SOON).await.map(|()| (before, after))
+    })
+}
+
+/// So late come the events after a list that shows the past.
+const LATE: Duration = Duration::from_millis(600);
+
+#[test]
+fn row_03_an_old_view_in_the_middle_of_an_order_hides_nothing_for_good() {
+    family("row 03", &[Guard::MayReturn], || {
+        let mut covered = Covered::default();
+        for plural in ["stacks", "auths", "ledgers", "gateways", "authclients"] {
+            let (before, after) = stale_meanwhile(plural, None)?;
+            for since in before..=after {
+                stale_meanwhile(plural, Some(since))
+                    .map_err(|wrong| format!("{plural} as of version {since}: {wrong}"))?;
+                covered.add(1);
+            }
+        }
+        Ok(covered)
+    });
 }
 
 fn uid(world: &World, plural: &str) -> Value {
