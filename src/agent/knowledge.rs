@@ -187,12 +187,6 @@ impl Knowledge {
         self.store.borrow().knows(plural, name)
     }
 
-    /// Kinds of which all objects are known.
-    #[cfg(test)]
-    pub(super) fn complete_kinds(&self) -> std::collections::BTreeSet<String> {
-        self.store.borrow().complete_kinds()
-    }
-
     /// Changes whenever something of the stack does.
     pub(super) fn revision(&self, stack: &StackName) -> u64 {
         self.store.borrow().revision(stack.as_str())

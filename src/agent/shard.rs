@@ -290,10 +290,6 @@ impl super::simulated::Look for Shard {
         super::simulated::Load { ready, orders, permits: self.watcher.client().load() }
     }
 
-    fn known_kinds(&self) -> std::collections::BTreeSet<String> {
-        self.knowledge.complete_kinds()
-    }
-
     fn knows(&self, plural: &str, name: &str) -> bool {
         self.knowledge.knows(plural, name)
     }

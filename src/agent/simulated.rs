@@ -2,7 +2,6 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeSet,
     rc::{Rc, Weak},
     sync::Arc,
 };
@@ -26,8 +25,6 @@ pub(crate) struct Load {
 pub(crate) trait Look {
     /// What it has under way.
     fn load(&self) -> Load;
-    /// Kinds of which it knows all objects.
-    fn known_kinds(&self) -> BTreeSet<String>;
     /// Whether it knows of an object.
     fn knows(&self, plural: &str, name: &str) -> bool;
 }
@@ -52,12 +49,6 @@ pub(crate) fn shards() -> Vec<Rc<dyn Look>> {
 /// The load of every shard.
 pub(crate) fn loads() -> Vec<Load> {
     shards().iter().map(|shard| shard.load()).collect()
-}
-
-/// Kinds of which all shards know all objects.
-pub(crate) fn known_kinds() -> BTreeSet<String> {
-    let known = shards().into_iter().map(|shard| shard.known_kinds());
-    known.reduce(|one, other| &one & &other).unwrap_or_default()
 }
 
 /// Whether any shard knows of an object.

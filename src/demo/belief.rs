@@ -42,14 +42,16 @@ impl Belief {
         self.heard += 1;
     }
 
-    /// Forgets what is not among these objects, by kind and name, but for objects of some kinds.
+    /// What it believes to be there, by kind and name.
     #[cfg(test)]
-    pub(crate) fn forget_gone(
-        &mut self,
-        there: &std::collections::BTreeSet<(String, String)>,
-        but: &std::collections::BTreeSet<String>,
-    ) {
-        self.told.retain(|object, _| but.contains(&object.0) || there.contains(object));
+    pub(crate) fn objects(&self) -> impl Iterator<Item = &(String, String)> {
+        self.told.keys()
+    }
+
+    /// Believes no longer that something is there.
+    #[cfg(test)]
+    pub(crate) fn forget(&mut self, object: &(String, String)) {
+        self.told.remove(object);
     }
 
     /// Messages so far, Pongs aside.

@@ -18,13 +18,6 @@ impl Store {
         self.kinds.iter().any(|(known, complete)| known.plural == kind.plural && *complete)
     }
 
-    /// Kinds of which a list was complete.
-    #[cfg(test)]
-    pub(crate) fn complete_kinds(&self) -> std::collections::BTreeSet<String> {
-        let complete = self.kinds.iter().filter(|(_, complete)| *complete);
-        complete.map(|(kind, _)| kind.kind.clone()).collect()
-    }
-
     /// All objects of a stack, with what decisions look at.
     pub fn objects(&self, stack: &str) -> Vec<Object> {
         let Some(known) = self.stacks.get(stack) else { return Vec::new() };

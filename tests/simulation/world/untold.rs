@@ -7,45 +7,42 @@ use std::{
 };
 
 use super::World;
-use crate::{
-    agent::simulated,
-    demo::fleet,
-    embedded::{cluster::Cluster, kind::Kind},
-    net,
-    time::Duration,
-};
+use crate::{agent::simulated, demo::fleet, embedded::kind::Kind, net, time::Duration};
 
-/// Lets membership forget what went of kinds whose objects the agent does not all know yet, until it
-/// does.
+/// Lets membership forget what an earlier process told of, and what went before this one knew of it.
 pub(super) async fn forget(world: &Weak<World>) {
-    let mut before = BTreeSet::new();
-    loop {
-        let Some(world) = world.upgrade() else { return };
-        let all = simulated::loads().len() == world.options.shards;
-        let known = if all { simulated::known_kinds() } else { BTreeSet::new() };
-        let cluster = world.server.cluster.borrow();
-        // As they were known a moment ago: what went in between, no list may have shown.
-        world.membership.belief.borrow_mut().forget_gone(&there(&cluster), &before);
-        if kinds(&cluster).all(|kind| before.contains(&kind.kind)) {
-            return;
-        }
-        before = known;
-        drop(cluster);
-        drop(world);
+    let Some(mut inherited) = world.upgrade().map(|world| inherited(&world)) else { return };
+    while !inherited.is_empty() {
         net::sleep(Duration::from_millis(100)).await;
+        let Some(world) = world.upgrade() else { return };
+        inherited.retain(|object| !is_known(&world, object));
+        let gone = |object: &(String, String)| !is_there(&world, object);
+        for object in inherited.extract_if(.., gone) {
+            world.membership.belief.borrow_mut().forget(&object);
+        }
     }
 }
 
-/// Kinds and names of everything that the fleet has in the cluster.
-fn there(cluster: &Cluster) -> BTreeSet<(String, String)> {
-    let of_kind = |kind: Rc<Kind>| {
-        let names = cluster.objects(&kind).map(|object| object.name().to_owned());
-        names.map(|name| (kind.kind.clone(), name)).collect::<Vec<_>>()
-    };
-    kinds(cluster).flat_map(of_kind).collect()
+/// What membership was told of so far, by kind and name.
+fn inherited(world: &World) -> BTreeSet<(String, String)> {
+    world.membership.belief.borrow().objects().cloned().collect()
 }
 
-/// Every kind of which the fleet may have objects.
-fn kinds(cluster: &Cluster) -> impl Iterator<Item = Rc<Kind>> {
-    fleet::PLURALS.iter().filter_map(|plural| cluster.kind("formance.com", "v1beta1", plural))
+/// Whether the agent has it in view.
+fn is_known(world: &World, (kind, name): &(String, String)) -> bool {
+    kind_of(world, kind).is_some_and(|kind| simulated::knows(&kind.plural, name))
+}
+
+/// Whether it is in the cluster.
+fn is_there(world: &World, (kind, name): &(String, String)) -> bool {
+    let kind = kind_of(world, kind);
+    kind.is_some_and(|kind| world.server.cluster.borrow().get(&kind, name).is_ok())
+}
+
+/// The kind of the fleet with this name.
+fn kind_of(world: &World, kind: &str) -> Option<Rc<Kind>> {
+    let cluster = world.server.cluster.borrow();
+    let mut kinds =
+        fleet::PLURALS.iter().filter_map(|plural| cluster.kind("formance.com", "v1beta1", plural));
+    kinds.find(|known| known.kind == kind)
 }
