@@ -201,6 +201,6 @@ fn trusting(pem: &str) -> TlsConfig {
         .collect();
     TlsConfig::builder()
         .root_certs(RootCerts::new_with_certs(&certificates))
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .build()
 }

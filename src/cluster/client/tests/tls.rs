@@ -178,7 +178,7 @@ fn a_stream_that_is_reset_leaves_the_outcome_unknown() {
 fn mutual() -> (Speech, Trust, Identity) {
     let (certificates, key) = certificate();
     let (own, own_key) = certificate();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(certificates.as_bytes()).unwrap()).unwrap();
     let verifier =
