@@ -86,6 +86,8 @@
 //! # }
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 pub mod engine;
 pub mod error;
 pub mod hash;
@@ -102,7 +104,7 @@ mod signal;
 pub mod simulation;
 pub mod stop;
 pub mod table;
-mod time;
+pub mod time;
 pub mod turn;
 
 pub use error::{ShardError, StartError};
