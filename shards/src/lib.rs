@@ -86,6 +86,7 @@
 //! # }
 //! ```
 
+mod contain;
 pub mod engine;
 pub mod error;
 pub mod hash;
@@ -105,6 +106,7 @@ pub mod table;
 mod time;
 pub mod turn;
 
+pub use contain::is_contained;
 pub use error::{ShardError, StartError};
 pub use hash::shard_of;
 pub use host::prepare_host;
