@@ -4,8 +4,12 @@
 //! page of a list for all of them together, one line of a watch for each, and no more than
 //! `tell` takes.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 
+use futures::future::{Either, select};
 use shards::Turn;
 
 use super::{
@@ -44,7 +48,10 @@ pub async fn watch(client: Client, target: Target, mut tell: impl AsyncFnMut(New
                 continue;
             }
             Step::Wait { until } => {
-                net::sleep(until.saturating_duration_since(time::now())).await;
+                let wait = net::sleep(until.saturating_duration_since(time::now()));
+                if let Either::Right(_) = select(pin!(wait), pin!(client.recovered())).await {
+                    machine.hurry(time::now());
+                }
                 continue;
             }
             Step::List { token } => {
