@@ -129,7 +129,7 @@ impl Connector {
     /// Tries one address after the other, each for its share of the time that is left: the
     /// first may be one that drops packets (an IPv6 address without a route, often).
     async fn reach(&self, host: &str, port: u16) -> Result<Io, ConnectCause> {
-        let deadline = time::now() + self.connect_timeout;
+        let deadline = time::after(time::now(), self.connect_timeout);
         let addresses = dns::resolve(host, port).await?;
         let mut last = ConnectCause::Dns(DnsError::NoAddress(host.into()));
         for (at, &address) in addresses.iter().enumerate() {

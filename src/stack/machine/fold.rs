@@ -17,6 +17,7 @@ use crate::{
         view::Known,
         write::{Answer, ReadError, Refusal, Write},
     },
+    time::after,
 };
 
 /// How a request failed that may go better the next time.
@@ -209,11 +210,12 @@ impl Machine {
             None => {
                 let delay = self.context.delay(self.context.options.retry, self.failures);
                 self.failures = self.failures.saturating_add(1);
-                Pause { until: now + delay, class }
+                Pause { until: after(now, delay), class }
             }
         };
         // Not sooner than asked for, and not all at once either.
-        let asked = retry_after.map(|asked| now + asked + self.context.delay(self.context.options.retry, 0));
+        let asked = retry_after
+            .map(|asked| after(now, asked.saturating_add(self.context.delay(self.context.options.retry, 0))));
         self.pause = Some(Pause { until: asked.map_or(pause.until, |at| at.max(pause.until)), ..pause });
         let (stack, failures) = (self.order.stack.clone(), self.failures);
         self.notices.push(Notice::Failed { stack, subject, cause, failures });
