@@ -23,9 +23,11 @@ use super::{
 use crate::{
     cluster::Client,
     guard::{self, Guard},
+    log_throttle::LogThrottle,
     order::{Change, StackName},
     stack::{
         desired::fingerprint,
+        failure::FailureClass,
         machine::{Context, Machine, Memory, Notice, Step},
         object::ObjectKey,
         write::{Answer, Write},
@@ -45,6 +47,8 @@ pub(super) struct Worker {
     context: RefCell<Rc<Context>>,
     memories: Memories,
     counters: Arc<Counters>,
+    /// What was said of failures, by class.
+    failures: RefCell<LogThrottle<Option<FailureClass>>>,
     stop: Stop,
 }
 
@@ -59,7 +63,16 @@ impl Worker {
         stop: Stop,
     ) -> Self {
         let context = RefCell::new(Rc::new(context));
-        Self { client, knowledge, recovery, context, memories: Memories::default(), counters, stop }
+        Self {
+            client,
+            knowledge,
+            recovery,
+            context,
+            memories: Memories::default(),
+            counters,
+            failures: RefCell::default(),
+            stop,
+        }
     }
 
     /// What is remembered of this shard's stacks.
@@ -355,9 +368,14 @@ impl Run<'_> {
                     self.worker.knowledge.nothing_to_delete(self.machine.stack());
                 }
                 Notice::Fault { .. } | Notice::Clash { .. } | Notice::Refused { .. } => error!("{notice}"),
-                // Said when it began; what is tried every second is not worth a line each time.
-                Notice::Failed { .. } if self.worker.recovery.is_probe(&self.stack) => debug!("{notice}"),
-                Notice::Failed { .. } => warn!("{notice}"),
+                // In an outage all fail with the same.
+                Notice::Failed { .. } => {
+                    let class = self.machine.fails_with(now()).cloned();
+                    match self.worker.failures.borrow_mut().say(now(), class) {
+                        Some(unsaid) => warn!("{notice}{unsaid}"),
+                        None => debug!("{notice}"),
+                    }
+                }
                 Notice::NoStack { .. } | Notice::Terminating { .. } => info!("{notice}"),
             }
         }
