@@ -66,6 +66,8 @@ struct Inner {
     counts: Cell<Counts>,
     /// Held while a page of a watched kind's list is in memory.
     page: Mutex<()>,
+    /// The same, for those whose pages take long.
+    slow_page: Mutex<()>,
 }
 
 impl std::fmt::Debug for Client {
@@ -88,6 +90,7 @@ impl Client {
             deadline: limits.deadline,
             counts: Cell::default(),
             page: Mutex::new(()),
+            slow_page: Mutex::new(()),
             transport: Transport::new(config.clone()),
         }))
     }

@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 pub use self::news::News;
-use self::{event::Event, page::Page, verdict::Verdict};
+use self::{event::Event, page::Page, trouble::Run, verdict::Verdict};
 use super::{answer::Reply, limiter::LONGEST_PAUSE, target::Target};
 use crate::{
     backoff::Backoff,
@@ -132,6 +132,12 @@ pub struct Watch {
     stumbles: u32,
     /// What the run of refusals that lasts was about: a missing kind, or a missing right.
     refused: Option<bool>,
+    /// The run of failures that lasts, as it is logged.
+    run: Option<Run>,
+    /// It was told that it goes badly, and not yet that it goes well again.
+    bad: bool,
+    /// What is to be told of how it goes.
+    health: Option<News>,
 }
 
 #[derive(Debug)]
@@ -181,6 +187,9 @@ impl Watch {
             backoff: Backoff::new(BACKOFF.0, BACKOFF.1),
             stumbles: 0,
             refused: None,
+            run: None,
+            bad: false,
+            health: None,
         }
     }
 
@@ -218,6 +227,12 @@ impl Watch {
                 }
             }
         }
+    }
+
+    /// What is to be told of how it goes, since this was last asked: to be handed to the consumer after
+    /// each [`take`](Self::take) and each step.
+    pub fn health(&mut self) -> Option<News> {
+        self.health.take()
     }
 
     /// Takes what came of the last step: one input, then the next step.
@@ -281,6 +296,9 @@ impl Watch {
         match input {
             Input::Opened => {
                 self.refused = None;
+                if std::mem::take(&mut self.bad) {
+                    self.health = Some(News::Recovered);
+                }
                 self.state = State::Watching(Watching { version, opened: now, quiet: None });
             }
             Input::Answer(reply) | Input::Page { reply, .. } => {
@@ -340,6 +358,7 @@ impl Watch {
         }
         // It got ahead, so going on from there is worth a try, however soon it ends.
         self.stumbles = 0;
+        self.run = None;
         self.state = State::Watching(watching);
     }
 
@@ -348,6 +367,7 @@ impl Watch {
         let lasted = now.saturating_duration_since(watching.opened);
         if lasted >= STEADY {
             self.backoff.succeed();
+            self.run = None;
         }
         if lasted >= SHORT {
             self.stumbles = 0;
