@@ -103,7 +103,7 @@ fn hello(identity: &Identity) -> Hello {
     Hello {
         id: identity.id.clone(),
         base_url: identity.base_url.text.clone(),
-        additional_base_urls: identity.additional_base_urls.iter().map(|url| url.text.clone()).collect(),
+        additional_base_urls: identity.additional_base_urls.clone(),
         production: identity.production,
         outdated: identity.outdated,
         version: VERSION.to_owned(),
