@@ -7,6 +7,7 @@ mod bad_shard;
 mod crash;
 mod hot;
 mod late;
+mod leftovers;
 mod lost;
 mod order_stream;
 mod others;
