@@ -34,7 +34,7 @@ use crate::{
     order::StackName,
     stack::{
         machine,
-        object::{Catalog, ObjectKey, Resource},
+        object::{Catalog, ObjectKey, Resource, Role},
     },
 };
 
@@ -99,7 +99,8 @@ pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, count
         let (shared, carrier) = Shared::start(&shard.router, shards);
         helpers.push(carrier);
         let conductor =
-            Conductor::new(Rc::clone(&shared), client.clone(), &shard.setup, events.clone(), conducted);
+            Conductor::new(Rc::clone(&shared), client.clone(), &shard.setup, events.clone(), conducted)
+                .counting(Arc::clone(&shard.counters));
         let front = AtFront { shared, report: OnceCell::new(), events };
         if shard.front.set(front).is_err() {
             error!("the front shard was started twice");
@@ -222,16 +223,21 @@ impl Shard {
     fn take_up(&self) {
         let known = |catalog: &Arc<Catalog>| {
             let kinds = [&catalog.stack, &catalog.auth_client].into_iter().chain(&catalog.modules);
-            kinds.into_iter().all(|kind| self.knowledge.is_complete(kind))
+            kinds.into_iter().all(|kind| catalog.withholds(kind) || self.knowledge.is_complete(kind))
         };
         let coming = self.coming.borrow_mut().take_if(|catalog| known(catalog));
         let Some(catalog) = coming else { return };
         let before = self.catalog.replace(Arc::clone(&catalog));
-        for kind in before.modules.iter().filter(|kind| catalog.module(&kind.singular) != Some(kind)) {
-            self.knowledge.forget(kind);
+        let stays = |kind: &Resource| catalog.modules.iter().chain(&catalog.withheld).any(|k| **k == *kind);
+        for kind in before.modules.iter().chain(&before.withheld) {
+            if kind.role() == Role::Module && !stays(kind) {
+                self.knowledge.forget(kind);
+            }
         }
         self.knowledge.unsettle_all();
         self.runner.handler().set_context(machines(&self.setup, &catalog));
+        // What they lacked may be in play now.
+        self.memories.incomplete().iter().for_each(|stack| self.runner.wake(stack));
         if !self.ready.replace(true) {
             debug!(shard = %self.id, "all objects are known, orders are taken up");
             self.runner.release();
@@ -313,7 +319,7 @@ impl AtFront {
         // The conductor is there as long as the agent is not stopping.
         let conduct = |event| drop(self.events.unbounded_send(event));
         match mail {
-            Mail::Looked { kind, refused } => conduct(Event::Looked(kind, refused)),
+            Mail::Looked { kind, look } => conduct(Event::Looked(kind, look)),
             Mail::TakenUp(catalog) => conduct(Event::TakenUp(catalog)),
             Mail::Reports { from, stream, reports } => {
                 if let Some(tell) = self.report.get().filter(|_| self.shared.is_open(stream)) {

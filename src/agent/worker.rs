@@ -111,6 +111,12 @@ impl Memories {
         memories.get(&stack)?.awaits(key).then_some(stack)
     }
 
+    /// The stacks of which an order was put off for kinds that were out of play.
+    pub(super) fn incomplete(&self) -> Vec<StackName> {
+        let memories = self.0.borrow();
+        memories.iter().filter(|(_, memory)| memory.lacks_kinds()).map(|(stack, _)| stack.clone()).collect()
+    }
+
     /// Says what the end of the process forgets.
     pub(super) fn farewell(&self) {
         for (stack, memory) in &*self.0.borrow() {
@@ -337,6 +343,9 @@ impl Run<'_> {
             if self.machine.is_faulty() {
                 self.worker.counters.faulty.add(1);
             }
+            if self.machine.is_incomplete() {
+                self.worker.counters.incomplete.add(1);
+            }
         }
     }
 
@@ -358,6 +367,8 @@ impl Run<'_> {
                 // Said when it began; what is tried every second is not worth a line each time.
                 Notice::Failed { .. } if self.worker.recovery.is_probe(&self.stack) => debug!("{notice}"),
                 Notice::Failed { .. } => warn!("{notice}"),
+                // The kind is named once, by the conductor, with the number of such orders.
+                Notice::Incomplete { .. } => debug!("{notice}"),
                 Notice::NoStack { .. } | Notice::Terminating { .. } => info!("{notice}"),
             }
         }

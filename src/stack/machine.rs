@@ -281,6 +281,11 @@ impl Machine {
         self.progress.told.iter().any(faulty)
     }
 
+    /// Whether objects are missing for no other reason than that their kinds are out of play.
+    pub fn is_incomplete(&self) -> bool {
+        self.desired.as_ref().is_some_and(|desired| !desired.withheld.is_empty())
+    }
+
     /// Whether an ExistingStack is done and that follows from nothing but its snapshot and what
     /// the store shows: the same order would find the same end while the store shows the same.
     pub fn is_plain(&self) -> bool {

@@ -41,6 +41,12 @@ impl Memory {
         self.unsettled.contains(key) || self.trial.as_ref().is_some_and(waiting)
     }
 
+    /// Whether an order of the stack was put off for kinds that were out of play.
+    pub fn lacks_kinds(&self) -> bool {
+        let incomplete = |notice: &Notice| matches!(notice, Notice::Incomplete { .. });
+        self.trial.as_ref().is_some_and(|trial| trial.progress.told.iter().any(incomplete))
+    }
+
     /// The objects whose last write may yet take effect, as a list for people.
     pub fn unsettled(&self) -> Option<String> {
         let keys: Vec<_> = self.unsettled.keys().map(ToString::to_string).collect();
