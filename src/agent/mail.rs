@@ -44,8 +44,11 @@ pub(super) enum Seen {
     Changed(Box<Object>, Instant),
     /// It is gone, learnt at this time; its last state.
     Removed(Box<Object>, Instant),
-    /// It belongs to another stack than this one from now on.
+    /// It belongs to another stack than this one from now on, or is no longer left over of it.
     Moved(ObjectKey, Arc<str>),
+    /// One of the first three, for the shard that owns the stack which the object is
+    /// [left over of](Object::leftover_of).
+    Leftover(Box<Seen>),
 }
 
 /// A message from one shard to another.

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::future::{Either, select};
 use futures::lock::MutexGuard;
 use shards::Turn;
 
@@ -54,7 +55,10 @@ pub async fn watch(client: Client, target: Target, mut tell: impl AsyncFnMut(New
                 continue;
             }
             Step::Wait { until } => {
-                net::sleep(until.saturating_duration_since(time::now())).await;
+                let wait = net::sleep(until.saturating_duration_since(time::now()));
+                if let Either::Right(_) = select(pin!(wait), pin!(client.recovered())).await {
+                    machine.hurry(time::now());
+                }
                 continue;
             }
             Step::List { token } => {

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::{IDLE, LONGEST_PAUSE, News, REFUSED, STUMBLES, State, Verdict, Watch};
+use super::{Hurry, IDLE, LONGEST_PAUSE, News, REFUSED, STUMBLES, State, Verdict, Watch};
 use crate::{
     cluster::{answer::Reply, target::Target},
     stack::{object::ObjectError, write::Refusal},
+    time::{after, times},
 };
 
 /// A run of failures is told again after so long: whoever looks at the log of the last minutes sees it.
@@ -60,11 +61,15 @@ impl Watch {
         let then = self.once_more(again);
         self.failed("failed", cause, wait, now);
         self.wait(wait, then, now);
+        self.hurry = if self.hurry == Hurry::Hurried { Hurry::MayNot } else { Hurry::May };
+        if let State::Waiting { early, .. } = &mut self.state {
+            *early = true;
+        }
     }
 
     /// The server is asked again when it wants to be, and a little later, each kind on its own.
     fn busy(&mut self, cause: &str, pause: Duration, again: State, now: Instant) {
-        let wait = pause.min(LONGEST_PAUSE).mul_f64(1.0 + self.random.f64() / 4.0);
+        let wait = times(pause.min(LONGEST_PAUSE), 1.0 + self.random.f64() / 4.0);
         let then = self.once_more(again);
         self.failed("the API server is busy", cause, wait, now);
         self.wait(wait, then, now);
@@ -115,7 +120,7 @@ impl Watch {
         let wait = match missing {
             // A kind that was defined just now is served a moment later.
             true => self.backoff.fail(self.random.f64()),
-            false => shortest + (longest - shortest).mul_f64(self.random.f64()),
+            false => shortest.saturating_add(times(longest.saturating_sub(shortest), self.random.f64())),
         };
         if self.refused.replace(missing) != Some(missing) {
             let target = &self.target;
@@ -143,6 +148,6 @@ impl Watch {
     }
 
     fn wait(&mut self, wait: Duration, then: State, now: Instant) {
-        self.state = State::Waiting { until: now + wait, then: Box::new(then) };
+        self.state = State::Waiting { until: after(now, wait), then: Box::new(then), early: false };
     }
 }
