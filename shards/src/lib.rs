@@ -86,6 +86,9 @@
 //! # }
 //! ```
 
+// They panic where an output cannot be written, and wait where nobody reads it.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
 mod contain;
 pub mod engine;
 pub mod error;
