@@ -2,12 +2,16 @@
 //!
 //! `docs/architecture.md` follows one order through these modules.
 
+// They panic where an output cannot be written, and wait where nobody reads it.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod agent;
 pub mod backoff;
 pub mod cluster;
 pub mod config;
 pub mod demo;
 pub mod embedded;
+pub mod fatal;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -16,6 +20,7 @@ pub mod membership;
 pub mod net;
 mod notify;
 pub mod order;
+pub mod output;
 pub mod replay;
 pub mod shutdown;
 pub mod stack;
