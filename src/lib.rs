@@ -4,6 +4,7 @@
 
 // They panic where an output cannot be written, and wait where nobody reads it.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 pub mod agent;
 pub mod backoff;
@@ -16,6 +17,7 @@ pub mod fatal;
 #[doc(hidden)]
 pub mod fuzzing;
 mod guard;
+pub mod log_throttle;
 pub mod membership;
 pub mod net;
 mod notify;

@@ -88,6 +88,7 @@
 
 // They panic where an output cannot be written, and wait where nobody reads it.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod contain;
 pub mod engine;
@@ -106,7 +107,7 @@ mod signal;
 pub mod simulation;
 pub mod stop;
 pub mod table;
-mod time;
+pub mod time;
 pub mod turn;
 
 pub use contain::is_contained;

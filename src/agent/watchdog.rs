@@ -12,7 +12,7 @@ use tracing::{error, warn};
 
 use crate::{
     fatal,
-    time::{Instant, now},
+    time::{Instant, after, now, times},
 };
 
 /// No sign of life for so long: the shard hangs. Far beyond what throttling to a tenth of a core
@@ -97,8 +97,8 @@ impl Watchdog {
         let since = now.saturating_duration_since(self.looked);
         self.looked = now;
         // Many times what a busy machine costs.
-        if since > self.every * 10 {
-            self.patient_until = Some(now + self.limit);
+        if since > times(self.every, 10.0) {
+            self.patient_until = Some(after(now, self.limit));
         }
         if let Some(shard) = failed {
             let since = *self.failed.get_or_insert(now);
