@@ -39,6 +39,9 @@ pub(crate) enum InputError {
     /// A line beyond the limit. Those after it are read.
     #[error("line {0}: longer than {1} bytes, so it is passed over")]
     TooLong(u64, u64),
+    /// There is no thread to read on.
+    #[error("no thread to read orders on: {0}")]
+    Thread(io::Error),
 }
 
 /// Why a line is no order.
@@ -59,7 +62,8 @@ pub(crate) enum LineError {
 /// Empty lines are passed over.
 pub(crate) fn read(input: Input) -> mpsc::Receiver<Result<Line, InputError>> {
     let (mut lines, receiver) = mpsc::channel(AHEAD);
-    thread::spawn(move || {
+    let mut fault = lines.clone();
+    let started = thread::Builder::new().name("lines".into()).spawn(move || {
         let mut each = |line| block_on(lines.send(line)).is_ok();
         match open(&input) {
             Ok(reader) => read_all(reader, MAX_LINE, &mut each),
@@ -68,6 +72,10 @@ pub(crate) fn read(input: Input) -> mpsc::Receiver<Result<Line, InputError>> {
             }
         }
     });
+    if let Err(error) = started {
+        // There is room: nothing was sent yet.
+        let _ = fault.try_send(Err(InputError::Thread(error)));
+    }
     receiver
 }
 
