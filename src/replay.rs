@@ -1,6 +1,6 @@
 //! `stackherd replay FILE|-`: orders from JSON Lines, applied to the cluster.
 
-pub(crate) mod lines;
+pub mod lines;
 
 use std::{
     io::Write as _,
@@ -58,7 +58,8 @@ fn start(config: &ReplayConfig, faults: Arc<Faults>) -> Result<Agent, RunError> 
         grace_period: config.grace_period,
         resync_period: None,
         report_qps: 0.0,
-        source: source(config.input.clone(), faults),
+        says_all: true,
+        source: source(config.input.clone(), config.max_message_bytes, faults),
     };
     Ok(Agent::start(setup)?)
 }
@@ -92,9 +93,9 @@ struct Faults {
 }
 
 /// Orders out of `input`. Lines that are no order are told on stderr and counted in `faults`.
-fn source(input: Input, faults: Arc<Faults>) -> Source {
+fn source(input: Input, longest: usize, faults: Arc<Faults>) -> Source {
     Arc::new(move |front| Feed {
-        run: feed(input.clone(), front.clone(), Arc::clone(&faults)).boxed_local(),
+        run: feed(input.clone(), longest, front.clone(), Arc::clone(&faults)).boxed_local(),
         report: Rc::new(move |shard, report| {
             print(&report);
             front.sent(shard);
@@ -102,16 +103,16 @@ fn source(input: Input, faults: Arc<Faults>) -> Source {
     })
 }
 
-async fn feed(input: Input, front: Front, faults: Arc<Faults>) {
+async fn feed(input: Input, longest: usize, front: Front, faults: Arc<Faults>) {
     // What stood before is not told: the file's orders are what this is about.
     front.opened(false);
-    let mut lines = lines::read(input);
+    let mut lines = lines::read(input, longest);
     while let Some(line) = lines.next().await {
         if front.stop.requested() {
             break;
         }
         match line {
-            Ok(line) => match lines::order(&line.text) {
+            Ok(line) => match lines::order(&line.text, &|name| front.is_module(name)) {
                 Ok((order, trace)) => front.submit(order, trace).await,
                 Err(error) => {
                     faults.lines.fetch_add(1, Relaxed);

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     cluster::Client,
     guard::{self, Guard},
+    log_throttle::LogThrottle,
     order::{Change, StackName},
     stack::{
         desired::fingerprint,
@@ -35,6 +36,9 @@ use crate::{
 /// While a shard stops and its runner still takes up orders, each is put off for so long.
 const STOPPING: Duration = Duration::from_millis(100);
 
+/// What a shard may log about orders, by kind.
+pub(super) type Lines = Rc<RefCell<LogThrottle<&'static str>>>;
+
 /// What all orders of one shard share.
 pub(super) struct Worker {
     client: Client,
@@ -43,6 +47,7 @@ pub(super) struct Worker {
     context: RefCell<Rc<Context>>,
     memories: Memories,
     counters: Arc<Counters>,
+    lines: Lines,
     stop: Stop,
 }
 
@@ -53,10 +58,11 @@ impl Worker {
         knowledge: Rc<Knowledge>,
         context: Context,
         counters: Arc<Counters>,
+        lines: Lines,
         stop: Stop,
     ) -> Self {
         let context = RefCell::new(Rc::new(context));
-        Self { client, knowledge, context, memories: Memories::default(), counters, stop }
+        Self { client, knowledge, context, memories: Memories::default(), counters, lines, stop }
     }
 
     /// What is remembered of this shard's stacks.
@@ -94,7 +100,7 @@ impl Memories {
         }
     }
 
-    fn has(&self, stack: &StackName) -> bool {
+    pub(super) fn has(&self, stack: &StackName) -> bool {
         self.0.borrow().contains_key(stack)
     }
 
@@ -327,17 +333,25 @@ impl Run<'_> {
         Verdict::Later { order: job, at, keep }
     }
 
-    /// Says what the machine has to say.
+    /// Says what the machine has to say, and does not repeat itself for each of a million orders.
     fn tell(&mut self) {
         for notice in self.machine.notices() {
+            if let Notice::NothingToDelete { .. } = notice {
+                self.worker.knowledge.nothing_to_delete(self.machine.stack());
+            }
+            let unsaid = self.worker.lines.borrow_mut().say(now(), notice.kind());
+            let Some(unsaid) = unsaid else {
+                debug!("{notice}");
+                continue;
+            };
             match notice {
-                Notice::NothingToDelete { .. } => {
-                    info!("{notice}");
-                    self.worker.knowledge.nothing_to_delete(self.machine.stack());
+                Notice::Faults { .. } | Notice::Clash { .. } | Notice::Refused { .. } => {
+                    error!("{notice}{unsaid}");
                 }
-                Notice::Fault { .. } | Notice::Clash { .. } | Notice::Refused { .. } => error!("{notice}"),
-                Notice::Failed { .. } => warn!("{notice}"),
-                Notice::NoStack { .. } | Notice::Terminating { .. } => info!("{notice}"),
+                Notice::Failed { .. } => warn!("{notice}{unsaid}"),
+                Notice::NoStack { .. } | Notice::Terminating { .. } | Notice::NothingToDelete { .. } => {
+                    info!("{notice}{unsaid}");
+                }
             }
         }
     }

@@ -6,7 +6,7 @@ use clap::{Arg, ArgMatches, error::ErrorKind};
 
 use super::{
     Config, cluster::Cluster, duration, engine::Engine, env::Environment, fault::Faults, flag::Group, flags,
-    settings::Settings, telemetry::Log, url::BaseUrl, value,
+    membership::max_message_bytes, settings::Settings, telemetry::Log, url::BaseUrl, value,
 };
 
 /// What the process is asked to do.
@@ -29,6 +29,8 @@ pub struct ReplayConfig {
     pub input: Input,
     /// Gateway hosts end in its host.
     pub base_url: BaseUrl,
+    /// Longest line that is read, in bytes.
+    pub max_message_bytes: usize,
     /// The API server.
     pub cluster: Cluster,
     /// How the work is divided.
@@ -195,6 +197,7 @@ impl ReplayConfig {
         if base_url.as_ref().is_some_and(|url| flags::REPLAY_BASE_URL.default == Some(&url.text)) {
             settings.note(format!("Gateway hosts end in the host of {}: see --base-url", flags::REPLAY_URL));
         }
+        let max_message_bytes = max_message_bytes(&mut settings);
         let cluster = Cluster::read(&mut settings);
         let engine = Engine::read(&mut settings);
         let grace_period = settings.read(&flags::GRACE_PERIOD, duration::duration);
@@ -204,6 +207,7 @@ impl ReplayConfig {
             Some(Self {
                 input,
                 base_url: base_url?,
+                max_message_bytes: max_message_bytes?,
                 cluster: cluster?,
                 engine: engine?,
                 grace_period: grace_period?,

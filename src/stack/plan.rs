@@ -127,7 +127,7 @@ pub fn fence(object: &Object) -> Write {
 /// object of a wanted module kind is not: membership said nothing about it.
 pub fn is_unwanted(desired: &Desired, key: &ObjectKey, clients: &str) -> bool {
     if key.resource.plural == clients {
-        return desired.child(key).is_none();
+        return !desired.spares.clients && desired.child(key).is_none();
     }
     desired.unwanted.contains(&key.resource)
 }

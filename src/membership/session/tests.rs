@@ -1,6 +1,7 @@
 use std::{collections::HashMap, sync::mpsc as sync_mpsc};
 
 use futures::{StreamExt, channel::mpsc};
+use prost::Message as _;
 use tonic::Status;
 
 use super::*;
@@ -11,7 +12,7 @@ use crate::{
         leave::Leaver,
         outbox::{Outbox, Pace, Present},
         reports::Flow,
-        wire::server::order::Message,
+        wire::server::{self, order::Message},
     },
     net::{Thread, proxy::Proxy, spawn, start_thread},
     stack::{
@@ -144,7 +145,9 @@ impl Agent {
             let session = Session::new(config, introduction.clone(), reports.clone());
             let leave = leaver.leave();
             let _control = spawn(feed(told, reports, leaver, introduction));
-            let orders = async move |order: server::Order| {
+            let orders = async move |inbound: Inbound| {
+                let Inbound::Message(bytes) = inbound else { panic!("{inbound:?}") };
+                let order = server::Order::decode(bytes).unwrap();
                 if matches!(order.message, Some(Message::EnabledStack(_))) {
                     sleep(STALL).await;
                 }

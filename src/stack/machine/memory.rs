@@ -7,7 +7,7 @@ use std::{
 
 use super::{notice::Notice, unsettled::Unsettled};
 use crate::{
-    order::Change,
+    order::{Change, StackName},
     stack::{object::ObjectKey, view::View},
 };
 
@@ -61,8 +61,11 @@ pub(super) struct Trial {
 /// What is counted over the runs of one order.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Progress {
-    /// What was said already.
-    pub(super) told: Vec<Notice>,
+    /// What was said already, by its fingerprint: an order of a thousand clients may have as much to
+    /// say, and all of it is looked for again with every word.
+    pub(super) told: BTreeSet<u64>,
+    /// Among it is that the order, or what it asks for, is at fault.
+    pub(super) faulty: bool,
     /// How often it was parked.
     pub(super) parks: u32,
     /// Objects whose write was refused and is not tried again before `parked_until`; true where
@@ -86,8 +89,8 @@ pub(super) struct Progress {
 impl Progress {
     /// The same order came once more. Whoever sent it may have missed that there is nothing to
     /// delete, and may have mended what was refused.
-    pub(super) fn come_anew(&mut self) {
-        self.told.retain(|notice| !matches!(notice, Notice::NothingToDelete { .. }));
+    pub(super) fn come_anew(&mut self, stack: &StackName) {
+        self.told.remove(&Notice::NothingToDelete { stack: stack.clone() }.fingerprint());
         self.stack_seen = false;
         self.looked = false;
         self.unpark();
