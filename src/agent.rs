@@ -11,6 +11,8 @@ mod kinds;
 mod knowledge;
 mod mail;
 mod membership;
+mod outages;
+mod recovery;
 mod reporter;
 mod shard;
 #[cfg(test)]

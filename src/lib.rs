@@ -2,6 +2,8 @@
 //!
 //! `docs/architecture.md` follows one order through these modules.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 pub mod agent;
 pub mod backoff;
 pub mod cluster;

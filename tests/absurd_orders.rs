@@ -122,26 +122,25 @@ fn absurd(name: &str) -> Vec<(&'static str, Stack, Vec<&'static str>)> {
 
 #[test]
 fn an_absurd_order_is_one_line_and_a_moment_and_the_rest_of_it_is_carried_out() {
-    let mut scene = Scene::set();
-    for (number, (what, order, words)) in absurd("absurd").into_iter().enumerate() {
-        let order = Stack { cluster_name: format!("absurd-{number}"), ..order };
-        let name = order.cluster_name.clone();
+    for (what, order, words) in absurd("absurd") {
+        let mut scene = Scene::set();
+        let name = "absurd";
         let before = scene.kib();
         let pong = scene.pong_behind(&order.order());
         println!("{what}: Pong after {pong:?}, peak memory {before} to {} KiB", scene.kib());
         assert!(pong < PROMPT, "{what}: a Ping was answered after {pong:?} only");
-        let line = scene.agent.says(WITHIN, &[&[name.as_str()], &words[..]].concat());
+        let line = scene.agent.says(WITHIN, &[&[name], &words[..]].concat());
         assert!(line.len() < 3_000, "{what}: {} bytes: {line}", line.len());
-        assert!(scene.agent.lines(&[&name]).len() <= 4, "{what}: a line for each time it came at most");
+        assert!(scene.agent.lines(&[name]).len() <= 4, "{what}: a line for each time it came at most");
         scene.until(what, |cluster| {
             let objects = cluster.objects();
-            let label = |object: &serde_json::Value| object["metadata"]["labels"]["formance.com/fine"] == "yes";
+            let label =
+                |object: &serde_json::Value| object["metadata"]["labels"]["formance.com/fine"] == "yes";
             objects.get(&format!("ledgers/{name}")).is_some_and(label)
         });
         scene.goes_on();
+        assert!(scene.agent.peak_memory() < MEMORY / 2, "{} KiB", scene.kib());
     }
-    let peak = scene.agent.peak_memory();
-    assert!(peak < MEMORY, "{} KiB", peak >> 10);
 }
 
 #[test]
@@ -235,7 +234,9 @@ fn what_an_order_left_out_is_not_deleted_and_goes_with_the_next_good_one() {
     scene.order(full().order());
     let there = |cluster: &Cluster| {
         let objects = cluster.objects();
-        ["ledgers/spared", "auths/spared", "authclients/spared-web"].iter().all(|key| objects.contains_key(*key))
+        ["ledgers/spared", "auths/spared", "authclients/spared-web"]
+            .iter()
+            .all(|key| objects.contains_key(*key))
     };
     scene.until("all of it", there);
     let mut absurd = stack("spared").versions("absurd");
@@ -249,7 +250,10 @@ fn what_an_order_left_out_is_not_deleted_and_goes_with_the_next_good_one() {
     scene.goes_on();
     let stack_now = scene.cluster.objects()["stacks/spared"].clone();
     assert!(there(&scene.cluster), "{:?}", scene.cluster.objects().keys());
-    assert_eq!(stack_now["metadata"]["labels"]["formance.com/kept"], "1", "a label may be among those left out");
+    assert_eq!(
+        stack_now["metadata"]["labels"]["formance.com/kept"], "1",
+        "a label may be among those left out"
+    );
     scene.order(stack("spared").versions("good").order());
     scene.until("what is not wanted is gone", |cluster| {
         let objects = cluster.objects();
@@ -265,7 +269,8 @@ fn stacks_beyond_the_most_are_refused_and_the_flag_is_named() {
     for n in 0..40 * MOST {
         scene.order(stack(&format!("many-{n}")).order());
     }
-    let stacks = |cluster: &Cluster| cluster.objects().keys().filter(|key| key.starts_with("stacks/")).count();
+    let stacks =
+        |cluster: &Cluster| cluster.objects().keys().filter(|key| key.starts_with("stacks/")).count();
     scene.until("as many as may be", |cluster| stacks(cluster) >= MOST);
     let line = scene.agent.says(WITHIN, &["--max-stacks", "50 stacks are known"]);
     assert!(line.contains("many-"), "{line}");

@@ -18,6 +18,7 @@ use super::{
     counters::{Counter, Counters},
     knowledge::Knowledge,
     mail::Job,
+    recovery::Recovery,
 };
 use crate::{
     cluster::Client,
@@ -30,7 +31,7 @@ use crate::{
         object::ObjectKey,
         write::{Answer, Write},
     },
-    time::{Duration, Instant, now},
+    time::{Duration, Instant, after, now},
 };
 
 /// While a shard stops and its runner still takes up orders, each is put off for so long.
@@ -43,6 +44,7 @@ pub(super) type Lines = Rc<RefCell<LogThrottle<&'static str>>>;
 pub(super) struct Worker {
     client: Client,
     knowledge: Rc<Knowledge>,
+    recovery: Rc<Recovery>,
     /// Changes when kinds come and go.
     context: RefCell<Rc<Context>>,
     memories: Memories,
@@ -56,13 +58,15 @@ impl Worker {
     pub(super) fn new(
         client: Client,
         knowledge: Rc<Knowledge>,
+        recovery: Rc<Recovery>,
         context: Context,
         counters: Arc<Counters>,
         lines: Lines,
         stop: Stop,
     ) -> Self {
         let context = RefCell::new(Rc::new(context));
-        Self { client, knowledge, context, memories: Memories::default(), counters, lines, stop }
+        let memories = Memories::default();
+        Self { client, knowledge, recovery, context, memories, counters, lines, stop }
     }
 
     /// What is remembered of this shard's stacks.
@@ -114,6 +118,12 @@ impl Memories {
         memories.get(&stack)?.awaits(key).then_some(stack)
     }
 
+    /// The stacks of which an order was put off for kinds that were out of play.
+    pub(super) fn incomplete(&self) -> Vec<StackName> {
+        let memories = self.0.borrow();
+        memories.iter().filter(|(_, memory)| memory.lacks_kinds()).map(|(stack, _)| stack.clone()).collect()
+    }
+
     /// Says what the end of the process forgets.
     pub(super) fn farewell(&self) {
         for (stack, memory) in &*self.0.borrow() {
@@ -130,7 +140,9 @@ impl Handler<StackName, Job> for Worker {
         if !job.again {
             self.knowledge.trace(&stack, job.trace.as_ref());
         }
+        let resumes = self.recovery.begins(&stack);
         if self.is_settled(&job) {
+            self.recovery.ends(&stack);
             self.knowledge.applied(&stack);
             if !job.counted {
                 self.counters.applied.add(1);
@@ -147,6 +159,9 @@ impl Handler<StackName, Job> for Worker {
             worker: self,
             slot,
         };
+        if resumes {
+            run.machine.resume();
+        }
         let verdict = run.drive().await;
         let (_, memory) = run.machine.into_parts(now());
         self.memories.keep(run.stack, memory);
@@ -192,6 +207,7 @@ impl Run<'_> {
                     let uids = self.worker.knowledge.uids(&self.stack, &keys);
                     let read = self.meanwhile(client.read(&keys)).await;
                     if let Ok(objects) = &read {
+                        self.worker.recovery.read();
                         self.worker.knowledge.read(&self.stack, &keys, uids, objects);
                     }
                     self.machine.observed(now(), &keys, read);
@@ -256,6 +272,7 @@ impl Run<'_> {
 
     fn take_in(&mut self, write: &Write, answer: Answer) {
         self.worker.knowledge.answered(&self.stack, write, &answer);
+        self.worker.recovery.answered(write, &answer);
         self.machine.answered(now(), write, answer);
         // What the answer says may be gone by now, as the store knew before.
         self.revision = None;
@@ -280,6 +297,15 @@ impl Run<'_> {
     }
 
     fn verdict(&mut self, step: &Step) -> Verdict<Job> {
+        let recovery = &self.worker.recovery;
+        if let &Step::Later { at, refused: false } = step
+            && let Some(class) = self.machine.fails_with(now())
+            && guard::stands(Guard::EndOutage)
+        {
+            let at = recovery.waits(&self.stack, class, at);
+            return self.later(at, Keep::UntilSuperseded);
+        }
+        recovery.ends(&self.stack);
         match step {
             Step::Done => {
                 self.applied();
@@ -298,7 +324,7 @@ impl Run<'_> {
             // back for others that wait.
             Step::Read(_) | Step::Write | Step::Await => {
                 let pause = if self.worker.stop.requested() { STOPPING } else { Duration::ZERO };
-                self.later(now() + pause, Keep::UntilSuperseded)
+                self.later(after(now(), pause), Keep::UntilSuperseded)
             }
         }
     }
@@ -324,6 +350,9 @@ impl Run<'_> {
             if self.machine.is_faulty() {
                 self.worker.counters.faulty.add(1);
             }
+            if self.machine.is_incomplete() {
+                self.worker.counters.incomplete.add(1);
+            }
         }
     }
 
@@ -339,8 +368,15 @@ impl Run<'_> {
             if let Notice::NothingToDelete { .. } = notice {
                 self.worker.knowledge.nothing_to_delete(self.machine.stack());
             }
-            let unsaid = self.worker.lines.borrow_mut().say(now(), notice.kind());
-            let Some(unsaid) = unsaid else {
+            let quiet = match notice {
+                // Said when it began; what is tried every second is not worth a line each time.
+                Notice::Failed { .. } => self.worker.recovery.is_probe(&self.stack),
+                // The kind is named once, by the conductor, with the number of such orders.
+                Notice::Incomplete { .. } => true,
+                _ => false,
+            };
+            let say = || self.worker.lines.borrow_mut().say(now(), notice.kind());
+            let Some(unsaid) = (!quiet).then(say).flatten() else {
                 debug!("{notice}");
                 continue;
             };
@@ -349,9 +385,10 @@ impl Run<'_> {
                     error!("{notice}{unsaid}");
                 }
                 Notice::Failed { .. } => warn!("{notice}{unsaid}"),
-                Notice::NoStack { .. } | Notice::Terminating { .. } | Notice::NothingToDelete { .. } => {
-                    info!("{notice}{unsaid}");
-                }
+                Notice::NoStack { .. }
+                | Notice::Terminating { .. }
+                | Notice::NothingToDelete { .. }
+                | Notice::Incomplete { .. } => info!("{notice}{unsaid}"),
             }
         }
     }

@@ -8,7 +8,7 @@ use std::{
 use super::{notice::Notice, unsettled::Unsettled};
 use crate::{
     order::{Change, StackName},
-    stack::{object::ObjectKey, view::View},
+    stack::{failure::FailureClass, object::ObjectKey, view::View},
 };
 
 /// What has to be known of a stack between two runs of its machine.
@@ -41,6 +41,11 @@ impl Memory {
         self.unsettled.contains(key) || self.trial.as_ref().is_some_and(waiting)
     }
 
+    /// Whether an order of the stack was put off for kinds that were out of play.
+    pub fn lacks_kinds(&self) -> bool {
+        self.trial.as_ref().is_some_and(|trial| trial.progress.incomplete)
+    }
+
     /// The objects whose last write may yet take effect, as a list for people.
     pub fn unsettled(&self) -> Option<String> {
         let keys: Vec<_> = self.unsettled.keys().map(ToString::to_string).collect();
@@ -55,7 +60,15 @@ pub(super) struct Trial {
     pub(super) change: Change,
     pub(super) progress: Progress,
     /// Nothing is sent before this, since something failed.
-    pub(super) pause: Option<Instant>,
+    pub(super) pause: Option<Pause>,
+}
+
+/// A pause after a transient failure.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Pause {
+    pub(super) until: Instant,
+    /// What others fail with as well; `None` where the cause is this stack's own.
+    pub(super) class: Option<FailureClass>,
 }
 
 /// What is counted over the runs of one order.
@@ -66,6 +79,8 @@ pub(super) struct Progress {
     pub(super) told: BTreeSet<u64>,
     /// Among it is that the order, or what it asks for, is at fault.
     pub(super) faulty: bool,
+    /// Among it is that kinds are out of play.
+    pub(super) incomplete: bool,
     /// How often it was parked.
     pub(super) parks: u32,
     /// Objects whose write was refused and is not tried again before `parked_until`; true where
