@@ -6,6 +6,7 @@
 mod conductor;
 pub mod counters;
 mod front;
+mod headcount;
 mod kinds;
 mod knowledge;
 mod mail;
@@ -52,6 +53,9 @@ pub struct Setup {
     pub resync_period: Option<Duration>,
     /// Reports a second that repeat what was told before, over all shards; 0 is unlimited.
     pub report_qps: f64,
+    /// Whether every line about an order is logged, and not only the first ones of each kind and
+    /// then how many more there were.
+    pub says_all: bool,
     /// Where orders come from.
     pub source: Source,
 }
@@ -165,6 +169,7 @@ fn start(config: &Config) -> Result<Agent, RunError> {
         grace_period: config.lifecycle.grace_period,
         resync_period: config.lifecycle.resync_period,
         report_qps: config.lifecycle.report_qps,
+        says_all: false,
         source: membership::source(config)?,
     };
     info!(
