@@ -55,47 +55,7 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, counters: Arc<Counters>) {
     let shards::Context { id, shards, router, mut inbox, stop, .. } = context;
     let client = Client::new(&setup.cluster, share(setup.limits, shards));
-    let knowledge = Rc::new(Knowledge::new());
-    let nothing = Arc::new(Catalog::new(Vec::new()));
-    let throttle = if setup.says_all { LogThrottle::off() } else { LogThrottle::shared_by(shards) };
-    let lines: Lines = Rc::new(RefCell::new(throttle));
-    let slots = setup.engine.max_in_flight_stacks.get().div_ceil(shards);
-    let recovery = Rc::new(Recovery::new(slots));
-    let worker = Worker::new(
-        client.clone(),
-        Rc::clone(&knowledge),
-        Rc::clone(&recovery),
-        machines(&setup, &nothing),
-        Arc::clone(&counters),
-        Rc::clone(&lines),
-        stop.clone(),
-    );
-    let memories = worker.memories();
-    let runner = Runner::new(worker, slots);
-    if guard::stands(Guard::LearnFirst) {
-        // Until everything is known that there is, orders wait.
-        runner.hold();
-    }
-    let qps = setup.report_qps / shards as f64;
-    let shard = Rc::new(Shard {
-        id,
-        memories,
-        runner,
-        reporter: Rc::new(Reporter::new(id, router.clone(), Rc::clone(&knowledge), qps)),
-        watcher: Watcher::new(client.clone(), router.clone(), shards),
-        knowledge,
-        catalog: RefCell::new(nothing),
-        coming: RefCell::default(),
-        ready: Cell::new(false),
-        stack: Catalog::new(Vec::new()).stack,
-        front: OnceCell::new(),
-        headcount: Headcount::new(setup.engine.max_stacks.get(), Arc::clone(&counters)),
-        lines,
-        setup,
-        counters,
-        router,
-        stop,
-    });
+    let (shard, recovery) = Shard::new(id, shards, router, stop, &client, setup, counters);
     #[cfg(test)]
     {
         let shard: Rc<dyn super::simulated::Look> = shard.clone();
@@ -111,17 +71,9 @@ pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, count
     }
     let mut tasks = vec![net::spawn(Rc::clone(&shard).leave())];
     if id == FRONT {
-        let (events, conducted) = mpsc::unbounded();
-        let (shared, carrier) = Shared::start(&shard.router, shards);
+        let (carrier, carrying) = shard.begin_front(&client, shards);
         helpers.push(carrier);
-        let conductor =
-            Conductor::new(Rc::clone(&shared), client.clone(), &shard.setup, events.clone(), conducted)
-                .counting(Arc::clone(&shard.counters));
-        let front = AtFront { shared, report: OnceCell::new(), events };
-        if shard.front.set(front).is_err() {
-            error!("the front shard was started twice");
-        }
-        tasks.push(net::spawn(Rc::clone(&shard).carry(conductor)));
+        tasks.push(carrying);
     }
     shard.read_mail(&mut inbox).await;
     for task in tasks {
@@ -175,6 +127,75 @@ struct Shard {
 }
 
 impl Shard {
+    /// A shard that knows nothing yet, and what it runs again after an outage.
+    fn new(
+        id: ShardId,
+        shards: usize,
+        router: Router<Mail>,
+        stop: Stop,
+        client: &Client,
+        setup: Arc<Setup>,
+        counters: Arc<Counters>,
+    ) -> (Rc<Self>, Rc<Recovery>) {
+        let knowledge = Rc::new(Knowledge::new());
+        let nothing = Arc::new(Catalog::new(Vec::new()));
+        let throttle = if setup.says_all { LogThrottle::off() } else { LogThrottle::shared_by(shards) };
+        let lines: Lines = Rc::new(RefCell::new(throttle));
+        let slots = setup.engine.max_in_flight_stacks.get().div_ceil(shards);
+        let recovery = Rc::new(Recovery::new(slots));
+        let worker = Worker::new(
+            client.clone(),
+            Rc::clone(&knowledge),
+            Rc::clone(&recovery),
+            machines(&setup, &nothing),
+            Arc::clone(&counters),
+            Rc::clone(&lines),
+            stop.clone(),
+        );
+        let memories = worker.memories();
+        let runner = Runner::new(worker, slots);
+        if guard::stands(Guard::LearnFirst) {
+            // Until everything is known that there is, orders wait.
+            runner.hold();
+        }
+        let qps = setup.report_qps / shards as f64;
+        let shard = Rc::new(Self {
+            id,
+            memories,
+            runner,
+            reporter: Rc::new(Reporter::new(id, router.clone(), Rc::clone(&knowledge), qps)),
+            watcher: Watcher::new(client.clone(), router.clone(), shards),
+            knowledge,
+            catalog: RefCell::new(nothing),
+            coming: RefCell::default(),
+            ready: Cell::new(false),
+            stack: Catalog::new(Vec::new()).stack,
+            front: OnceCell::new(),
+            headcount: Headcount::new(setup.engine.max_stacks.get(), Arc::clone(&counters)),
+            lines,
+            setup,
+            counters,
+            router,
+            stop,
+        });
+        (shard, recovery)
+    }
+
+    /// What the front shard does besides: the task that carries what is sent to others, and the one
+    /// that carries the source of orders.
+    fn begin_front(self: &Rc<Self>, client: &Client, shards: usize) -> (net::Task<()>, net::Task<()>) {
+        let (events, conducted) = mpsc::unbounded();
+        let (shared, carrier) = Shared::start(&self.router, shards);
+        let conductor =
+            Conductor::new(Rc::clone(&shared), client.clone(), &self.setup, events.clone(), conducted)
+                .counting(Arc::clone(&self.counters));
+        let front = AtFront { shared, report: OnceCell::new(), events };
+        if self.front.set(front).is_err() {
+            error!("the front shard was started twice");
+        }
+        (carrier, net::spawn(Rc::clone(self).carry(conductor)))
+    }
+
     /// Takes mail until every shard has said that it has nothing more to send.
     async fn read_mail(&self, inbox: &mut Inbox<Mail>) {
         let mut turn = Turn::new();
