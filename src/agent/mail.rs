@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use shards::ShardId;
 
+use super::kinds::Look;
 use crate::{
     order::{Order, Trace},
     stack::{
@@ -66,12 +67,12 @@ pub(super) enum Mail {
         /// The version that it shows.
         version: String,
     },
-    /// From the shard that watches a kind to the front: its first list is complete, or refused.
+    /// From the shard that watches a kind to the front: how that goes.
     Looked {
         /// The kind.
         kind: Arc<Resource>,
-        /// The API server says no.
-        refused: bool,
+        /// What was seen of it.
+        look: Look,
     },
     /// From the front to a shard: watch this kind.
     Watch(Arc<Resource>),

@@ -6,13 +6,19 @@ use ahash::AHashMap;
 use shards::{Router, ShardId, shard_of};
 use tracing::debug;
 
-use super::mail::{FRONT, Mail, Seen};
+use super::{
+    kinds::Look,
+    mail::{FRONT, Mail, Seen},
+};
 use crate::{
     cluster::{Client, News, Target, watching},
     net,
     stack::object::{Object, ObjectKey, Resource, Role},
-    time::Instant,
+    time::{Duration, Instant, now},
 };
+
+/// How often the front is told that a list goes on.
+const PROGRESS: Duration = Duration::from_millis(500);
 
 /// The watches that run on a shard.
 pub(super) struct Watcher {
@@ -39,7 +45,8 @@ impl Watcher {
             router: self.router.clone(),
             shards: self.shards,
             kind: Arc::clone(kind),
-            looked: None,
+            listed: false,
+            progress: None,
             homes: AHashMap::new(),
             leftovers: AHashMap::new(),
         };
@@ -70,8 +77,10 @@ struct Post {
     router: Router<Mail>,
     shards: usize,
     kind: Arc<Resource>,
-    /// Whether the list was refused, as the front was told.
-    looked: Option<bool>,
+    /// A list was complete.
+    listed: bool,
+    /// When the front was last told that the first list goes on.
+    progress: Option<Instant>,
     /// Of AuthClients, whose names do not say it: the stack of each, and when a list named it.
     homes: Homes,
     /// The same of objects that are left over of another stack than that.
@@ -87,6 +96,7 @@ impl Post {
             News::Listed { object, asked } => {
                 self.settle(&object, Some(asked)).await;
                 self.hand_over(object, |object| Seen::Listed(object, asked)).await;
+                self.goes_on().await;
             }
             News::Changed { object, at } => {
                 self.settle(&object, None).await;
@@ -115,14 +125,16 @@ impl Post {
                     let kind = Arc::clone(&self.kind);
                     self.send(shard, Mail::Complete { kind, asked, version: version.clone() }).await;
                 }
-                self.looked(false).await;
+                self.listed = true;
+                self.looked(Look::Listed).await;
             }
-            News::Refused { .. } => {
-                // One that was listed stays in play: nothing is known to have changed.
-                if self.looked.is_none() {
-                    self.looked(true).await;
-                }
+            // A definition that was made just now is served a moment later.
+            News::Refused { missing: true, refusal } => self.looked(Look::Failing(refusal.to_string())).await,
+            News::Refused { missing: false, refusal } => {
+                self.looked(Look::Refused(refusal.to_string())).await;
             }
+            News::Failing { cause } => self.looked(Look::Failing(cause)).await,
+            News::Recovered => self.looked(Look::Recovered).await,
         }
     }
 
@@ -187,11 +199,18 @@ impl Post {
         self.send(owner, Mail::Seen(seen(object))).await;
     }
 
-    /// The front is told of the first outcome, and of the first list after a refusal.
-    async fn looked(&mut self, refused: bool) {
-        if self.looked.replace(refused) != Some(refused) {
-            self.send(FRONT, Mail::Looked { kind: Arc::clone(&self.kind), refused }).await;
+    /// The front is told now and then that a long first list goes on.
+    async fn goes_on(&mut self) {
+        let now = now();
+        let due = self.progress.is_none_or(|told| now.saturating_duration_since(told) >= PROGRESS);
+        if !self.listed && due {
+            self.progress = Some(now);
+            self.looked(Look::Progress).await;
         }
+    }
+
+    async fn looked(&self, look: Look) {
+        self.send(FRONT, Mail::Looked { kind: Arc::clone(&self.kind), look }).await;
     }
 
     fn owner(&self, stack: &str) -> ShardId {

@@ -69,6 +69,8 @@ struct Inner {
     health: Health,
     /// Held while a page of a watched kind's list is in memory.
     page: Mutex<()>,
+    /// The same, for those whose pages take long.
+    slow_page: Mutex<()>,
 }
 
 impl std::fmt::Debug for Client {
@@ -92,6 +94,7 @@ impl Client {
             counts: Cell::default(),
             health: Health::default(),
             page: Mutex::new(()),
+            slow_page: Mutex::new(()),
             transport: Transport::new(config.clone()),
         }))
     }

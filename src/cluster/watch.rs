@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 pub use self::news::News;
-use self::{event::Event, page::Page, verdict::Verdict};
+use self::{event::Event, page::Page, trouble::Run, verdict::Verdict};
 use super::{answer::Reply, limiter::LONGEST_PAUSE, target::Target};
 use crate::{
     backoff::Backoff,
@@ -135,6 +135,12 @@ pub struct Watch {
     hurry: Hurry,
     /// What the run of refusals that lasts was about: a missing kind, or a missing right.
     refused: Option<bool>,
+    /// The run of failures that lasts, as it is logged.
+    run: Option<Run>,
+    /// It was told that it goes badly, and not yet that it goes well again.
+    bad: bool,
+    /// What is to be told of how it goes.
+    health: Option<News>,
 }
 
 /// Whether a wait may be cut short. One whose attempt was made early, and failed, may not: what fails
@@ -195,6 +201,9 @@ impl Watch {
             stumbles: 0,
             hurry: Hurry::default(),
             refused: None,
+            run: None,
+            bad: false,
+            health: None,
         }
     }
 
@@ -241,6 +250,12 @@ impl Watch {
                 }
             }
         }
+    }
+
+    /// What is to be told of how it goes, since this was last asked: to be handed to the consumer after
+    /// each [`take`](Self::take) and each step.
+    pub fn health(&mut self) -> Option<News> {
+        self.health.take()
     }
 
     /// Takes what came of the last step: one input, then the next step.
@@ -306,6 +321,9 @@ impl Watch {
             Input::Opened => {
                 self.refused = None;
                 self.hurry = Hurry::May;
+                if std::mem::take(&mut self.bad) {
+                    self.health = Some(News::Recovered);
+                }
                 self.state = State::Watching(Watching { version, opened: now, quiet: None });
             }
             Input::Answer(reply) | Input::Page { reply, .. } => {
@@ -365,6 +383,7 @@ impl Watch {
         }
         // It got ahead, so going on from there is worth a try, however soon it ends.
         self.stumbles = 0;
+        self.run = None;
         self.state = State::Watching(watching);
     }
 
@@ -373,6 +392,7 @@ impl Watch {
         let lasted = now.saturating_duration_since(watching.opened);
         if lasted >= STEADY {
             self.backoff.succeed();
+            self.run = None;
         }
         if lasted >= SHORT {
             self.stumbles = 0;

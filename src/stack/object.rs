@@ -76,6 +76,9 @@ pub struct Catalog {
     pub versions: Arc<Resource>,
     /// Module kinds, Stargate included, sorted by singular name.
     pub modules: Vec<Arc<Resource>>,
+    /// Kinds that are defined and cannot be listed, so that nobody knows what there is of them: nothing
+    /// of theirs is made or deleted, and an order that needs one is incomplete. Sorted by singular name.
+    pub withheld: Vec<Arc<Resource>>,
 }
 
 impl Catalog {
@@ -87,12 +90,26 @@ impl Catalog {
             auth_client: Resource::new("AuthClient", "authclient", AUTH_CLIENTS),
             versions: Resource::new("Versions", "versions", VERSIONS),
             modules,
+            withheld: Vec::new(),
         }
+    }
+
+    /// With these kinds out of play.
+    #[must_use]
+    pub fn withholding(self, mut kinds: Vec<Arc<Resource>>) -> Self {
+        kinds.sort_by(|a, b| a.singular.cmp(&b.singular));
+        Self { withheld: kinds, ..self }
+    }
+
+    /// Whether a kind is out of play.
+    pub fn withholds(&self, kind: &Resource) -> bool {
+        self.withheld.iter().any(|withheld| withheld.plural == kind.plural)
     }
 
     /// The module with this singular name.
     pub fn module(&self, singular: &str) -> Option<&Arc<Resource>> {
-        self.modules.iter().find(|m| m.singular == singular)
+        let at = self.modules.binary_search_by(|module| module.singular.as_str().cmp(singular));
+        at.ok().and_then(|at| self.modules.get(at))
     }
 }
 

@@ -23,6 +23,11 @@ impl Client {
         self.0.page.lock().await
     }
 
+    /// The same for a page that takes long to come, one more on each shard.
+    pub(in crate::cluster) async fn slow_page_right(&self) -> MutexGuard<'_, ()> {
+        self.0.slow_page.lock().await
+    }
+
     /// Asks for a page of all there is of a target; whatever is answered, or why nothing is.
     pub(in crate::cluster) async fn page(
         &self,
