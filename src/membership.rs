@@ -3,7 +3,9 @@
 
 pub mod auth;
 pub(crate) mod codec;
+pub(crate) mod frames;
 pub mod hello;
+pub(crate) mod inflate;
 pub mod introduction;
 mod joining;
 pub mod leave;

@@ -16,7 +16,7 @@ use crate::{
     cluster::{Client, News, Target, catalog, watching},
     net,
     stack::object::{Catalog, Object, Resource},
-    time::{Instant, now},
+    time::{Instant, after, now},
 };
 
 /// Modules often come several at a time: membership is told once, when this long nothing came.
@@ -185,7 +185,7 @@ impl Conductor {
                 self.introduced = Some((modules, Arc::clone(published)));
             }
             Some((known, catalog)) if *known == modules && catalog == published => {}
-            _ => self.introduce_at = Some(now() + SETTLED),
+            _ => self.introduce_at = Some(after(now(), SETTLED)),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::{
         report::{News, Report},
         write::{Answer, Write},
     },
-    time::{Instant, now},
+    time::{Instant, after, now},
 };
 
 /// How long after an order what happens to its stack counts as led to by it.
@@ -224,7 +224,7 @@ impl Knowledge {
             traces.retain(|_, (_, until)| *until > now);
         }
         if traces.len() < LED_TO_STACKS {
-            traces.insert(stack.as_str().into(), (trace.clone(), now + LED_TO));
+            traces.insert(stack.as_str().into(), (trace.clone(), after(now, LED_TO)));
         }
     }
 

@@ -278,7 +278,7 @@ impl Shard {
         // A source that came to its end is the end of the agent.
         self.stop.request();
         conductor.end().await;
-        front.shared.all_drained().await;
+        front.shared.all_drained(&self.stop).await;
         self.router.close().await;
     }
 }

@@ -29,7 +29,7 @@ use crate::{
         object::ObjectKey,
         write::{Answer, Write},
     },
-    time::{Duration, Instant, now},
+    time::{Duration, Instant, after, now},
 };
 
 /// While a shard stops and its runner still takes up orders, each is put off for so long.
@@ -292,7 +292,7 @@ impl Run<'_> {
             // back for others that wait.
             Step::Read(_) | Step::Write | Step::Await => {
                 let pause = if self.worker.stop.requested() { STOPPING } else { Duration::ZERO };
-                self.later(now() + pause, Keep::UntilSuperseded)
+                self.later(after(now(), pause), Keep::UntilSuperseded)
             }
         }
     }

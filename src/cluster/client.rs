@@ -183,7 +183,7 @@ impl Client {
         let heeds = busy.contains(&reply.status) && guard::stands(Guard::HeedPause);
         if let Some(pause) = reply.retry_after().filter(|_| heeds) {
             // A little longer, each shard on its own, so that they do not come back together.
-            self.0.permits.pause(pause.mul_f64(1.0 + fastrand::f64() / 4.0));
+            self.0.permits.pause(time::times(pause, 1.0 + fastrand::f64() / 4.0));
         }
         Ok(reply)
     }

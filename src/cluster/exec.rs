@@ -137,7 +137,7 @@ impl ExecPlugin {
             .map_err(|error| self.not_started(&error))?;
         let stdout = drain(child.stdout.take());
         let stderr = drain(child.stderr.take());
-        let deadline = time::now() + self.timeout;
+        let deadline = time::after(time::now(), self.timeout);
         let status = loop {
             match child.try_wait() {
                 Ok(Some(status)) => break status,
@@ -169,7 +169,7 @@ impl ExecPlugin {
         let header = status.token.as_deref().filter(|token| !token.is_empty()).map(bearer).transpose();
         let header = header.map_err(|problem| failed(format!("status.token: {problem}")))?;
         let identity = match (status.client_certificate_data, status.client_key_data) {
-            (Some(certificates), Some(key)) => Some(Identity { certificates, key }),
+            (Some(certificates), Some(key)) => Some(Identity::new(certificates, key)),
             (None, None) => None,
             _ => return Err(failed("a client certificate needs a key and a key a certificate".into())),
         };

@@ -284,7 +284,7 @@ impl Transport {
         let mut dial = self.dial.borrow_mut();
         if dial.not_before.is_none_or(|at| at <= now) {
             let wait = dial.backoff.fail(fastrand::f64());
-            dial.not_before = Some(now + wait);
+            dial.not_before = Some(time::after(now, wait));
         }
         cause.clone_into(&mut dial.last);
     }

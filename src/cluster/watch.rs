@@ -39,6 +39,7 @@ use crate::{
     backoff::Backoff,
     guard::{self, Guard},
     stack::object::Object,
+    time::after,
 };
 
 /// Between failures, growing.
@@ -204,7 +205,7 @@ impl Watch {
                 }
                 State::Watching(watching) => {
                     let patience = if guard::stands(Guard::NoticeSilence) { IDLE } else { 1000 * IDLE };
-                    let until = *watching.quiet.get_or_insert(now) + patience;
+                    let until = after(*watching.quiet.get_or_insert(now), patience);
                     if now < until {
                         return Step::Read { until };
                     }

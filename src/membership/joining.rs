@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::backoff::Backoff;
+use crate::{backoff::Backoff, time::after};
 
 /// First and longest wait before joining again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
@@ -31,6 +31,12 @@ impl Joining {
         self.joined = Some(now);
     }
 
+    /// Whether that was so since the last stream ended.
+    #[cfg(test)]
+    pub(super) fn is_joined(&self) -> bool {
+        self.joined.is_some()
+    }
+
     /// The stream, or the try at one, has ended: how long to wait. `random` in `0.0..1.0`.
     pub(super) fn ended(&mut self, now: Instant, random: f64) -> Duration {
         let lived = self.joined.take().map(|since| now.saturating_duration_since(since));
@@ -49,7 +55,7 @@ pub(super) struct Heartbeat {
 
 impl Heartbeat {
     pub(super) fn new(now: Instant) -> Self {
-        Self { next: now + HEARTBEAT }
+        Self { next: after(now, HEARTBEAT) }
     }
 
     /// How long until the next one is due.
@@ -61,7 +67,7 @@ impl Heartbeat {
     pub(super) fn due(&mut self, now: Instant) -> bool {
         let due = now >= self.next;
         if due {
-            self.next = now + HEARTBEAT;
+            self.next = after(now, HEARTBEAT);
         }
         due
     }

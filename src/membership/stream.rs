@@ -1,11 +1,15 @@
 //! One joined stream, from the request to its end.
 
+mod answer;
+mod http2;
+mod inflated;
 #[cfg(test)]
 pub(crate) mod simulated;
 
 use std::{
     cell::Cell,
     pin::{Pin, pin},
+    rc::Rc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -18,7 +22,9 @@ use futures::{
 use http::uri::PathAndQuery;
 use hyper::client::conn::http2::SendRequest;
 use tonic::{Status, body::Body, client::Grpc, metadata::MetadataMap};
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
+
+use http2::Http2;
 
 use crate::{
     membership::{
@@ -32,7 +38,13 @@ use crate::{
         },
     },
     net::{
-        self, Task, endpoint::Endpoint, executor::LocalExecutor, io::Io, sleep, spawn, timeout,
+        self, Task,
+        connect::Protocol,
+        endpoint::Endpoint,
+        executor::LocalExecutor,
+        io::Io,
+        line::{Line, NoGreeting, Tapped},
+        sleep, spawn, timeout,
         timer::HyperTimer,
     },
     time,
@@ -71,6 +83,21 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// How long a slow server may take to take what is left to send before that.
 const FLUSH: Duration = Duration::from_secs(5);
 
+/// How long the server may take to show that it speaks HTTP/2, once it took the connection. With the
+/// time for connecting this is what Go's gRPC grants.
+const GREETING: Duration = Duration::from_secs(10);
+
+/// The headers of an answer, in bytes.
+const MAX_HEADERS: u32 = 1 << 20;
+
+/// How long a join may go unanswered before that is said. It is no failure: a gRPC server may send its
+/// headers with its first message, and membership sends none until it has something to say.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long at most. Membership pings now and then; where not even a Ping comes, something in between
+/// took the join and keeps it.
+const LONGEST_SILENCE: Duration = Duration::from_secs(600);
+
 /// Pongs that wait to be sent. One more says nothing new.
 const PONGS: usize = 64;
 
@@ -81,8 +108,18 @@ pub(super) enum Broken {
     Status(Status),
     #[error("membership ended the stream")]
     Ended,
+    /// In good order: it announced that this connection takes no more requests.
+    #[error("membership asked for another connection")]
+    Dismissed,
     #[error("HTTP/2: {0}")]
     Http(#[from] hyper::Error),
+    #[error("{endpoint}: {cause}")]
+    NoGreeting { endpoint: Endpoint, cause: NoGreeting },
+    #[error("membership took the join and did not answer it within {LONGEST_SILENCE:?}")]
+    Unanswered,
+    /// What the peer did is not to be borne.
+    #[error("{0}")]
+    Offence(String),
 }
 
 /// How a stream was left that did not break.
@@ -95,6 +132,8 @@ pub(super) enum Parting {
     },
     /// What was joined under is no longer true.
     Outdated,
+    /// Membership wants to be joined over another connection.
+    Dismissed,
 }
 
 /// A status with its cause: tonic's text for a broken connection alone says nothing.
@@ -113,6 +152,7 @@ pub(super) struct Stream {
     call: Call,
     /// Ends by itself once nothing uses it any more.
     connection: Option<Task<Result<(), hyper::Error>>>,
+    line: Option<Rc<Line>>,
     pongs: mpsc::Sender<()>,
     messages: mpsc::Sender<Message>,
 }
@@ -143,9 +183,9 @@ impl Call {
     async fn answered(self) -> Result<Incoming, Broken> {
         match self {
             Self::Grpc { requests, request, origin } => {
-                let mut grpc =
-                    Grpc::with_origin(Http2(requests), origin).max_decoding_message_size(MAX_ORDER);
-                grpc.ready().await?;
+                let http2 = Http2 { requests, longest: MAX_ORDER };
+                let mut grpc = Grpc::with_origin(http2, origin).max_decoding_message_size(MAX_ORDER);
+                grpc.ready().await.map_err(|error| Broken::Status(Status::from_error(error)))?;
                 let path = PathAndQuery::from_static("/server.Server/Join");
                 let response = grpc.streaming(request, path, OrderCodec).await.map_err(Broken::Status)?;
                 Ok(Incoming::Grpc(response.into_inner(), grpc))
@@ -171,8 +211,10 @@ impl Incoming {
 impl Stream {
     /// Shakes hands over `io`. The request itself goes out in [`Stream::stay`].
     pub(super) async fn open(io: Io, endpoint: &Endpoint, metadata: MetadataMap) -> Result<Self, Broken> {
+        let (io, line) = Tapped::new(io, Protocol::Http2);
         let (requests, connection) = hyper::client::conn::http2::Builder::new(LocalExecutor)
             .timer(HyperTimer)
+            .max_header_list_size(MAX_HEADERS)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .keep_alive_interval(PING_INTERVAL)
@@ -180,18 +222,22 @@ impl Stream {
             .handshake(io)
             .await?;
         let connection = Some(spawn(connection));
+        line.greeted(GREETING).await.map_err(|cause| {
+            line.cut();
+            Broken::NoGreeting { endpoint: endpoint.clone(), cause }
+        })?;
         let (pongs, messages, uplink) = uplink();
         let mut request = tonic::Request::new(uplink);
         *request.metadata_mut() = metadata;
         let call = Call::Grpc { requests, request, origin: origin(endpoint) };
-        Ok(Self { call, connection, pongs, messages })
+        Ok(Self { call, connection, line: Some(line), pongs, messages })
     }
 
     #[cfg(test)]
     pub(super) fn simulated(peer: std::rc::Rc<dyn simulated::Peer>, metadata: MetadataMap) -> Self {
         let (pongs, messages, uplink) = uplink();
         let join = simulated::Join { metadata, uplink: uplink.boxed_local() };
-        Self { call: Call::Simulated(peer, join), connection: None, pongs, messages }
+        Self { call: Call::Simulated(peer, join), connection: None, line: None, pongs, messages }
     }
 
     /// Joins and stays until the stream breaks, until asked to leave, or until `outdated`
@@ -204,7 +250,7 @@ impl Stream {
         leave: &Leave,
         outdated: impl Future<Output = ()>,
     ) -> Result<Parting, Broken> {
-        let Self { call, connection, pongs, messages } = self;
+        let Self { call, connection, line, pongs, messages } = self;
         reports.opened();
         let _heartbeats = spawn(heartbeats(pongs.clone()));
         let pump = spawn(pump(messages, reports.clone(), leave.clone()));
@@ -212,13 +258,15 @@ impl Stream {
         let ended = {
             let listening = pin!(listen(call, joining, pongs, orders, leave));
             let leaving = pin!(async {
-                match select(pin!(leave.reached(Stage::Close)), pin!(outdated)).await {
+                let (outdated, dismissed) = (pin!(outdated), pin!(dismissed(line.as_deref())));
+                match select(pin!(leave.reached(Stage::Close)), select(outdated, dismissed)).await {
                     Either::Left(_) => {
                         parting.set(Some(Parting::Left { graceful: false }));
                         let _ = timeout(FLUSH, pump).await;
                     }
-                    Either::Right(_) => {
-                        parting.set(Some(Parting::Outdated));
+                    Either::Right((why, _)) => {
+                        let outdated = matches!(why, Either::Left(_));
+                        parting.set(Some(if outdated { Parting::Outdated } else { Parting::Dismissed }));
                         pump.cancel().await;
                     }
                 }
@@ -230,7 +278,11 @@ impl Stream {
             }
         };
         let parting = match (parting.get(), ended) {
-            (None, Some(broken)) => return Err(broken),
+            (None, Some(broken)) => return Err(told_by(line.as_deref(), broken)),
+            // A refusal may well come behind the announcement.
+            (Some(Parting::Dismissed), Some(broken @ Broken::Status(_))) if says_why(&broken) => {
+                return Err(broken);
+            }
             (Some(Parting::Left { .. }), Some(Broken::Ended)) => Parting::Left { graceful: true },
             (how, _) => how.unwrap_or(Parting::Left { graceful: false }),
         };
@@ -242,6 +294,33 @@ impl Stream {
         }
         Ok(parting)
     }
+}
+
+/// HTTP/2's code for an end in good order.
+const NO_ERROR: u32 = 0;
+
+/// Waits until the server announces, in good order, that the connection takes no more requests. The
+/// stream could go on; but who announces that waits for it to end, and may lose patience.
+async fn dismissed(line: Option<&Line>) {
+    match line {
+        Some(line) if line.goes_away().await == NO_ERROR => {}
+        _ => std::future::pending().await,
+    }
+}
+
+/// Why a stream broke, where its connection knows better.
+fn told_by(line: Option<&Line>, broken: Broken) -> Broken {
+    let Some(line) = line else { return broken };
+    match line.offence() {
+        Some(offence) => Broken::Offence(offence),
+        None if line.going_away() == Some(NO_ERROR) && !says_why(&broken) => Broken::Dismissed,
+        None => broken,
+    }
+}
+
+/// A status that the server itself gave, not one that stands for a broken connection.
+fn says_why(broken: &Broken) -> bool {
+    matches!(broken, Broken::Status(status) if std::error::Error::source(status).is_none())
 }
 
 fn origin(endpoint: &Endpoint) -> http::Uri {
@@ -258,7 +337,7 @@ async fn listen(
     orders: &mut impl AsyncFnMut(Order),
     leave: &Leave,
 ) -> Broken {
-    let mut incoming = match call.answered().await {
+    let mut incoming = match patiently(call.answered()).await {
         Ok(incoming) => incoming,
         Err(broken) => return broken,
     };
@@ -274,6 +353,20 @@ async fn listen(
         if slice.over(time::now()) {
             net::yield_now().await;
             slice = Slice::new(time::now());
+        }
+    }
+}
+
+/// Waits for the answer to a join, and says so where that takes long.
+async fn patiently(answer: impl Future<Output = Result<Incoming, Broken>>) -> Result<Incoming, Broken> {
+    let answer = pin!(answer);
+    match select(answer, pin!(sleep(PATIENCE))).await {
+        Either::Left((answered, _)) => answered,
+        Either::Right(((), answer)) => {
+            warn!(
+                "membership took the join and has not answered it for {PATIENCE:?}: it has nothing to say yet, or what is in between keeps the join to itself"
+            );
+            timeout(LONGEST_SILENCE.saturating_sub(PATIENCE), answer).await.unwrap_or(Err(Broken::Unanswered))
         }
     }
 }
@@ -308,7 +401,7 @@ struct Slice {
 
 impl Slice {
     fn new(now: Instant) -> Self {
-        Self { end: now + SLICE }
+        Self { end: time::after(now, SLICE) }
     }
 
     fn over(&self, now: Instant) -> bool {
@@ -368,22 +461,5 @@ impl futures::Stream for Uplink {
             return Poll::Ready(Some(wire::pong()));
         }
         self.messages.poll_next_unpin(cx)
-    }
-}
-
-/// A hyper connection as the service that tonic calls.
-struct Http2(SendRequest<Body>);
-
-impl tower_service::Service<http::Request<Body>> for Http2 {
-    type Response = http::Response<hyper::body::Incoming>;
-    type Error = hyper::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>>>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        Box::pin(self.0.send_request(request))
     }
 }

@@ -162,7 +162,7 @@ impl Connector {
     /// first may be one that drops packets (an IPv6 address without a route, often).
     async fn reach(&self, host: &str, port: u16, step: &RefCell<Step>) -> Result<Io, ConnectCause> {
         step.replace(Step::Resolve(host.into()));
-        let deadline = time::now() + self.connect_timeout;
+        let deadline = time::after(time::now(), self.connect_timeout);
         let addresses = dns::resolve(host, port).await?;
         let mut last = ConnectCause::Dns(DnsError::NoAddress(host.into()));
         for (at, &address) in addresses.iter().enumerate() {

@@ -6,6 +6,7 @@ use super::{IDLE, LONGEST_PAUSE, News, REFUSED, STUMBLES, State, Verdict, Watch}
 use crate::{
     cluster::{answer::Reply, target::Target},
     stack::{object::ObjectError, write::Refusal},
+    time::{after, times},
 };
 
 impl Watch {
@@ -29,7 +30,7 @@ impl Watch {
 
     /// The server is asked again when it wants to be, and a little later, each kind on its own.
     fn busy(&mut self, cause: &str, pause: Duration, again: State, now: Instant) {
-        let wait = pause.min(LONGEST_PAUSE).mul_f64(1.0 + self.random.f64() / 4.0);
+        let wait = times(pause.min(LONGEST_PAUSE), 1.0 + self.random.f64() / 4.0);
         let then = self.once_more(again);
         tracing::warn!(kind = %self.target, error = cause, retry_in = ?wait,
             "list and watch: the API server is busy");
@@ -78,7 +79,7 @@ impl Watch {
         let wait = match missing {
             // A kind that was defined just now is served a moment later.
             true => self.backoff.fail(self.random.f64()),
-            false => shortest + (longest - shortest).mul_f64(self.random.f64()),
+            false => shortest.saturating_add(times(longest.saturating_sub(shortest), self.random.f64())),
         };
         if self.refused.replace(missing) != Some(missing) {
             let target = &self.target;
@@ -105,6 +106,6 @@ impl Watch {
     }
 
     fn wait(&mut self, wait: Duration, then: State, now: Instant) {
-        self.state = State::Waiting { until: now + wait, then: Box::new(then) };
+        self.state = State::Waiting { until: after(now, wait), then: Box::new(then) };
     }
 }

@@ -19,7 +19,7 @@ fn connector(trust: Option<&Trust>, alpn: &[&[u8]]) -> Connector {
 
 fn identity() -> Identity {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-    Identity { certificates: made.cert.pem(), key: made.signing_key.serialize_pem() }
+    Identity::new(made.cert.pem(), made.signing_key.serialize_pem())
 }
 
 /// Accepts connections and sends back what comes in; over TLS where there is an identity.
@@ -192,7 +192,7 @@ fn through(port: u16, trust: &Trust) -> Connector {
 fn tls_goes_through_a_proxys_tunnel() {
     run(async {
         let made = rcgen::generate_simple_self_signed(["api.example.com".to_owned()]).unwrap();
-        let identity = Identity { certificates: made.cert.pem(), key: made.signing_key.serialize_pem() };
+        let identity = Identity::new(made.cert.pem(), made.signing_key.serialize_pem());
         let server = echo(Some(&identity), &[tls::H2]);
         let (port, head) = proxy("HTTP/1.1 200 Connection established\r\nX-Y: z\r\n\r\n", server);
         let connector = through(port, &Trust::Pem(identity.certificates.clone()));

@@ -16,6 +16,7 @@ use crate::{
         view::Known,
         write::{Answer, ReadError, Refusal, Write},
     },
+    time::after,
 };
 
 impl Machine {
@@ -191,11 +192,11 @@ impl Machine {
         if !paused {
             let delay = self.context.delay(self.context.options.retry, self.failures);
             self.failures = self.failures.saturating_add(1);
-            self.pause = Some(now + delay);
+            self.pause = Some(after(now, delay));
         }
         if let Some(asked) = retry_after {
             // Not sooner than asked for, and not all at once either.
-            let until = now + asked + self.context.delay(self.context.options.retry, 0);
+            let until = after(now, asked.saturating_add(self.context.delay(self.context.options.retry, 0)));
             self.pause = self.pause.max(Some(until));
         }
         let (stack, failures) = (self.order.stack.clone(), self.failures);
