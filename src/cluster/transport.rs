@@ -39,7 +39,7 @@ use crate::{
 
 /// HTTP/1.1 connections at most, per client; those that streams have to themselves do not count.
 const HTTP1_CONNECTIONS: usize = 16;
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// How often a request that was surely not applied is sent on another connection.
 const ATTEMPTS: usize = 4;
 
