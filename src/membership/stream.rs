@@ -2,7 +2,6 @@
 
 mod answer;
 mod http2;
-mod inflated;
 #[cfg(test)]
 pub(crate) mod simulated;
 

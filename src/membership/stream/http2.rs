@@ -11,9 +11,12 @@ use http_body_util::BodyExt;
 use hyper::{body::Incoming, client::conn::http2::SendRequest};
 use tonic::{Status, body::Body};
 
-use super::{answer, inflated::Inflated};
+use super::answer;
 use crate::{
-    membership::inflate::{ACCEPTED, Encoding},
+    membership::{
+        inflate::{ACCEPTED, Encoding},
+        inflated::Inflated,
+    },
     net::timeout,
 };
 

@@ -24,7 +24,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 static NOTHING: [u8; 16 << 10] = [0; 16 << 10];
 
 /// The body.
-pub(super) struct Inflated<B> {
+pub(crate) struct Inflated<B> {
     body: B,
     encoding: Encoding,
     frames: Frames,
@@ -37,7 +37,7 @@ pub(super) struct Inflated<B> {
 
 impl<B> Inflated<B> {
     /// No message becomes longer than so many bytes.
-    pub(super) fn new(body: B, encoding: Encoding, longest: usize) -> Self {
+    pub(crate) fn new(body: B, encoding: Encoding, longest: usize) -> Self {
         Self { body, encoding, frames: Frames::new(longest), longest, chunk: Bytes::new(), filler: 0 }
     }
 
