@@ -25,6 +25,7 @@ mod peer;
 mod plugin;
 mod replay;
 mod script;
+mod settings;
 mod store;
 mod trace;
 mod urls;
@@ -32,8 +33,8 @@ mod watch;
 
 pub use self::{
     answers::answers, compressed::compressed, gzip::gzip, join::join, kubeconfig::kubeconfig, list::list,
-    oidc::oidc, orders::orders, peer::peer, plugin::plugin, replay::replay, store::store, trace::trace,
-    urls::urls, watch::watch,
+    oidc::oidc, orders::orders, peer::peer, plugin::plugin, replay::replay, settings::settings, store::store,
+    trace::trace, urls::urls, watch::watch,
 };
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{
     pin::pin,
     rc::Rc,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures::{
@@ -20,26 +20,36 @@ use super::{
     conductor::{Conductor, Event},
     counters::Counters,
     front::{Feed, Front, Shared, Tell},
+    headcount::Headcount,
     knowledge::Knowledge,
     mail::{FRONT, Job, Mail, Seen},
     recovery::Recovery,
     reporter::Reporter,
     watcher::Watcher,
-    worker::{Memories, Worker},
+    worker::{Lines, Memories, Worker},
 };
 use crate::{
     cluster::{Client, Limits},
     guard::{self, Guard},
+    log_throttle::LogThrottle,
     net,
     order::StackName,
     stack::{
         machine,
         object::{Catalog, ObjectKey, Resource, Role},
     },
+    time::now,
 };
 
 /// Stacks that a sweep looks at in one go: some tenths of a millisecond.
 const SWEPT_TOGETHER: usize = 500;
+
+/// Stacks without an object that are looked at in one go: some tenths of a millisecond.
+const NEWCOMERS: usize = 2_000;
+
+/// How often what changes without mail is looked at: how many stacks are known, and what was not
+/// logged.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Runs one shard until the agent was stopped and what it had in flight has ended.
 pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, counters: Arc<Counters>) {
@@ -47,6 +57,8 @@ pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, count
     let client = Client::new(&setup.cluster, share(setup.limits, shards));
     let knowledge = Rc::new(Knowledge::new());
     let nothing = Arc::new(Catalog::new(Vec::new()));
+    let throttle = if setup.says_all { LogThrottle::off() } else { LogThrottle::shared_by(shards) };
+    let lines: Lines = Rc::new(RefCell::new(throttle));
     let slots = setup.engine.max_in_flight_stacks.get().div_ceil(shards);
     let recovery = Rc::new(Recovery::new(slots));
     let worker = Worker::new(
@@ -55,6 +67,7 @@ pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, count
         Rc::clone(&recovery),
         machines(&setup, &nothing),
         Arc::clone(&counters),
+        Rc::clone(&lines),
         stop.clone(),
     );
     let memories = worker.memories();
@@ -76,6 +89,8 @@ pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, count
         ready: Cell::new(false),
         stack: Catalog::new(Vec::new()).stack,
         front: OnceCell::new(),
+        headcount: Headcount::new(setup.engine.max_stacks.get(), Arc::clone(&counters)),
+        lines,
         setup,
         counters,
         router,
@@ -88,6 +103,7 @@ pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, count
     }
     let mut helpers = vec![
         net::spawn(Rc::clone(&shard.reporter).run()),
+        net::spawn(Rc::clone(&shard).look()),
         net::spawn(recover(Rc::clone(&shard), recovery, client.clone())),
     ];
     if let Some(period) = shard.setup.resync_period {
@@ -150,6 +166,8 @@ struct Shard {
     stack: Arc<Resource>,
     /// On the front shard alone.
     front: OnceCell<AtFront>,
+    headcount: Headcount,
+    lines: Lines,
     setup: Arc<Setup>,
     counters: Arc<Counters>,
     router: Router<Mail>,
@@ -185,10 +203,59 @@ impl Shard {
     }
 
     fn take_order(&self, job: Job) {
+        if !self.admits(&job.order.stack) {
+            self.counters.failed.add(1);
+            let most = self.setup.engine.max_stacks;
+            if let Some(unsaid) = self.lines.borrow_mut().say(now(), "orders beyond --max-stacks") {
+                error!(
+                    "stack {}: an order is refused, since {most} stacks are known, as many as --max-stacks \
+                     allows, and nothing is known of this one; raise it if the fleet is as large{unsaid}",
+                    job.order.stack
+                );
+            }
+            return;
+        }
         self.knowledge.order_came(&ObjectKey::new(&self.stack, job.order.stack.as_str()));
         let displaced = self.runner.offer(job.order.stack.clone(), job);
         let uncounted = displaced.into_iter().filter(|job| !job.counted).count();
         self.counters.superseded.add(uncounted as u64);
+    }
+
+    /// Whether the stack is known, or there is room for one more.
+    fn admits(&self, stack: &StackName) -> bool {
+        if self.runner.has(stack) || self.knowledge.has(stack) || self.memories.has(stack) {
+            return true;
+        }
+        self.count(2);
+        if self.headcount.admit(stack) {
+            return true;
+        }
+        // Some may have come meanwhile, or have come to nothing.
+        self.count(64);
+        self.headcount.admit(stack)
+    }
+
+    /// Says how many stacks this shard knows of, after a look at so many newcomers.
+    fn count(&self, newcomers: usize) {
+        self.headcount.look(newcomers, self.knowledge.stacks(), |stack| {
+            !self.knowledge.has(stack) && (self.runner.has(stack) || self.memories.has(stack))
+        });
+    }
+
+    /// Looks now and then at what changes without mail.
+    async fn look(self: Rc<Self>) {
+        let mut turn = Turn::new();
+        loop {
+            net::sleep(LOOK).await;
+            for _ in 0..20 {
+                self.count(NEWCOMERS);
+                turn.check().await;
+            }
+            for (kind, unsaid) in self.lines.borrow_mut().overdue(now()) {
+                let kind = kind.unwrap_or("others");
+                warn!("{unsaid} more lines about {kind} were not logged");
+            }
+        }
     }
 
     /// An object is not as it was: an order that was put off for it goes on.

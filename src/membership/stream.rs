@@ -21,20 +21,18 @@ use futures::{
 use http::uri::PathAndQuery;
 use hyper::client::conn::http2::SendRequest;
 use tonic::{Status, body::Body, client::Grpc, metadata::MetadataMap};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
-use http2::Http2;
+use http2::{Answer, Http2};
 
 use crate::{
     membership::{
-        codec::{OrderCodec, Undecodable},
+        codec::ReportCodec,
+        inbound::{Downlink, Inbound},
         joining::{Heartbeat, Joining},
         leave::{Leave, Stage},
         reports::Reports,
-        wire::{
-            self,
-            server::{Message, Order, order},
-        },
+        wire::{self, server::Message},
     },
     net::{
         self, Task,
@@ -67,11 +65,6 @@ const _: () = assert!(
 /// TCP_USER_TIMEOUT.
 const PING_INTERVAL: Duration = Duration::from_secs(330);
 const PING_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Largest order that is read: half of the memory that deployments give the agent. Larger
-/// than anything the API server would take for one object (1.5 MiB), so a legitimate order
-/// never meets it; one that does ends the stream with a clear error.
-const MAX_ORDER: usize = 64 << 20;
 
 /// How long an order after the other is handed on without letting other tasks run.
 const SLICE: Duration = Duration::from_micros(500);
@@ -162,6 +155,8 @@ enum Call {
         requests: SendRequest<Body>,
         request: tonic::Request<Uplink>,
         origin: http::Uri,
+        /// The longest message that is taken, in bytes.
+        longest: usize,
     },
     #[cfg(test)]
     Simulated(std::rc::Rc<dyn simulated::Peer>, simulated::Join),
@@ -171,7 +166,7 @@ enum Call {
 #[cfg_attr(test, allow(clippy::large_enum_variant, reason = "the large one is the one there is"))]
 enum Incoming {
     /// With the connection's handle, which keeps it open.
-    Grpc(tonic::Streaming<Result<Order, Undecodable>>, #[allow(dead_code, reason = "held")] Grpc<Http2>),
+    Grpc(Downlink<hyper::body::Incoming>, #[allow(dead_code, reason = "held")] Grpc<Http2>),
     #[cfg(test)]
     Simulated(simulated::Downlink),
 }
@@ -181,13 +176,15 @@ impl Call {
     /// coming; what we send does not wait for it.
     async fn answered(self) -> Result<Incoming, Broken> {
         match self {
-            Self::Grpc { requests, request, origin } => {
-                let http2 = Http2 { requests, longest: MAX_ORDER };
-                let mut grpc = Grpc::with_origin(http2, origin).max_decoding_message_size(MAX_ORDER);
+            Self::Grpc { requests, request, origin, longest } => {
+                let answer = Answer::default();
+                let mut grpc = Grpc::with_origin(Http2(requests, Rc::clone(&answer)), origin);
                 grpc.ready().await.map_err(|error| Broken::Status(Status::from_error(error)))?;
                 let path = PathAndQuery::from_static("/server.Server/Join");
-                let response = grpc.streaming(request, path, OrderCodec).await.map_err(Broken::Status)?;
-                Ok(Incoming::Grpc(response.into_inner(), grpc))
+                grpc.streaming(request, path, ReportCodec).await.map_err(Broken::Status)?;
+                // tonic has seen the headers alone: see `Downlink`.
+                let (body, encoding) = answer.take().ok_or(Broken::Ended)?;
+                Ok(Incoming::Grpc(Downlink::new(body, longest).encoded(encoding), grpc))
             }
             #[cfg(test)]
             Self::Simulated(peer, join) => {
@@ -198,9 +195,9 @@ impl Call {
 }
 
 impl Incoming {
-    async fn message(&mut self) -> Result<Option<Result<Order, Undecodable>>, Status> {
+    async fn message(&mut self) -> Result<Option<Inbound>, Status> {
         match self {
-            Self::Grpc(streaming, _) => streaming.message().await,
+            Self::Grpc(downlink, _) => downlink.message().await,
             #[cfg(test)]
             Self::Simulated(downlink) => simulated::message(downlink).await,
         }
@@ -208,8 +205,14 @@ impl Incoming {
 }
 
 impl Stream {
-    /// Shakes hands over `io`. The request itself goes out in [`Stream::stay`].
-    pub(super) async fn open(io: Io, endpoint: &Endpoint, metadata: MetadataMap) -> Result<Self, Broken> {
+    /// Shakes hands over `io`. The request itself goes out in [`Stream::stay`]. Messages of more than
+    /// `longest` bytes are passed over.
+    pub(super) async fn open(
+        io: Io,
+        endpoint: &Endpoint,
+        metadata: MetadataMap,
+        longest: usize,
+    ) -> Result<Self, Broken> {
         let (io, line) = Tapped::new(io, Protocol::Http2);
         let (requests, connection) = hyper::client::conn::http2::Builder::new(LocalExecutor)
             .timer(HyperTimer)
@@ -228,7 +231,7 @@ impl Stream {
         let (pongs, messages, uplink) = uplink();
         let mut request = tonic::Request::new(uplink);
         *request.metadata_mut() = metadata;
-        let call = Call::Grpc { requests, request, origin: origin(endpoint) };
+        let call = Call::Grpc { requests, request, origin: origin(endpoint), longest };
         Ok(Self { call, connection, line: Some(line), pongs, messages })
     }
 
@@ -245,7 +248,7 @@ impl Stream {
         self,
         joining: &mut Joining,
         reports: &Reports,
-        orders: &mut impl AsyncFnMut(Order),
+        orders: &mut impl AsyncFnMut(Inbound),
         leave: &Leave,
         outdated: impl Future<Output = ()>,
     ) -> Result<Parting, Broken> {
@@ -333,7 +336,7 @@ async fn listen(
     call: Call,
     joining: &mut Joining,
     mut pongs: mpsc::Sender<()>,
-    orders: &mut impl AsyncFnMut(Order),
+    orders: &mut impl AsyncFnMut(Inbound),
     leave: &Leave,
 ) -> Broken {
     let mut incoming = match patiently(call.answered()).await {
@@ -372,23 +375,23 @@ async fn patiently(answer: impl Future<Output = Result<Incoming, Broken>>) -> Re
 
 /// Answers or hands on one message of the server's.
 async fn receive(
-    received: Result<Order, Undecodable>,
+    received: Inbound,
     pongs: &mut mpsc::Sender<()>,
-    orders: &mut impl AsyncFnMut(Order),
+    orders: &mut impl AsyncFnMut(Inbound),
     leave: &Leave,
 ) {
-    let order = match received {
-        Ok(order) => order,
-        Err(undecodable) => return error!("left out: {undecodable}"),
+    let kind = match &received {
+        Inbound::Message(bytes) => wire::kind(bytes),
+        Inbound::TooLong { .. } => wire::Kind::Other,
     };
-    match &order.message {
+    match kind {
         // Fails only where as many Pongs are already waiting.
-        Some(order::Message::Ping(_)) => drop(pongs.try_send(())),
-        Some(order::Message::Connected(_)) => debug!("membership says connected"),
-        _ if leave.stage() > Stage::Stay => debug!("leaving: an order was not taken"),
-        _ => {
+        wire::Kind::Ping => drop(pongs.try_send(())),
+        wire::Kind::Connected => debug!("membership says connected"),
+        wire::Kind::Other if leave.stage() > Stage::Stay => debug!("leaving: an order was not taken"),
+        wire::Kind::Other => {
             // Where the receiver is stuck, leaving must not be.
-            let _ = select(pin!(orders(order)), pin!(leave.reached(Stage::Close))).await;
+            let _ = select(pin!(orders(received)), pin!(leave.reached(Stage::Close))).await;
         }
     }
 }

@@ -1,7 +1,9 @@
 //! A hyper connection as the service that tonic calls, with a look at what answers.
 
 use std::{
+    cell::RefCell,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -11,12 +13,9 @@ use http_body_util::BodyExt;
 use hyper::{body::Incoming, client::conn::http2::SendRequest};
 use tonic::{Status, body::Body};
 
-use super::answer;
+use super::answer::{look, quoting};
 use crate::{
-    membership::{
-        inflate::{ACCEPTED, Encoding},
-        inflated::Inflated,
-    },
+    membership::inflate::{ACCEPTED, Encoding},
     net::timeout,
 };
 
@@ -28,34 +27,35 @@ const SECRETS: [&str; 2] = ["token", "bearer"];
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The service. What answers and is no gRPC becomes an error with the status that it stands for.
-pub(super) struct Http2 {
-    pub(super) requests: SendRequest<Body>,
-    /// What no compressed message may become longer than, in bytes.
-    pub(super) longest: usize,
-}
+/// The body of the answer and how its messages are compressed, as soon as there is one.
+pub(super) type Answer = Rc<RefCell<Option<(Incoming, Encoding)>>>;
+
+/// The service. tonic is handed the answer's headers; its body is put aside. What answers and is no gRPC
+/// becomes an error with the status that it stands for.
+pub(super) struct Http2(pub(super) SendRequest<Body>, pub(super) Answer);
 
 impl tower_service::Service<Request<Body>> for Http2 {
-    type Response = Response<Inflated<Incoming>>;
+    type Response = Response<Body>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.requests.poll_ready(cx).map_err(BoxError::from)
+        self.0.poll_ready(cx).map_err(BoxError::from)
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         request.headers_mut().insert("grpc-accept-encoding", HeaderValue::from_static(ACCEPTED));
         let secrets = secrets(&request);
-        let (answered, longest) = (self.requests.send_request(request), self.longest);
+        let (answered, answer) = (self.0.send_request(request), Rc::clone(&self.1));
         Box::pin(async move {
             let (mut head, body) = answered.await?.into_parts();
-            match answer::look(&head) {
+            match look(&head) {
                 Ok(()) => {
-                    // Who reads on is handed messages as they were.
                     let encoding = Encoding::of(&head.headers);
+                    // tonic would refuse what it was not built to read, and it reads none of it.
                     head.headers.remove("grpc-encoding");
-                    Ok(Response::from_parts(head, Inflated::new(body, encoding, longest)))
+                    answer.replace(Some((body, encoding)));
+                    Ok(Response::from_parts(head, Body::empty()))
                 }
                 Err(status) => Err(with_page(&status, body, &secrets).await.into()),
             }
@@ -79,5 +79,5 @@ async fn with_page(status: &Status, mut body: Incoming, secrets: &[String]) -> S
         }
     };
     let _ = timeout(PAGE.0, reading).await;
-    answer::quoting(status, &page, secrets)
+    quoting(status, &page, secrets)
 }
