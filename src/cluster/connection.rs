@@ -309,27 +309,4 @@ pub(super) fn addressed(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn head() -> Request<()> {
-        Request::get("/apis/formance.com/v1beta1/stacks?limit=5").header("accept", "a").body(()).unwrap()
-    }
-
-    #[test]
-    fn http1_has_the_path_and_a_host_header() {
-        let endpoint = Endpoint::from_url("http://API.example:8001").unwrap();
-        let request = addressed(&head(), Bytes::new(), &endpoint, "/k8s/c-1", Protocol::Http1).unwrap();
-        assert_eq!(request.uri(), "/k8s/c-1/apis/formance.com/v1beta1/stacks?limit=5");
-        assert_eq!(request.headers()["host"], "API.example:8001");
-        assert_eq!(request.headers()["accept"], "a");
-    }
-
-    #[test]
-    fn http2_has_the_whole_uri() {
-        let endpoint = Endpoint::from_url("https://[::1]:6443").unwrap();
-        let request = addressed(&head(), Bytes::new(), &endpoint, "", Protocol::Http2).unwrap();
-        assert_eq!(request.uri(), "https://[::1]:6443/apis/formance.com/v1beta1/stacks?limit=5");
-        assert!(!request.headers().contains_key("host"));
-    }
-}
+mod tests;
