@@ -27,6 +27,13 @@ pub(super) const TLS_CA_CERT: Flag = Flag::one(
     "Certificate authorities to trust for membership, as PEM text, instead of the system's",
 );
 
+pub(super) const MAX_MESSAGE_BYTES: Flag = Flag::one(
+    "max-message-bytes",
+    "BYTES",
+    "Longest message from membership, and longest line of a replay, that is read; longer ones are told and passed over",
+)
+.or("4194304");
+
 pub(super) const AUTHENTICATION_MODE: Flag =
     Flag::one("authentication-mode", "MODE", "How to log in to membership: `token` or `bearer`; required");
 pub(super) const AUTHENTICATION_TOKEN: Flag =
@@ -80,6 +87,12 @@ pub(super) const MAX_IN_FLIGHT_STACKS: Flag = Flag::one(
     "Stacks that may be worked on at the same time, for the whole process",
 )
 .or("256");
+pub(super) const MAX_STACKS: Flag = Flag::one(
+    "max-stacks",
+    "NUMBER",
+    "Stacks that the process knows of at most; orders for others, of which nothing is known, are refused beyond that",
+)
+.or("1000000");
 pub(super) const RESYNC_PERIOD: Flag =
     Flag::one("resync-period", "DURATION", "How often to report again what the cluster says; 0 for never")
         .or("5m");
@@ -168,7 +181,7 @@ pub const IDENTITY: Group =
 /// Where membership is.
 pub const MEMBERSHIP: Group = Group {
     heading: "Membership",
-    flags: &[&SERVER_ADDRESS, &TLS_ENABLED, &TLS_INSECURE_SKIP_VERIFY, &TLS_CA_CERT],
+    flags: &[&SERVER_ADDRESS, &TLS_ENABLED, &TLS_INSECURE_SKIP_VERIFY, &TLS_CA_CERT, &MAX_MESSAGE_BYTES],
 };
 /// How to log in there.
 pub const AUTHENTICATION: Group = Group {
@@ -186,7 +199,7 @@ pub const KUBERNETES: Group = Group {
     flags: &[&KUBE_CONFIG, &KUBE_QPS, &KUBE_BURST, &KUBE_MAX_IN_FLIGHT, &KUBE_REQUEST_TIMEOUT],
 };
 /// How the process works.
-pub const ENGINE: Group = Group { heading: "Engine", flags: &[&SHARDS, &MAX_IN_FLIGHT_STACKS] };
+pub const ENGINE: Group = Group { heading: "Engine", flags: &[&SHARDS, &MAX_IN_FLIGHT_STACKS, &MAX_STACKS] };
 /// What an agent does over time.
 pub const LIFECYCLE: Group =
     Group { heading: "Lifecycle", flags: &[&RESYNC_PERIOD, &REPORT_QPS, &GRACE_PERIOD] };
@@ -231,7 +244,7 @@ pub const AGENT: [Group; 9] =
 
 /// The groups of `replay`.
 pub const REPLAY: [Group; 5] = [
-    Group { heading: "Stacks", flags: &[&REPLAY_BASE_URL] },
+    Group { heading: "Orders", flags: &[&REPLAY_BASE_URL, &MAX_MESSAGE_BYTES] },
     KUBERNETES,
     ENGINE,
     Group { heading: "Lifecycle", flags: &[&GRACE_PERIOD] },

@@ -32,6 +32,8 @@ pub struct Membership {
     pub server: HostPort,
     /// Present where TLS is on.
     pub tls: Option<Trust>,
+    /// Longest message that is read, in bytes.
+    pub max_message_bytes: usize,
 }
 
 /// How to log in to membership.
@@ -80,8 +82,18 @@ impl Membership {
                 None
             }
         };
-        Some(Self { server: server?, tls })
+        let max_message_bytes = max_message_bytes(settings);
+        Some(Self { server: server?, tls, max_message_bytes: max_message_bytes? })
     }
+}
+
+/// The least that a usual order fits in, and the most of which the agent's memory (128 MiB in
+/// deployments) could hold one at all.
+const MESSAGE_BYTES: (usize, usize) = (1 << 10, 64 << 20);
+
+pub(super) fn max_message_bytes(settings: &mut Settings<'_>) -> Option<usize> {
+    let (least, most) = MESSAGE_BYTES;
+    settings.read(&flags::MAX_MESSAGE_BYTES, |text| value::whole(text, least, most))
 }
 
 fn trust(settings: &mut Settings<'_>) -> Trust {
