@@ -275,7 +275,7 @@ fn quotation_marks_are_part_of_a_value_and_the_error_says_so() {
 #[test]
 fn tls_trusts_the_system_or_the_given_authorities_or_anybody() {
     let key = rcgen::generate_simple_self_signed(["m".to_owned()]).unwrap();
-    let pem = key.cert.pem();
+    let pem = key.cert.pem().trim_end().to_owned();
     let tls = |pairs: &[(&str, &str)]| agent(&[], &enough(pairs)).map(|config| config.membership.tls);
     assert_eq!(tls(&[("TLS_ENABLED", "true")]), Ok(Some(Trust::System)));
     assert_eq!(tls(&[("TLS_ENABLED", "true"), ("TLS_CA_CERT", &pem)]), Ok(Some(Trust::pem(pem.clone()))));
