@@ -24,6 +24,7 @@ mod plugin;
 mod replay;
 mod script;
 mod settings;
+mod socks;
 mod store;
 mod trace;
 mod urls;
@@ -31,7 +32,8 @@ mod watch;
 
 pub use self::{
     answers::answers, gzip::gzip, join::join, kubeconfig::kubeconfig, list::list, oidc::oidc, orders::orders,
-    plugin::plugin, replay::replay, settings::settings, store::store, trace::trace, urls::urls, watch::watch,
+    plugin::plugin, replay::replay, settings::settings, socks::socks, store::store, trace::trace, urls::urls,
+    watch::watch,
 };
 
 #[cfg(test)]
