@@ -26,6 +26,7 @@ mod plugin;
 mod replay;
 mod script;
 mod settings;
+mod socks;
 mod store;
 mod trace;
 mod urls;
@@ -33,8 +34,8 @@ mod watch;
 
 pub use self::{
     answers::answers, compressed::compressed, gzip::gzip, join::join, kubeconfig::kubeconfig, list::list,
-    oidc::oidc, orders::orders, peer::peer, plugin::plugin, replay::replay, settings::settings, store::store,
-    trace::trace, urls::urls, watch::watch,
+    oidc::oidc, orders::orders, peer::peer, plugin::plugin, replay::replay, settings::settings, socks::socks,
+    store::store, trace::trace, urls::urls, watch::watch,
 };
 
 #[cfg(test)]

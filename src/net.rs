@@ -15,6 +15,7 @@ pub mod io;
 pub mod line;
 pub mod listen;
 pub mod proxy;
+pub mod socks;
 mod task;
 pub mod timer;
 pub mod tls;

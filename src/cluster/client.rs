@@ -64,6 +64,7 @@ struct Inner {
     credentials: Credentials,
     permits: Permits,
     headers: Vec<(HeaderName, HeaderValue)>,
+    compression: bool,
     deadline: Duration,
     counts: Cell<Counts>,
     health: Health,
@@ -87,9 +88,14 @@ impl Client {
     pub fn new(config: &ClusterConfig, limits: Limits) -> Self {
         let bucket = TokenBucket::new(limits.qps, limits.burst, time::now());
         Self(Rc::new(Inner {
-            credentials: Credentials::new(config.credentials.clone()),
+            credentials: Credentials::with_identity(
+                config.credentials.clone(),
+                config.identity.clone(),
+                config.identity_files.clone(),
+            ),
             permits: Permits::new(bucket, limits.max_in_flight),
             headers: config.headers.clone(),
+            compression: config.compression,
             deadline: limits.deadline,
             counts: Cell::default(),
             health: Health::default(),
@@ -195,7 +201,7 @@ impl Client {
         let result = self.0.transport.exchange(prepared.outgoing(), self.0.deadline).await;
         self.count(matches!(result, Err(Failure::NotSent(_))), write);
         self.0.health.note(&result);
-        let reply = result?;
+        let reply = self.doubt(result, &prepared).await?;
         self.heed(&reply, &prepared).await;
         let busy = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
         let heeds = busy.contains(&reply.status) && guard::stands(Guard::HeedPause);
@@ -215,6 +221,9 @@ impl Client {
         })?;
         let (mut head, body) = request.into_parts();
         head.headers.extend(presented.header.clone().map(|value| (header::AUTHORIZATION, value)));
+        if !self.0.compression {
+            head.headers.remove(header::ACCEPT_ENCODING);
+        }
         for (name, value) in &self.0.headers {
             head.headers.append(name, value.clone());
         }
@@ -226,6 +235,14 @@ impl Client {
             let Counts { requests, writes } = self.0.counts.get();
             self.0.counts.set(Counts { requests: requests + 1, writes: writes + u64::from(write) });
         }
+    }
+
+    /// Where nothing was answered, who we are may be the reason.
+    async fn doubt<T>(&self, result: Result<T, Failure>, prepared: &Prepared) -> Result<T, Failure> {
+        if result.is_err() {
+            self.0.credentials.doubt(&prepared.presented).await;
+        }
+        result
     }
 
     async fn heed(&self, reply: &Reply, prepared: &Prepared) {

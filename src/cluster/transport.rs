@@ -25,6 +25,7 @@ use super::{
     connection::{Begun, Connection, Progress, SendError, addressed},
     limiter::TokenBucket,
     permit::Permits,
+    reload::OneAtATime,
 };
 use crate::{
     backoff::Backoff,
@@ -66,6 +67,8 @@ pub(super) struct Transport {
     dialing: Mutex<()>,
     dial: RefCell<Dial>,
     tls: RefCell<Option<Tls>>,
+    /// The reading of the CA file.
+    trust_file: Mutex<OneAtATime<std::io::Result<Vec<u8>>>>,
     #[cfg(test)]
     simulated: Option<Rc<dyn simulated::Network>>,
 }
@@ -145,6 +148,7 @@ impl Transport {
                 last: String::new(),
             }),
             tls: RefCell::default(),
+            trust_file: Mutex::default(),
             #[cfg(test)]
             simulated: simulated::installed(),
         }

@@ -51,7 +51,7 @@ pub(super) const AUTHENTICATION_CLIENT_SECRET: Flag = Flag::one(
 pub(super) const KUBE_CONFIG: Flag = Flag::one(
     "kube-config",
     "FILE",
-    "Kubeconfig whose current context is used; in a pod the service account is used instead",
+    "Kubeconfig whose current context is used, instead of those that KUBECONFIG names; in a pod the service account is used",
 )
 .or("~/.kube/config");
 pub(super) const KUBE_QPS: Flag = Flag::one(

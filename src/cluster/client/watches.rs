@@ -42,7 +42,7 @@ impl Client {
             let result = self.0.transport.exchange(prepared.outgoing(), self.0.deadline).await;
             self.count(matches!(result, Err(Failure::NotSent(_))), false);
             self.0.health.note(&result);
-            let reply = result?;
+            let reply = self.doubt(result, &prepared).await?;
             self.heed(&reply, &prepared).await;
             Ok(reply)
         };
@@ -64,7 +64,7 @@ impl Client {
             let prepared = self.prepare(built(request)?).await?;
             let result = self.0.transport.open(prepared.outgoing(), self.0.deadline).await;
             self.count(matches!(result, Err(Failure::NotSent(_))), false);
-            match result {
+            match self.doubt(result, &prepared).await {
                 Ok(Opened::Reply(reply)) => {
                     self.0.health.replied(reply.status);
                     self.heed(&reply, &prepared).await;
