@@ -44,6 +44,7 @@ const SWEPT_TOGETHER: usize = 500;
 pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, counters: Arc<Counters>) {
     let shards::Context { id, shards, router, mut inbox, stop, .. } = context;
     let client = Client::new(&setup.cluster, share(setup.limits, shards));
+    let client = client.listing_at_most(setup.max_list_items);
     let knowledge = Rc::new(Knowledge::new());
     let nothing = Arc::new(Catalog::new(Vec::new()));
     let worker = Worker::new(
