@@ -14,6 +14,7 @@ pub mod embedded;
 #[doc(hidden)]
 pub mod fuzzing;
 mod guard;
+pub mod log_throttle;
 pub mod membership;
 pub mod net;
 mod notify;

@@ -278,7 +278,7 @@ fn grpcio_serves_a_session_over_tls_with_an_own_authority() {
     let (certificate, key) = (write("server.pem", server.pem()), write("server.key", key.serialize_pem()));
     let membership = Membership::start(&python, Some((&certificate, &key)));
     let endpoint = Endpoint::new(true, "localhost", membership.port);
-    let agent = Agent::start(endpoint, Some(&Trust::Pem(ca)));
+    let agent = Agent::start(endpoint, Some(&Trust::pem(ca)));
     whole_session(membership, agent);
 }
 

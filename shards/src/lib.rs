@@ -88,6 +88,7 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+mod contain;
 pub mod engine;
 pub mod error;
 pub mod hash;
@@ -107,6 +108,7 @@ pub mod table;
 pub mod time;
 pub mod turn;
 
+pub use contain::is_contained;
 pub use error::{ShardError, StartError};
 pub use hash::shard_of;
 pub use host::prepare_host;

@@ -22,6 +22,7 @@ use super::{
     front::{Feed, Front, Shared, Tell},
     knowledge::Knowledge,
     mail::{FRONT, Job, Mail, Seen},
+    recovery::Recovery,
     reporter::Reporter,
     watcher::Watcher,
     worker::{Memories, Worker},
@@ -43,19 +44,21 @@ const SWEPT_TOGETHER: usize = 500;
 /// Runs one shard until the agent was stopped and what it had in flight has ended.
 pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, counters: Arc<Counters>) {
     let shards::Context { id, shards, router, mut inbox, stop, .. } = context;
-    let client = Client::new(&setup.cluster, share(setup.limits, shards));
-    let client = client.listing_at_most(setup.max_list_items);
+    let client = client(&setup, shards);
     let knowledge = Rc::new(Knowledge::new());
     let nothing = Arc::new(Catalog::new(Vec::new()));
+    let slots = setup.engine.max_in_flight_stacks.get().div_ceil(shards);
+    let recovery = Rc::new(Recovery::new(slots));
     let worker = Worker::new(
         client.clone(),
         Rc::clone(&knowledge),
+        Rc::clone(&recovery),
         machines(&setup, &nothing),
         Arc::clone(&counters),
         stop.clone(),
     );
     let memories = worker.memories();
-    let runner = Runner::new(worker, setup.engine.max_in_flight_stacks.get().div_ceil(shards));
+    let runner = Runner::new(worker, slots);
     if guard::stands(Guard::LearnFirst) {
         // Until everything is known that there is, orders wait.
         runner.hold();
@@ -83,7 +86,10 @@ pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, count
         let shard: Rc<dyn super::simulated::Look> = shard.clone();
         super::simulated::show(Rc::downgrade(&shard));
     }
-    let mut helpers = vec![net::spawn(Rc::clone(&shard.reporter).run())];
+    let mut helpers = vec![
+        net::spawn(Rc::clone(&shard.reporter).run()),
+        net::spawn(recover(Rc::clone(&shard), recovery, client.clone())),
+    ];
     if let Some(period) = shard.setup.resync_period {
         helpers.push(net::spawn(Rc::clone(&shard.reporter).resync(period)));
     }
@@ -110,6 +116,11 @@ pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, count
     let counts = client.counts();
     shard.counters.requests.add(counts.requests);
     shard.counters.writes.add(counts.writes);
+}
+
+/// Runs stacks again that an outage kept waiting.
+async fn recover(shard: Rc<Shard>, recovery: Rc<Recovery>, client: Client) {
+    recovery.run(|| client.paused_until(), |stack| shard.runner.wake(stack)).await;
 }
 
 /// What the front shard has besides.
@@ -279,7 +290,7 @@ impl Shard {
         // A source that came to its end is the end of the agent.
         self.stop.request();
         conductor.end().await;
-        front.shared.all_drained().await;
+        front.shared.all_drained(&self.stop).await;
         self.router.close().await;
     }
 }
@@ -320,6 +331,10 @@ impl AtFront {
 fn machines(setup: &Setup, catalog: &Arc<Catalog>) -> machine::Context {
     let options = machine::Options::default();
     machine::Context::new(Catalog::clone(catalog), setup.base_url.clone(), options, fastrand::u64(..))
+}
+
+fn client(setup: &Setup, shards: usize) -> Client {
+    Client::new(&setup.cluster, share(setup.limits, shards)).listing_at_most(setup.max_list_items)
 }
 
 /// One shard's part of the process' limits.

@@ -18,6 +18,7 @@ use super::{
     counters::{Counter, Counters},
     knowledge::Knowledge,
     mail::Job,
+    recovery::Recovery,
 };
 use crate::{
     cluster::Client,
@@ -39,6 +40,7 @@ const STOPPING: Duration = Duration::from_millis(100);
 pub(super) struct Worker {
     client: Client,
     knowledge: Rc<Knowledge>,
+    recovery: Rc<Recovery>,
     /// Changes when kinds come and go.
     context: RefCell<Rc<Context>>,
     memories: Memories,
@@ -51,12 +53,13 @@ impl Worker {
     pub(super) fn new(
         client: Client,
         knowledge: Rc<Knowledge>,
+        recovery: Rc<Recovery>,
         context: Context,
         counters: Arc<Counters>,
         stop: Stop,
     ) -> Self {
         let context = RefCell::new(Rc::new(context));
-        Self { client, knowledge, context, memories: Memories::default(), counters, stop }
+        Self { client, knowledge, recovery, context, memories: Memories::default(), counters, stop }
     }
 
     /// What is remembered of this shard's stacks.
@@ -124,7 +127,9 @@ impl Handler<StackName, Job> for Worker {
         if !job.again {
             self.knowledge.trace(&stack, job.trace.as_ref());
         }
+        let resumes = self.recovery.begins(&stack);
         if self.is_settled(&job) {
+            self.recovery.ends(&stack);
             self.knowledge.applied(&stack);
             if !job.counted {
                 self.counters.applied.add(1);
@@ -141,6 +146,9 @@ impl Handler<StackName, Job> for Worker {
             worker: self,
             slot,
         };
+        if resumes {
+            run.machine.resume();
+        }
         let verdict = run.drive().await;
         let (_, memory) = run.machine.into_parts(now());
         self.memories.keep(run.stack, memory);
@@ -186,6 +194,7 @@ impl Run<'_> {
                     let uids = self.worker.knowledge.uids(&self.stack, &keys);
                     let read = self.meanwhile(client.read(&keys)).await;
                     if let Ok(objects) = &read {
+                        self.worker.recovery.read();
                         self.worker.knowledge.read(&self.stack, &keys, uids, objects);
                     }
                     self.machine.observed(now(), &keys, read);
@@ -250,6 +259,7 @@ impl Run<'_> {
 
     fn take_in(&mut self, write: &Write, answer: Answer) {
         self.worker.knowledge.answered(&self.stack, write, &answer);
+        self.worker.recovery.answered(write, &answer);
         self.machine.answered(now(), write, answer);
         // What the answer says may be gone by now, as the store knew before.
         self.revision = None;
@@ -274,6 +284,15 @@ impl Run<'_> {
     }
 
     fn verdict(&mut self, step: &Step) -> Verdict<Job> {
+        let recovery = &self.worker.recovery;
+        if let &Step::Later { at, refused: false } = step
+            && let Some(class) = self.machine.fails_with(now())
+            && guard::stands(Guard::EndOutage)
+        {
+            let at = recovery.waits(&self.stack, class, at);
+            return self.later(at, Keep::UntilSuperseded);
+        }
+        recovery.ends(&self.stack);
         match step {
             Step::Done => {
                 self.applied();
@@ -336,6 +355,8 @@ impl Run<'_> {
                     self.worker.knowledge.nothing_to_delete(self.machine.stack());
                 }
                 Notice::Fault { .. } | Notice::Clash { .. } | Notice::Refused { .. } => error!("{notice}"),
+                // Said when it began; what is tried every second is not worth a line each time.
+                Notice::Failed { .. } if self.worker.recovery.is_probe(&self.stack) => debug!("{notice}"),
                 Notice::Failed { .. } => warn!("{notice}"),
                 Notice::NoStack { .. } | Notice::Terminating { .. } => info!("{notice}"),
             }

@@ -1,6 +1,6 @@
 //! Which kinds are modules: read from the CRDs that say so.
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 use serde_json::Value;
 
@@ -9,11 +9,13 @@ use super::{
     page::{self, Next},
 };
 use crate::{
+    log_throttle::LogThrottle,
     order::is_dns1123_subdomain,
     stack::{
         object::{GROUP, Object, Resource, Role, VERSION},
         write::ReadError,
     },
+    time,
 };
 
 /// The label of modules that are for enterprises.
@@ -107,8 +109,17 @@ pub fn module(crd: &Object) -> Option<Resource> {
         return None;
     }
     let enterprise = crd.label(ENTERPRISE) == Some("true");
-    let left_out = |why: &str| tracing::warn!(crd = %crd.key.name, "module left out: {why}");
-    read(&crd.spec, enterprise).inspect_err(|why| left_out(why)).ok()
+    read(&crd.spec, enterprise).inspect_err(|why| left_out(&crd.key.name, why)).ok()
+}
+
+/// There may be any number of them.
+fn left_out(crd: &str, why: &'static str) {
+    thread_local! {
+        static SAID: RefCell<LogThrottle<&'static str>> = RefCell::default();
+    }
+    if let Some(unsaid) = SAID.with_borrow_mut(|said| said.say(time::now(), why)) {
+        tracing::warn!(crd, "module left out: {why}{unsaid}");
+    }
 }
 
 fn listed(crd: &Value) -> Result<Resource, &'static str> {

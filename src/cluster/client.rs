@@ -1,5 +1,6 @@
 //! The client of one shard: permits, writes, reads.
 
+mod health;
 mod watches;
 
 pub(in crate::cluster) use watches::{Listed, Pieces};
@@ -14,6 +15,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
+use self::health::Health;
 use super::{
     answer::{self, Reply},
     config::ClusterConfig,
@@ -28,6 +30,7 @@ use super::{
 };
 use crate::{
     guard::{self, Guard},
+    log_throttle::LogThrottle,
     net::endpoint::Endpoint,
     stack::{
         object::{Object, ObjectKey},
@@ -72,11 +75,12 @@ struct Inner {
     headers: Vec<(HeaderName, HeaderValue)>,
     deadline: Duration,
     counts: Cell<Counts>,
+    health: Health,
     /// What has begun to come in for lists and watches.
     unread: Unread,
     /// See [`Client::listing_at_most`].
     most_items: Cell<u64>,
-    warnings: RefCell<warning::Throttle>,
+    warnings: RefCell<LogThrottle<&'static str>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -98,6 +102,7 @@ impl Client {
             headers: config.headers.clone(),
             deadline: limits.deadline,
             counts: Cell::default(),
+            health: Health::default(),
             unread: Unread::default(),
             most_items: Cell::new(MOST_ITEMS),
             warnings: RefCell::default(),
@@ -120,7 +125,7 @@ impl Client {
         match self.perform(permit, request, true).await {
             Ok(reply) => {
                 let warnings = warning::read(&reply.headers);
-                self.0.warnings.borrow_mut().tell(write.key(), &warnings, time::now());
+                warning::tell(&mut self.0.warnings.borrow_mut(), write.key(), &warnings, time::now());
                 answer::write(write, &reply)
             }
             Err(Failure::NotSent(cause)) => Answer::NotApplied { cause, retry_after: None },
@@ -147,6 +152,16 @@ impl Client {
     /// Where the API server is.
     pub fn server(&self) -> &Endpoint {
         self.0.transport.endpoint()
+    }
+
+    /// Until when the API server wants to be left alone, if it does.
+    pub fn paused_until(&self) -> Option<time::Instant> {
+        self.0.permits.paused_until()
+    }
+
+    /// Waits until requests are answered again, after they were not.
+    pub(super) async fn recovered(&self) {
+        self.0.health.recovered().await;
     }
 
     /// What has been sent so far.
@@ -186,6 +201,7 @@ impl Client {
         let prepared = self.prepare(request).await?;
         let result = self.0.transport.exchange(prepared.outgoing(), self.0.deadline).await;
         self.count(matches!(result, Err(Failure::NotSent(_))), write);
+        self.0.health.note(&result);
         let reply = result?;
         self.heed(&reply, &prepared).await;
         let busy = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
@@ -200,7 +216,10 @@ impl Client {
     /// The request as it goes out, with who asks.
     async fn prepare(&self, request: ApiRequest) -> Result<Prepared, Failure> {
         let presented = self.0.credentials.present().await;
-        let presented = presented.map_err(|error| Failure::NotSent(format!("no credentials: {error}")))?;
+        let presented = presented.map_err(|error| {
+            self.0.health.failed();
+            Failure::NotSent(format!("no credentials: {error}"))
+        })?;
         let (mut head, body) = request.into_parts();
         head.headers.extend(presented.header.clone().map(|value| (header::AUTHORIZATION, value)));
         for (name, value) in &self.0.headers {

@@ -177,7 +177,7 @@ fn in_cluster(around: &Surroundings<'_>) -> Result<Option<ClusterConfig>, Cluste
         .parse::<u16>()
         .map_err(|error| field("KUBERNETES_SERVICE_PORT", format!("{port:?} is no port: {error}")))?;
     let ca = around.service_account.join("ca.crt");
-    let pem = std::fs::read_to_string(&ca).map_err(|source| ClusterConfigError::File {
+    let pem = std::fs::read(&ca).map_err(|source| ClusterConfigError::File {
         origin: origin.clone(),
         field: "ca.crt".into(),
         file: ca.clone(),

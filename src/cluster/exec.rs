@@ -169,7 +169,7 @@ impl ExecPlugin {
         let header = status.token.as_deref().filter(|token| !token.is_empty()).map(bearer).transpose();
         let header = header.map_err(|problem| failed(format!("status.token: {problem}")))?;
         let identity = match (status.client_certificate_data, status.client_key_data) {
-            (Some(certificates), Some(key)) => Some(Identity { certificates, key }),
+            (Some(certificates), Some(key)) => Some(Identity::new(certificates, key)),
             (None, None) => None,
             _ => return Err(failed("a client certificate needs a key and a key a certificate".into())),
         };

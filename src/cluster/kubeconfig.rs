@@ -231,7 +231,7 @@ impl File {
         })
     }
 
-    fn data_or_file(&self, data: Option<&str>, file: Option<&str>, field: &str) -> Result<Option<String>> {
+    fn data_or_file(&self, data: Option<&str>, file: Option<&str>, field: &str) -> Result<Option<Vec<u8>>> {
         match (filled(data), filled(file)) {
             (Some(data), _) => self.decode(&format!("{field}-data"), data).map(Some),
             (None, Some(file)) => self.read(field, file).map(Some),
@@ -239,16 +239,13 @@ impl File {
         }
     }
 
-    fn decode(&self, field: &str, data: &str) -> Result<String> {
+    fn decode(&self, field: &str, data: &str) -> Result<Vec<u8>> {
         let compact: String = data.split_whitespace().collect();
-        let bytes = BASE64_STANDARD
-            .decode(compact)
-            .map_err(|error| self.fault(field, &format!("is no base64: {error}")))?;
-        String::from_utf8(bytes).map_err(|_| self.fault(field, "is no PEM behind its base64"))
+        BASE64_STANDARD.decode(compact).map_err(|_| self.fault(field, "is no base64"))
     }
 
-    fn read(&self, field: &str, file: &str) -> Result<String> {
-        std::fs::read_to_string(file).map_err(|source| ClusterConfigError::File {
+    fn read(&self, field: &str, file: &str) -> Result<Vec<u8>> {
+        std::fs::read(file).map_err(|source| ClusterConfigError::File {
             origin: self.origin.clone(),
             field: field.to_owned(),
             file: file.into(),

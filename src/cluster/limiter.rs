@@ -64,6 +64,11 @@ impl TokenBucket {
         }
     }
 
+    /// When a pause that lasts will be over.
+    pub fn paused_until(&self, now: Instant) -> Option<Instant> {
+        Some(self.counted_at).filter(|until| *until > now)
+    }
+
     fn refill(&mut self, now: Instant) {
         if let Some(passed) = now.checked_duration_since(self.counted_at) {
             self.tokens = (self.tokens + passed.as_secs_f64() * self.rate).min(self.burst);

@@ -1,18 +1,15 @@
 //! `Warning` headers (RFC 9111, section 5.5), of which the API server sends code 299.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::HeaderMap;
 
-use crate::{stack::object::ObjectKey, time::after};
+use crate::{log_throttle::LogThrottle, stack::object::ObjectKey};
 
 /// Warnings that are kept of one reply.
 pub const MOST: usize = 10;
 /// What is kept of the text of one.
 const LONGEST: usize = 300;
-/// Warnings that are logged within a [`STRETCH`], for one client.
-const TOLD: u32 = 20;
-const STRETCH: Duration = Duration::from_secs(60);
 
 /// The warnings of a reply.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,43 +49,18 @@ impl Warnings {
     }
 }
 
-/// Logs warnings, a bounded number a minute: a server may send as many with each answer.
-#[derive(Debug, Default)]
-pub struct Throttle {
-    /// Until when the stretch lasts that is counted.
-    until: Option<Instant>,
-    told: u32,
-    untold: usize,
-}
-
-impl Throttle {
-    /// Logs what was said about an object, what there is room for.
-    pub fn tell(&mut self, object: &ObjectKey, warnings: &Warnings, now: Instant) {
-        for (warning, times) in &warnings.texts {
-            if self.admits(now) {
-                tracing::warn!(%object, warning, times, "the API server warns");
-            } else {
-                self.untold += times;
-            }
-        }
-        if warnings.more > 0 && self.admits(now) {
-            tracing::warn!(%object, warnings = warnings.more, "the API server warns of more than that");
-        } else {
-            self.untold += warnings.more;
+/// Logs what was said about an object, as far as the throttle lets it: a server may send as many
+/// with each answer.
+pub fn tell(throttle: &mut LogThrottle<&'static str>, object: &ObjectKey, warnings: &Warnings, now: Instant) {
+    for (warning, times) in &warnings.texts {
+        if let Some(unsaid) = throttle.say(now, "warning") {
+            tracing::warn!(%object, warning, times, "the API server warns{unsaid}");
         }
     }
-
-    fn admits(&mut self, now: Instant) -> bool {
-        if self.until.is_none_or(|until| until <= now) {
-            self.until = Some(after(now, STRETCH));
-            self.told = 0;
-            let untold = std::mem::take(&mut self.untold);
-            if untold > 0 {
-                tracing::warn!(untold, "warnings of the API server that were not logged");
-            }
-        }
-        self.told = self.told.saturating_add(1);
-        self.told <= TOLD
+    if warnings.more > 0
+        && let Some(unsaid) = throttle.say(now, "more warnings")
+    {
+        tracing::warn!(%object, warnings = warnings.more, "the API server warns of more than that{unsaid}");
     }
 }
 
@@ -173,15 +145,6 @@ mod tests {
         let many = (0..80).map(|n| format!("number {n}"));
         let warnings = of(many.chain(["unknown field \\\"spec.foo\\\"".to_owned()]));
         assert_eq!(warnings.not_stored.as_deref(), Some("unknown field \"spec.foo\""));
-    }
-
-    #[test]
-    fn no_more_are_logged_than_a_minute_has_room_for() {
-        let (mut throttle, now) = (Throttle::default(), crate::time::now());
-        let admitted = |throttle: &mut Throttle, now| (0..1000).filter(|_| throttle.admits(now)).count();
-        assert_eq!(admitted(&mut throttle, now), TOLD as usize);
-        assert_eq!(admitted(&mut throttle, now + STRETCH / 2), 0);
-        assert_eq!(admitted(&mut throttle, now + STRETCH), TOLD as usize);
     }
 
     #[test]

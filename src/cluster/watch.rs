@@ -50,7 +50,7 @@ use crate::{
 };
 
 /// Between failures, growing.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 /// After a refusal: long, since it takes somebody to change something; drawn from within.
 const REFUSED: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(60));
 /// How long a watch is asked to last, in seconds; drawn, so that all of them do not end together.
@@ -154,8 +154,20 @@ pub struct Watch {
     stumbles: u32,
     /// Items of a list at most.
     most_items: u64,
+    /// Whether a wait after a failure may be cut short where others succeed.
+    hurry: Hurry,
     /// What the run of refusals that lasts was about: a missing kind, or a missing right.
     refused: Option<bool>,
+}
+
+/// Whether a wait may be cut short. One whose attempt was made early, and failed, may not: what fails
+/// although others succeed fails for a reason of its own.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+enum Hurry {
+    #[default]
+    May,
+    Hurried,
+    MayNot,
 }
 
 #[derive(Debug)]
@@ -168,8 +180,8 @@ enum State {
     Opening { version: String },
     /// It lasts.
     Watching(Watching),
-    /// Until the time comes for another state.
-    Waiting { until: Instant, then: Box<State> },
+    /// Until the time comes for another state; `early`: or until things go well elsewhere.
+    Waiting { until: Instant, then: Box<State>, early: bool },
 }
 
 /// How far a list is; of a fresh one nothing is known.
@@ -212,6 +224,7 @@ impl Watch {
             backoff: Backoff::new(BACKOFF.0, BACKOFF.1),
             stumbles: 0,
             most_items: MOST_ITEMS,
+            hurry: Hurry::default(),
             refused: None,
         }
     }
@@ -221,6 +234,15 @@ impl Watch {
     pub fn listing_at_most(mut self, items: u64) -> Self {
         self.most_items = items;
         self
+    }
+
+    /// Other requests are answered again: a wait after a failure is over, too.
+    pub fn hurry(&mut self, now: Instant) {
+        let State::Waiting { until, early: true, .. } = &mut self.state else { return };
+        if self.hurry == Hurry::May {
+            self.hurry = Hurry::Hurried;
+            *until = now;
+        }
     }
 
     /// What is kept in view.
@@ -253,7 +275,7 @@ impl Watch {
                     }
                     self.fell_silent(now);
                 }
-                State::Waiting { until, then } => {
+                State::Waiting { until, then, .. } => {
                     if now < *until {
                         return Step::Wait { until: *until };
                     }
@@ -302,6 +324,7 @@ impl Watch {
         match input {
             Input::Opened => {
                 self.refused = None;
+                self.hurry = Hurry::May;
                 self.state = State::Watching(Watching { version, opened: now, quiet: None });
             }
             Input::Answer(reply) | Input::Page { reply, .. } => {

@@ -4,8 +4,12 @@
 //! what comes in, an object at most for each, all of them together what [`Unread`](super::unread)
 //! allows, and no more than `tell` takes.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 
+use futures::future::{Either, select};
 use shards::Turn;
 
 use super::{
@@ -46,7 +50,10 @@ pub async fn watch(client: Client, target: Target, mut tell: impl AsyncFnMut(New
             }
             Step::GoOn => continue,
             Step::Wait { until } => {
-                net::sleep(until.saturating_duration_since(time::now())).await;
+                let wait = net::sleep(until.saturating_duration_since(time::now()));
+                if let Either::Right(_) = select(pin!(wait), pin!(client.recovered())).await {
+                    machine.hurry(time::now());
+                }
                 continue;
             }
             Step::List { token } => {

@@ -99,7 +99,7 @@ fn trust(settings: &mut Settings<'_>, skip_verify: bool) -> Trust {
 
 /// Certificates to trust, tried here so that a fault in them is told with all others.
 fn authorities(pem: &str) -> Result<Trust, String> {
-    let trust = Trust::Pem(pem.to_owned());
+    let trust = Trust::pem(pem);
     match client_config(&trust, None, &[]) {
         Ok(_) => Ok(trust),
         Err(fault) => Err(format!("{fault}: give PEM text, not a file's name")),

@@ -142,7 +142,7 @@ fn tls_trusts_the_system_or_the_given_authorities_or_anybody() {
     let pem = key.cert.pem();
     let tls = |pairs: &[(&str, &str)]| agent(&[], &enough(pairs)).map(|config| config.membership.tls);
     assert_eq!(tls(&[("TLS_ENABLED", "true")]), Ok(Some(Trust::System)));
-    assert_eq!(tls(&[("TLS_ENABLED", "true"), ("TLS_CA_CERT", &pem)]), Ok(Some(Trust::Pem(pem.clone()))));
+    assert_eq!(tls(&[("TLS_ENABLED", "true"), ("TLS_CA_CERT", &pem)]), Ok(Some(Trust::pem(pem.clone()))));
     let anybody = [("TLS_ENABLED", "true"), ("TLS_INSECURE_SKIP_VERIFY", "true")];
     assert_eq!(tls(&anybody), Ok(Some(Trust::Nothing)));
     assert_eq!(tls(&[("TLS_CA_CERT", &pem)]), Ok(None));

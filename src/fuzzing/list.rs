@@ -69,7 +69,7 @@ fn read(body: &[u8]) -> Page {
     let mut machine = Watch::new(Target::kind(&ledgers()), 7);
     assert!(matches!(machine.step(now), Step::List { token: None }));
     machine.take(Input::Page { reply: reply(body), asked: now }, now);
-    outcome(&mut machine, &mut [].into_iter(), now)
+    outcome(machine, std::iter::empty(), now)
 }
 
 /// The same, as it comes in.
@@ -78,10 +78,10 @@ fn read_in(pieces: &[&[u8]]) -> Page {
     let mut machine = Watch::new(Target::kind(&ledgers()), 7);
     assert!(matches!(machine.step(now), Step::List { token: None }));
     machine.take(Input::Begun { asked: now }, now);
-    outcome(&mut machine, &mut pieces.iter().copied(), now)
+    outcome(machine, pieces.iter().copied(), now)
 }
 
-fn outcome<'a>(machine: &mut Watch, pieces: &mut dyn Iterator<Item = &'a [u8]>, now: Instant) -> Page {
+fn outcome<'a>(mut machine: Watch, mut pieces: impl Iterator<Item = &'a [u8]>, now: Instant) -> Page {
     let mut objects = Vec::new();
     let mut version = None;
     loop {

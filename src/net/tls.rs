@@ -15,23 +15,48 @@ pub const H2: &[u8] = b"h2";
 pub const HTTP1: &[u8] = b"http/1.1";
 
 /// Whose certificates a client believes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Trust {
     /// The system's trust store.
     System,
-    /// These authorities (PEM) and no others.
-    Pem(String),
+    /// These authorities (PEM, in whatever text surrounds it) and no others.
+    Pem(Vec<u8>),
     /// Anybody's: verification is off.
     Nothing,
 }
 
-/// A certificate chain and its key, both PEM.
+impl Trust {
+    /// These authorities and no others.
+    pub fn pem(pem: impl Into<Vec<u8>>) -> Self {
+        Self::Pem(pem.into())
+    }
+}
+
+/// Without what was given: it may be anything.
+impl std::fmt::Debug for Trust {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::System => f.write_str("System"),
+            Self::Pem(pem) => write!(f, "Pem({} bytes)", pem.len()),
+            Self::Nothing => f.write_str("Nothing"),
+        }
+    }
+}
+
+/// A certificate chain and its key, both PEM in whatever text surrounds it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The chain, end entity first.
-    pub certificates: String,
+    pub certificates: Vec<u8>,
     /// The private key.
-    pub key: String,
+    pub key: Vec<u8>,
+}
+
+impl Identity {
+    /// A chain and its key.
+    pub fn new(certificates: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        Self { certificates: certificates.into(), key: key.into() }
+    }
 }
 
 impl std::fmt::Debug for Identity {
@@ -120,7 +145,7 @@ fn system_roots() -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-fn pem_roots(pem: &str) -> Result<RootCertStore, TlsError> {
+fn pem_roots(pem: &[u8]) -> Result<RootCertStore, TlsError> {
     const SUBJECT: &str = "CA certificate";
     let mut roots = RootCertStore::empty();
     for certificate in certificates(pem, SUBJECT)? {
@@ -129,8 +154,8 @@ fn pem_roots(pem: &str) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-fn certificates(pem: &str, subject: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let found = CertificateDer::pem_slice_iter(pem.as_bytes())
+fn certificates(pem: &[u8], subject: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let found = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| unusable(subject, &error))?;
     if found.is_empty() {
@@ -145,8 +170,7 @@ fn read_identity(
     key_subject: &'static str,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
     let chain = certificates(&identity.certificates, chain_subject)?;
-    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes())
-        .map_err(|error| unusable(key_subject, &error))?;
+    let key = PrivateKeyDer::from_pem_slice(&identity.key).map_err(|error| unusable(key_subject, &error))?;
     Ok((chain, key))
 }
 
@@ -200,7 +224,7 @@ mod tests {
     #[test]
     fn a_ca_that_is_no_pem_is_an_error() {
         for text in ["", "not a certificate", "/etc/ssl/ca.pem", "MIIB"] {
-            let error = client_config(&Trust::Pem(text.into()), None, &[]).unwrap_err();
+            let error = client_config(&Trust::pem(text), None, &[]).unwrap_err();
             assert!(matches!(error, TlsError::NoCertificate { .. }), "{text}: {error}");
         }
     }
@@ -208,14 +232,14 @@ mod tests {
     #[test]
     fn pem_around_something_that_is_no_certificate_is_an_error() {
         let text = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        let error = client_config(&Trust::Pem(text.into()), None, &[]).unwrap_err().to_string();
+        let error = client_config(&Trust::pem(text), None, &[]).unwrap_err().to_string();
         assert!(error.contains("CA certificate cannot be used"), "{error}");
     }
 
     #[test]
     fn a_client_key_that_is_missing_is_named() {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let identity = Identity { certificates: made.cert.pem(), key: String::new() };
+        let identity = Identity::new(made.cert.pem(), "");
         let error = client_config(&Trust::Nothing, Some(&identity), &[]).unwrap_err().to_string();
         assert!(error.contains("client key"), "{error}");
     }

@@ -18,24 +18,24 @@ use crate::{
     support::{holdback::Holdback, now},
 };
 
-pub const WITHIN: Duration = Duration::from_secs(120);
+pub(crate) const WITHIN: Duration = Duration::from_secs(120);
 /// What one kind of misbehaviour may cost, beside what the agent needs at rest.
-pub const MORE: u64 = 64 << 20;
+pub(crate) const MORE: u64 = 64 << 20;
 /// Heartbeats come every 5 s; a machine that is busy with other tests may be late.
-pub const PONG_GAP: Duration = Duration::from_secs(8);
+pub(crate) const PONG_GAP: Duration = Duration::from_secs(8);
 
-pub struct Scene {
-    pub cluster: Cluster,
-    pub network: Holdback,
-    pub agent: Process,
-    pub joined: Joined,
+pub(crate) struct Scene {
+    pub(crate) cluster: Cluster,
+    pub(crate) network: Holdback,
+    pub(crate) agent: Process,
+    pub(crate) joined: Joined,
     /// Kept, or the stream ends.
     _membership: Membership,
 }
 
 impl Scene {
     /// What the network does is said before the agent starts.
-    pub fn set(flags: &[&str], rules: impl FnOnce(&Holdback)) -> Self {
+    pub(crate) fn set(flags: &[&str], rules: impl FnOnce(&Holdback)) -> Self {
         let cluster = Cluster::start();
         let network = Holdback::before(cluster.rest());
         rules(&network);
@@ -50,7 +50,7 @@ impl Scene {
 
     /// A stack with a ledger is made.
     #[track_caller]
-    pub fn serves(&mut self, name: &str) {
+    pub(crate) fn serves(&mut self, name: &str) {
         self.joined.order(stack(name).modules(&["ledger"]).order());
         let (cluster, key) = (&self.cluster, format!("ledgers/{name}"));
         while_it_lives(&mut self.agent, &key, WITHIN, || cluster.objects().contains_key(&key).then_some(()));
@@ -58,7 +58,7 @@ impl Scene {
 
     /// For this long Pongs come without a gap; says what the longest was.
     #[track_caller]
-    pub fn keeps_answering(&mut self, time: Duration) -> Duration {
+    pub(crate) fn keeps_answering(&mut self, time: Duration) -> Duration {
         let (begun, mut longest) = (now(), Duration::ZERO);
         while begun.elapsed() < time {
             longest = longest.max(self.joined.ping(WITHIN));
@@ -71,14 +71,14 @@ impl Scene {
 
     /// What it costs beyond `before`.
     #[track_caller]
-    pub fn costs_little(&self, before: u64, longest: Duration) {
+    pub(crate) fn costs_little(&self, before: u64, longest: Duration) {
         let more = self.agent.peak_memory().saturating_sub(before);
         println!("{} KiB more than {} KiB, longest Pong gap {longest:?}", more >> 10, before >> 10);
         assert!(more < MORE, "{} KiB more than {} KiB", more >> 10, before >> 10);
     }
 }
 
-pub fn head(to: &mut dyn Write, status: u16, headers: &[(&str, &str)]) -> io::Result<()> {
+pub(crate) fn head(to: &mut dyn Write, status: u16, headers: &[(&str, &str)]) -> io::Result<()> {
     write!(to, "HTTP/1.1 {status} as-told\r\nconnection: close\r\n")?;
     for (name, value) in headers {
         write!(to, "{name}: {value}\r\n")?;
@@ -86,11 +86,11 @@ pub fn head(to: &mut dyn Write, status: u16, headers: &[(&str, &str)]) -> io::Re
     to.write_all(b"\r\n")
 }
 
-pub const JSON: (&str, &str) = ("content-type", "application/json");
-pub const GZIP: (&str, &str) = ("content-encoding", "gzip");
+pub(crate) const JSON: (&str, &str) = ("content-type", "application/json");
+pub(crate) const GZIP: (&str, &str) = ("content-encoding", "gzip");
 
 /// So many bytes of the same, in gzip between what comes before and after.
-pub fn bomb(before: &str, byte: u8, megabytes: usize, after: &str) -> Vec<u8> {
+pub(crate) fn bomb(before: &str, byte: u8, megabytes: usize, after: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(before.as_bytes()).expect("memory");
     let megabyte = vec![byte; 1 << 20];

@@ -10,6 +10,7 @@ mod late;
 mod lost;
 mod order_stream;
 mod others;
+mod outage;
 mod overload;
 mod stale;
 mod supersede;

@@ -141,11 +141,21 @@ impl Client {
             let prepared = self.prepare(built(request)?).await?;
             let result = self.0.transport.open(prepared.outgoing(), lasts, self.0.deadline).await;
             self.count(matches!(result, Err(Failure::NotSent(_))), false);
-            let opened = result?;
-            if let Opened::Reply(reply) = &opened {
-                self.heed(reply, &prepared).await;
+            match result {
+                Ok(Opened::Reply(reply)) => {
+                    self.0.health.replied(reply.status);
+                    self.heed(&reply, &prepared).await;
+                    Ok(Opened::Reply(reply))
+                }
+                Ok(stream) => {
+                    self.0.health.succeeded();
+                    Ok(stream)
+                }
+                Err(failure) => {
+                    self.0.health.failed();
+                    Err(failure)
+                }
             }
-            Ok(opened)
         };
         let opened = opening.await.map_err(cause)?;
         let other = match &opened {

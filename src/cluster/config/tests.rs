@@ -69,13 +69,13 @@ fn certificates_come_as_data_or_from_files_beside_the_kubeconfig() {
     let user =
         format!("{{client-certificate-data: {}, client-key: key.pem}}", BASE64_STANDARD.encode(&certificate));
     let config = home.kubeconfig("{server: 'https://one', certificate-authority: ca.pem}", &user).unwrap();
-    assert_eq!(config.trust, Trust::Pem(certificate.clone()));
+    assert_eq!(config.trust, Trust::pem(certificate.clone()));
     assert_eq!(config.trust_file, Some(home.dir.path().join("ca.pem")));
-    assert_eq!(config.identity, Some(Identity { certificates: certificate.clone(), key }));
+    assert_eq!(config.identity, Some(Identity::new(certificate.clone(), key)));
 
     let data = BASE64_STANDARD.encode(&certificate);
     let cluster = format!("{{server: 'https://one', certificate-authority-data: {data}}}");
-    assert_eq!(home.kubeconfig(&cluster, "{}").unwrap().trust, Trust::Pem(certificate));
+    assert_eq!(home.kubeconfig(&cluster, "{}").unwrap().trust, Trust::pem(certificate));
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn in_a_pod_the_service_account_wins() {
     home.variables.insert("KUBERNETES_SERVICE_PORT", "443".into());
     let config = home.load(Some(Path::new("/nowhere"))).unwrap();
     assert_eq!(config.endpoint.to_string(), "https://[fd00::1]:443");
-    assert_eq!(config.trust, Trust::Pem(ca));
+    assert_eq!(config.trust, Trust::pem(ca));
     assert!(
         matches!(config.credentials, Source::TokenFile(path) if path == home.dir.path().join("sa/token"))
     );

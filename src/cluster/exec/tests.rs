@@ -29,7 +29,7 @@ fn a_token_and_its_expiry_are_read() {
 fn a_client_certificate_is_read() {
     let plugin = printing(&json!({"clientCertificateData": "CERT", "clientKeyData": "KEY"}));
     let identity = plugin.run().unwrap().identity.unwrap();
-    assert_eq!((&*identity.certificates, &*identity.key), ("CERT", "KEY"));
+    assert_eq!((&*identity.certificates, &*identity.key), (&b"CERT"[..], &b"KEY"[..]));
 }
 
 #[test]

@@ -215,7 +215,7 @@ impl Drop for Attempt<'_> {
 }
 
 async fn read_trust(file: PathBuf) -> Option<Trust> {
-    match net::blocking(move || std::fs::read_to_string(file)).await {
+    match net::blocking(move || std::fs::read(file)).await {
         Ok(Ok(pem)) => Some(Trust::Pem(pem)),
         _ => None,
     }

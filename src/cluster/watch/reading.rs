@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Input, Listing, News, State, Step, Watch};
+use super::{Hurry, Input, Listing, News, State, Step, Watch};
 use crate::{
     cluster::page::{Next, Page},
     stack::object::Object,
@@ -135,6 +135,7 @@ impl Watch {
         };
         if listing.token.is_none() {
             self.say_left_out(&listing.left_out);
+            self.hurry = Hurry::May;
             let version = page.version().to_owned();
             self.news = Some(News::Complete { asked, version: version.clone() });
             self.state = State::Opening { version };

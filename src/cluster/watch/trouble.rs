@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{IDLE, LONGEST_PAUSE, News, REFUSED, STUMBLES, State, Verdict, Watch};
+use super::{Hurry, IDLE, LONGEST_PAUSE, News, REFUSED, STUMBLES, State, Verdict, Watch};
 use crate::{
     cluster::{answer::Reply, target::Target},
     stack::write::Refusal,
@@ -26,6 +26,10 @@ impl Watch {
         let then = self.once_more(again);
         tracing::warn!(kind = %self.target, error = cause, retry_in = ?wait, "list and watch: failed");
         self.wait(wait, then, now);
+        self.hurry = if self.hurry == Hurry::Hurried { Hurry::MayNot } else { Hurry::May };
+        if let State::Waiting { early, .. } = &mut self.state {
+            *early = true;
+        }
     }
 
     /// The server is asked again when it wants to be, and a little later, each kind on its own.
@@ -100,6 +104,6 @@ impl Watch {
     }
 
     fn wait(&mut self, wait: Duration, then: State, now: Instant) {
-        self.state = State::Waiting { until: after(now, wait), then: Box::new(then) };
+        self.state = State::Waiting { until: after(now, wait), then: Box::new(then), early: false };
     }
 }

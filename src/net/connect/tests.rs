@@ -19,7 +19,7 @@ fn connector(trust: Option<&Trust>, alpn: &[&[u8]]) -> Connector {
 
 fn identity() -> Identity {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-    Identity { certificates: made.cert.pem(), key: made.signing_key.serialize_pem() }
+    Identity::new(made.cert.pem(), made.signing_key.serialize_pem())
 }
 
 /// Accepts connections and sends back what comes in; over TLS where there is an identity.
@@ -133,7 +133,23 @@ fn a_server_that_never_answers_the_handshake_runs_into_the_deadline() {
         let mut connector = connector(Some(&Trust::Nothing), &[]);
         connector.connect_timeout = Duration::from_millis(50);
         let error = connector.connect(&endpoint).await.unwrap_err();
-        assert!(matches!(error.cause, ConnectCause::Timeout(_)), "{error}");
+        assert!(matches!(error.cause, ConnectCause::Timeout { step: Step::Tls, .. }), "{error}");
+        assert!(error.to_string().ends_with("did not finish the TLS handshake"), "{error}");
+    });
+}
+
+#[test]
+fn a_proxy_that_says_nothing_is_named_when_time_is_up() {
+    run(async {
+        let listener = Listener::bind("127.0.0.1:0").unwrap();
+        let proxy = format!("http://{}", listener.local_addr());
+        let mut connector = connector(Some(&Trust::Nothing), &[]);
+        connector.proxy = Proxy::read(|name| (name == "HTTPS_PROXY").then(|| proxy.clone())).unwrap();
+        connector.connect_timeout = Duration::from_millis(50);
+        let endpoint = Endpoint::new(true, "membership.example.com", 443);
+        let error = connector.connect(&endpoint).await.unwrap_err();
+        let ConnectCause::Timeout { step: Step::Proxy(named), .. } = &error.cause else { panic!("{error}") };
+        assert!(proxy.contains(named.as_str()), "{named}");
     });
 }
 
@@ -176,7 +192,7 @@ fn through(port: u16, trust: &Trust) -> Connector {
 fn tls_goes_through_a_proxys_tunnel() {
     run(async {
         let made = rcgen::generate_simple_self_signed(["api.example.com".to_owned()]).unwrap();
-        let identity = Identity { certificates: made.cert.pem(), key: made.signing_key.serialize_pem() };
+        let identity = Identity::new(made.cert.pem(), made.signing_key.serialize_pem());
         let server = echo(Some(&identity), &[tls::H2]);
         let (port, head) = proxy("HTTP/1.1 200 Connection established\r\nX-Y: z\r\n\r\n", server);
         let connector = through(port, &Trust::Pem(identity.certificates.clone()));

@@ -29,7 +29,7 @@ impl Default for Options {
         let seconds = Duration::from_secs;
         Self {
             children_in_flight: 4,
-            retry: (Duration::from_millis(500), seconds(30)),
+            retry: (Duration::from_millis(500), seconds(10)),
             park: (seconds(60), seconds(600)),
             fallback: seconds(30),
             create_may_arrive: seconds(600),

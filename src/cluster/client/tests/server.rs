@@ -115,8 +115,8 @@ pub(super) fn certificate() -> (String, String) {
 /// A TLS server's speech and what its clients are to trust.
 pub(super) fn tls(alpn: &[&[u8]]) -> (Speech, Trust) {
     let (certificates, key) = certificate();
-    let identity = Identity { certificates: certificates.clone(), key };
-    (Speech::Tls(tls::server_config(&identity, alpn).unwrap()), Trust::Pem(certificates))
+    let identity = Identity::new(certificates.clone(), key);
+    (Speech::Tls(tls::server_config(&identity, alpn).unwrap()), Trust::pem(certificates))
 }
 
 impl Server {

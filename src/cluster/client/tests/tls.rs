@@ -59,7 +59,7 @@ fn a_server_with_another_certificate_is_not_talked_to() {
     run(async {
         let (speech, _) = tls(&[H2]);
         let server = Server::start(speech, |_, _| stored("a"));
-        let client = secure_client(&server, Trust::Pem(certificate().0), limits());
+        let client = secure_client(&server, Trust::pem(certificate().0), limits());
         let Answer::NotApplied { cause, .. } = put(&client, "a").await else { panic!() };
         assert!(cause.contains("certificate"), "{cause}");
         assert_eq!(server.requests(), 0);
@@ -193,7 +193,7 @@ fn mutual() -> (Speech, Trust, Identity) {
         )
         .unwrap();
     config.alpn_protocols = vec![H2.to_vec()];
-    (Speech::Tls(Arc::new(config)), Trust::Pem(own), Identity { certificates, key })
+    (Speech::Tls(Arc::new(config)), Trust::pem(own), Identity::new(certificates, key))
 }
 
 #[test]
