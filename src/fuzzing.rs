@@ -23,6 +23,7 @@ mod orders;
 mod plugin;
 mod replay;
 mod script;
+mod settings;
 mod store;
 mod trace;
 mod urls;
@@ -30,7 +31,7 @@ mod watch;
 
 pub use self::{
     answers::answers, gzip::gzip, join::join, kubeconfig::kubeconfig, list::list, oidc::oidc, orders::orders,
-    plugin::plugin, replay::replay, store::store, trace::trace, urls::urls, watch::watch,
+    plugin::plugin, replay::replay, settings::settings, store::store, trace::trace, urls::urls, watch::watch,
 };
 
 #[cfg(test)]

@@ -47,6 +47,8 @@ pub(crate) enum Guard {
     CheckLabels,
     /// A watch that says nothing for long is given up.
     NoticeSilence,
+    /// A kind that cannot be listed is done without.
+    StartWithout,
 }
 
 /// Whether a safeguard stands.

@@ -98,6 +98,7 @@ impl Knowledge {
                 store.moved(&stack, &key);
                 return Some((key, stack));
             }
+            Seen::Leftover(seen) => return leftover(&mut store, *seen),
         };
         drop(store);
         // What a first list names is told with everything else, once all first lists are complete.
@@ -138,6 +139,9 @@ impl Knowledge {
             Answer::Stored(object) if object.belongs_to() == Some(stack) => {
                 self.store.borrow_mut().changed(object, at)
             }
+            Answer::Stored(object) if object.is_of(stack) => {
+                return self.store.borrow_mut().leftover_changed(object, at);
+            }
             Answer::Gone { uid } => self.store.borrow_mut().gone(stack, key, uid, at),
             _ => return,
         };
@@ -160,10 +164,16 @@ impl Knowledge {
         objects: &[Object],
     ) {
         let (stack, at) = (stack.as_str(), now());
+        let objects: AHashMap<&ObjectKey, &Object> =
+            objects.iter().map(|object| (&object.key, object)).collect();
         for (key, uid) in keys.iter().zip(uids) {
-            let change = match objects.iter().find(|object| object.key == *key) {
+            let change = match objects.get(key) {
                 Some(object) if object.belongs_to() == Some(stack) => {
                     self.store.borrow_mut().changed(object, at)
+                }
+                Some(object) if object.is_of(stack) => {
+                    self.store.borrow_mut().leftover_changed(object, at);
+                    continue;
                 }
                 // Of another stack, whose shard hears of it from the watch.
                 Some(_) => continue,
@@ -174,6 +184,16 @@ impl Knowledge {
             };
             self.tell(key, change);
         }
+    }
+
+    /// Whether anything of a stack is there.
+    pub(super) fn has(&self, stack: &StackName) -> bool {
+        self.store.borrow().has(stack.as_str())
+    }
+
+    /// How many stacks something is there of.
+    pub(super) fn stacks(&self) -> usize {
+        self.store.borrow().stacks()
     }
 
     /// All objects of a stack.
@@ -299,4 +319,25 @@ impl Knowledge {
     pub(super) fn is_told(&self) -> bool {
         self.outbox.borrow().is_empty()
     }
+}
+
+/// What was seen of an object that is left over of a stack. Gives it and the stack.
+fn leftover(store: &mut Store, seen: Seen) -> Option<(ObjectKey, Arc<str>)> {
+    let object = match seen {
+        Seen::Listed(object, asked) => {
+            store.leftover_listed(&object, asked);
+            object
+        }
+        Seen::Changed(object, at) => {
+            store.leftover_changed(&object, at);
+            object
+        }
+        Seen::Removed(object, at) => {
+            store.leftover_removed(&object, at);
+            object
+        }
+        Seen::Moved(..) | Seen::Leftover(_) => return None,
+    };
+    let stack: Arc<str> = object.leftover_of()?.into();
+    Some((object.key, stack))
 }

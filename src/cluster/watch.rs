@@ -36,6 +36,7 @@ pub use self::news::News;
 use self::{
     event::Event,
     reading::{LeftOut, Reading},
+    trouble::Run,
     verdict::Verdict,
 };
 use super::{
@@ -158,6 +159,12 @@ pub struct Watch {
     hurry: Hurry,
     /// What the run of refusals that lasts was about: a missing kind, or a missing right.
     refused: Option<bool>,
+    /// The run of failures that lasts, as it is logged.
+    run: Option<Run>,
+    /// It was told that it goes badly, and not yet that it goes well again.
+    bad: bool,
+    /// What is to be told of how it goes.
+    health: Option<News>,
 }
 
 /// Whether a wait may be cut short. One whose attempt was made early, and failed, may not: what fails
@@ -226,6 +233,9 @@ impl Watch {
             most_items: MOST_ITEMS,
             hurry: Hurry::default(),
             refused: None,
+            run: None,
+            bad: false,
+            health: None,
         }
     }
 
@@ -285,6 +295,12 @@ impl Watch {
         }
     }
 
+    /// What is to be told of how it goes, since this was last asked: to be handed to the consumer after
+    /// each [`take`](Self::take) and each step.
+    pub fn health(&mut self) -> Option<News> {
+        self.health.take()
+    }
+
     /// Takes what came of the last step: one input, then the next step.
     pub fn take(&mut self, input: Input, now: Instant) {
         debug_assert!(self.news.is_none(), "a step was left out: {:?} would be lost", self.news);
@@ -325,6 +341,9 @@ impl Watch {
             Input::Opened => {
                 self.refused = None;
                 self.hurry = Hurry::May;
+                if std::mem::take(&mut self.bad) {
+                    self.health = Some(News::Recovered);
+                }
                 self.state = State::Watching(Watching { version, opened: now, quiet: None });
             }
             Input::Answer(reply) | Input::Page { reply, .. } => {
@@ -388,6 +407,7 @@ impl Watch {
         }
         // It got ahead, so going on from there is worth a try, however soon it ends.
         self.stumbles = 0;
+        self.run = None;
         self.state = State::Watching(watching);
     }
 
@@ -396,6 +416,7 @@ impl Watch {
         let lasted = now.saturating_duration_since(watching.opened);
         if lasted >= STEADY {
             self.backoff.succeed();
+            self.run = None;
         }
         if lasted >= SHORT {
             self.stumbles = 0;

@@ -34,6 +34,9 @@ pub async fn watch(client: Client, target: Target, mut tell: impl AsyncFnMut(New
     let mut turn = Turn::new();
     loop {
         turn.check().await;
+        if let Some(news) = machine.health() {
+            tell(news).await;
+        }
         let step = machine.step(time::now());
         // What the next step has no use for: a page that was read out, a watch that was given up.
         if !matches!(step, Step::Tell(_) | Step::GoOn | Step::More) {

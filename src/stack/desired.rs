@@ -5,13 +5,17 @@ use std::{
     sync::Arc,
 };
 
+use ahash::AHashMap;
 use serde_json::{Value, json};
 
 use super::{
     labels,
-    object::{Catalog, ObjectKey, Resource},
+    object::{Catalog, ObjectKey, Resource, Role},
 };
-use crate::order::{AuthConfig, Fault, Snapshot, StackName, Stargate, StargateWish, is_dns1123_subdomain};
+use crate::order::{
+    AuthConfig, Fault, Snapshot, Spares, StackName, Stargate, StargateWish, is_dns1123_subdomain,
+    limits::NAMED,
+};
 
 /// Singular names of the module kinds that carry more than `spec.stack`.
 const AUTH: &str = "auth";
@@ -46,20 +50,29 @@ pub struct Desired {
     pub annotations: BTreeMap<String, String>,
     /// Labels and annotations that stay as they are, since the order got them wrong.
     pub spared: BTreeSet<String>,
+    /// Of what, besides, nothing is taken away.
+    pub spares: Spares,
     /// The Stack, which owns the others.
     pub stack: Wanted,
     /// Modules and clients.
     pub children: Vec<Wanted>,
     /// Module kinds of which nothing is wanted, so that what the agent made of them goes.
     pub unwanted: Vec<Arc<Resource>>,
+    /// Kinds that the order needs and that are out of play ([`Catalog::withheld`]): the rest of it
+    /// stands, and it is not done before they are back.
+    pub withheld: Vec<Arc<Resource>>,
+    /// AuthClients are out of play: what is known of them is not all there is, and none goes.
+    pub spares_clients: bool,
     /// What of the order could not be used, the door's findings first.
     pub faults: Vec<Fault>,
+    /// Where each child stands: an order with many clients asks for each of them.
+    places: AHashMap<ObjectKey, usize>,
 }
 
 impl Desired {
     /// The wanted child with this key.
     pub fn child(&self, key: &ObjectKey) -> Option<&Wanted> {
-        self.children.iter().find(|wanted| wanted.key == *key)
+        self.places.get(key).and_then(|at| self.children.get(*at))
     }
 }
 
@@ -78,17 +91,23 @@ pub fn desired(stack: &StackName, snapshot: &Snapshot, catalog: &Catalog, base: 
         labels,
         annotations: snapshot.annotations.clone(),
         spared: snapshot.spared.clone(),
+        spares: snapshot.spares,
         stack: Wanted {
             key: ObjectKey::new(&catalog.stack, stack.as_str()),
             spec: json!({"versionsFromFile": versions, "disabled": snapshot.disabled}),
         },
         children: Vec::new(),
         unwanted: Vec::new(),
+        withheld: Vec::new(),
+        spares_clients: catalog.withholds(&catalog.auth_client),
         faults: snapshot.faults.clone(),
+        places: AHashMap::new(),
     };
     desired.add_modules(stack, snapshot, catalog, base);
     desired.add_stargate(stack, snapshot, catalog);
     desired.add_clients(stack, snapshot, catalog);
+    let places = desired.children.iter().enumerate().map(|(at, child)| (child.key.clone(), at));
+    desired.places = places.collect();
     desired
 }
 
@@ -96,7 +115,9 @@ impl Desired {
     fn add_modules(&mut self, stack: &StackName, snapshot: &Snapshot, catalog: &Catalog, base: &BaseUrl) {
         for module in catalog.modules.iter().filter(|module| module.singular != STARGATE) {
             if !snapshot.modules.contains(&module.singular) {
-                self.unwanted.push(Arc::clone(module));
+                if !snapshot.spares.modules {
+                    self.unwanted.push(Arc::clone(module));
+                }
                 continue;
             }
             let mut spec = json!({"stack": stack.as_str()});
@@ -111,13 +132,27 @@ impl Desired {
             }
             self.children.push(Wanted { key: ObjectKey::new(module, stack.as_str()), spec });
         }
+        let (mut named, mut more) = (0, 0);
         for unknown in snapshot.modules.iter().filter(|name| catalog.module(name).is_none()) {
+            // Stargate follows from its own config.
+            if let Some(kind) = withheld(catalog, unknown) {
+                self.withheld.extend((kind.singular != STARGATE).then(|| Arc::clone(kind)));
+                continue;
+            }
+            named += 1;
+            if named > NAMED {
+                more += 1;
+                continue;
+            }
             let shown: String = unknown.chars().take(80).collect();
             self.fault(
                 // As it is told in a line of a log, whatever it holds.
                 &format!("modules[{}]", shown.escape_debug()),
                 "the cluster has no module CRD of this name; install it or drop the module",
             );
+        }
+        if more > 0 {
+            self.fault("modules", &format!("{more} more that the cluster has no module CRD of"));
         }
     }
 
@@ -127,12 +162,13 @@ impl Desired {
             (StargateWish::Off, _, Some(module)) => self.unwanted.push(Arc::clone(module)),
             // The door has said why.
             (StargateWish::Off, _, None) | (StargateWish::Unusable, _, _) => {}
-            (StargateWish::On(_), _, None) => {
-                self.fault(
+            (StargateWish::On(_), _, None) => match withheld(catalog, STARGATE) {
+                Some(kind) => self.withheld.push(Arc::clone(kind)),
+                None => self.fault(
                     "stargateConfig",
                     "the cluster has no CRD for Stargate; install it or disable Stargate",
-                );
-            }
+                ),
+            },
             (StargateWish::On(_), None, Some(_)) => self.fault(
                 "authConfig",
                 "absent, and Stargate cannot do without; what stands in the cluster is left as it is",
@@ -145,6 +181,12 @@ impl Desired {
     }
 
     fn add_clients(&mut self, stack: &StackName, snapshot: &Snapshot, catalog: &Catalog) {
+        if self.spares_clients {
+            if !snapshot.clients.is_empty() {
+                self.withheld.push(Arc::clone(&catalog.auth_client));
+            }
+            return;
+        }
         for (id, public) in &snapshot.clients {
             let name = format!("{stack}-{id}");
             if !is_dns1123_subdomain(&name) {
@@ -163,6 +205,11 @@ impl Desired {
     fn fault(&mut self, field: &str, reason: &str) {
         self.faults.push(Fault { field: field.into(), reason: reason.into() });
     }
+}
+
+/// The module of this name, where it is out of play.
+fn withheld<'a>(catalog: &'a Catalog, singular: &str) -> Option<&'a Arc<Resource>> {
+    catalog.withheld.iter().find(|kind| kind.role() == Role::Module && kind.singular == singular)
 }
 
 /// What of an object's spec is ever compared with what is wanted: all that [`desired`] may set,
@@ -350,6 +397,51 @@ mod tests {
         let desired = wanted(&snapshot);
         assert!(desired.faults.is_empty());
         assert!(unwanted(&desired).contains(&"stargate"));
+    }
+
+    fn withholding(kinds: &[&str]) -> Catalog {
+        let all = catalog();
+        let (out, modules) = all.modules.into_iter().partition(|kind| kinds.contains(&&*kind.singular));
+        Catalog::new(modules).withholding(out)
+    }
+
+    fn withheld(desired: &Desired) -> Vec<&str> {
+        desired.withheld.iter().map(|kind| kind.singular.as_str()).collect()
+    }
+
+    #[test]
+    fn a_kind_out_of_play_is_no_fault_and_the_rest_stands() {
+        let order = Snapshot { stargate: stargate(), ..snapshot() };
+        let desired = desired(&stack_name(), &order, &withholding(&["ledger", "stargate"]), &base_url());
+        assert_eq!(withheld(&desired), ["ledger", "stargate"]);
+        assert!(desired.faults.is_empty(), "{:?}", desired.faults);
+        assert!(spec_of(&desired, "auths/org-stack").is_some());
+        assert_eq!(spec_of(&desired, "ledgers/org-stack"), None);
+        assert_eq!(unwanted(&desired), ["payments"], "neither wanted nor unwanted");
+    }
+
+    #[test]
+    fn a_kind_out_of_play_that_is_not_wanted_leaves_the_order_whole() {
+        let catalog = withholding(&["payments", "stargate"]);
+        let order = Snapshot { modules: ["ledger".into(), "stargate".into()].into(), ..snapshot() };
+        let desired = desired(&stack_name(), &order, &catalog, &base_url());
+        assert_eq!(withheld(&desired), Vec::<&str>::new());
+        assert_eq!(unwanted(&desired), ["auth", "gateway"], "nothing of the two goes");
+        assert!(desired.faults.is_empty(), "{:?}", desired.faults);
+    }
+
+    #[test]
+    fn clients_out_of_play_are_neither_made_nor_deleted() {
+        let all = catalog();
+        let catalog = Catalog::clone(&all).withholding(vec![Arc::clone(&all.auth_client)]);
+        let desired = desired(&stack_name(), &snapshot(), &catalog, &base_url());
+        assert_eq!(withheld(&desired), ["authclient"]);
+        assert_eq!(spec_of(&desired, "authclients/org-stack-web"), None);
+        let other = ObjectKey::new(&all.auth_client, "org-stack-old");
+        assert!(!crate::stack::plan::is_unwanted(&desired, &other, &all.auth_client.plural));
+        let none = Snapshot { clients: [].into(), ..snapshot() };
+        let desired = super::desired(&stack_name(), &none, &catalog, &base_url());
+        assert_eq!(withheld(&desired), Vec::<&str>::new(), "an order without clients lacks nothing");
     }
 
     #[test]

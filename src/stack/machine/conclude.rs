@@ -77,6 +77,13 @@ impl Machine {
             Continue(())
         });
         obstacles.refused |= !clashes.is_empty();
+        // What it needs of kinds that are out of play is missing: whatever replaces it may, and it is run
+        // again once they are back.
+        if let Some(desired) = self.desired.as_ref().filter(|desired| !desired.withheld.is_empty()) {
+            obstacles.refused = true;
+            let kinds = desired.withheld.clone();
+            self.say(Notice::Incomplete { stack: self.order.stack.clone(), kinds });
+        }
         for (key, reason) in clashes {
             self.say(Notice::Clash { stack: self.order.stack.clone(), key, reason });
         }

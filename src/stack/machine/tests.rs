@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    order::{Fault, Snapshot},
+    order::Snapshot,
     stack::{
         object::Object,
         testing::{World, base_url, catalog, key, snapshot, stack_name},
@@ -228,6 +228,29 @@ fn somebody_elses_object_is_reported_and_the_rest_is_applied() {
 }
 
 #[test]
+fn what_is_labelled_as_the_stacks_and_not_wanted_goes_whatever_its_name() {
+    let mut rig = Rig::new();
+    rig.run(existing(snapshot()));
+    let before = rig.world.keys();
+    let labels = json!({"formance.com/created-by-agent": "true", "formance.com/stack": "org-stack"});
+    for (key, spec) in [
+        ("ledgers/second", json!({"stack": "org-stack"})),
+        ("payments/org-other", json!({"stack": "org-other"})),
+        ("authclients/stray", json!({"id": "stray"})),
+    ] {
+        let json = json!({"metadata": {"labels": labels}, "spec": spec});
+        rig.world.create("kubectl", &at_key(key), json);
+    }
+    rig.count();
+    assert_eq!(rig.run(existing(snapshot())), Step::Done);
+    assert_eq!(rig.count(), (0, 3));
+    assert_eq!(rig.world.keys(), before);
+    assert_eq!(rig.run(existing(snapshot())), Step::Done);
+    assert_eq!(rig.count(), (0, 0));
+    assert!(rig.plain);
+}
+
+#[test]
 fn a_newer_order_takes_over_between_writes() {
     let mut rig = Rig::new();
     let mut machine = rig.machine(existing(snapshot()));
@@ -294,8 +317,6 @@ fn a_replay_of_an_order_on_its_way_says_nothing_twice() {
 fn faults_are_told_with_the_stacks_name() {
     let mut rig = Rig::new();
     rig.run(existing(Snapshot { auth: None, ..snapshot() }));
-    assert!(
-        matches!(&rig.notices[..], [Notice::Fault { fault: Fault { field, .. }, .. }] if field == "authConfig")
-    );
+    assert!(matches!(&rig.notices[..], [Notice::Faults { faults, .. }] if faults[0].field == "authConfig"));
     assert!(rig.notices[0].to_string().starts_with("stack org-stack: authConfig: "));
 }
