@@ -3,28 +3,37 @@
 mod health;
 mod watches;
 
-use std::{cell::Cell, rc::Rc, time::Duration};
+pub(in crate::cluster) use watches::{Listed, Pieces};
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
 
 use bytes::Bytes;
-use futures::{StreamExt, lock::Mutex};
+use futures::StreamExt;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use self::health::Health;
 use super::{
     answer::{self, Reply},
-    catalog,
     config::ClusterConfig,
     credentials::{Credentials, Presented},
     limiter::TokenBucket,
     permit::{Permit, Permits},
     request::{self, ApiRequest, RequestError},
     transport::{Failure, Outgoing, Transport},
+    unread::Unread,
+    warning,
+    watch::MOST_ITEMS,
 };
 use crate::{
     guard::{self, Guard},
+    log_throttle::LogThrottle,
     net::endpoint::Endpoint,
     stack::{
-        object::{Catalog, Object, ObjectKey},
+        object::{Object, ObjectKey},
         write::{Answer, ReadError, Refusal, Write},
     },
     time,
@@ -68,10 +77,11 @@ struct Inner {
     deadline: Duration,
     counts: Cell<Counts>,
     health: Health,
-    /// Held while a page of a watched kind's list is in memory.
-    page: Mutex<()>,
-    /// The same, for those whose pages take long.
-    slow_page: Mutex<()>,
+    /// What has begun to come in for lists and watches.
+    unread: Unread,
+    /// See [`Client::listing_at_most`].
+    most_items: Cell<u64>,
+    warnings: RefCell<LogThrottle<&'static str>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -99,8 +109,9 @@ impl Client {
             deadline: limits.deadline,
             counts: Cell::default(),
             health: Health::default(),
-            page: Mutex::new(()),
-            slow_page: Mutex::new(()),
+            unread: Unread::default(),
+            most_items: Cell::new(MOST_ITEMS),
+            warnings: RefCell::default(),
             transport: Transport::new(config.clone()),
         }))
     }
@@ -118,7 +129,11 @@ impl Client {
             Err(error) => return Answer::Refused(never_sent(&error)),
         };
         match self.perform(permit, request, true).await {
-            Ok(reply) => answer::write(write, &reply),
+            Ok(reply) => {
+                let warnings = warning::read(&reply.headers);
+                warning::tell(&mut self.0.warnings.borrow_mut(), write.key(), &warnings, time::now());
+                answer::write(write, &reply)
+            }
             Err(Failure::NotSent(cause)) => Answer::NotApplied { cause, retry_after: None },
             Err(Failure::Lost(cause)) => Answer::Unknown { cause, retry_after: None },
         }
@@ -133,19 +148,11 @@ impl Client {
         found.into_iter().filter(counts).filter_map(Result::transpose).collect()
     }
 
-    /// Discovers the module kinds.
-    pub async fn catalog(&self) -> Result<Catalog, ReadError> {
-        let mut modules = Vec::new();
-        let mut next = None;
-        loop {
-            let request = request::module_crds(next.as_deref());
-            let page = catalog::page(&self.ask("customresourcedefinitions", request).await?)?;
-            modules.extend(page.modules);
-            match page.next {
-                Some(token) => next = Some(token),
-                None => return Ok(Catalog::new(modules)),
-            }
-        }
+    /// The most items that a list of this client may have; the flag `--kube-max-list-items`.
+    #[must_use]
+    pub fn listing_at_most(self, items: u64) -> Self {
+        self.0.most_items.set(items);
+        self
     }
 
     /// Where the API server is.

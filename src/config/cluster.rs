@@ -15,6 +15,8 @@ pub struct Cluster {
     pub burst: u32,
     /// Requests that may await their answer, for the whole process.
     pub max_in_flight: NonZeroUsize,
+    /// Objects of one kind that may be listed.
+    pub max_list_items: u64,
     /// How long to wait for an answer.
     pub request_timeout: Duration,
 }
@@ -29,12 +31,15 @@ impl Cluster {
         let qps = settings.read(&flags::KUBE_QPS, value::rate);
         let burst = settings.read(&flags::KUBE_BURST, |text| value::whole(text, 0, 1_000_000));
         let max_in_flight = settings.read(&flags::KUBE_MAX_IN_FLIGHT, |text| value::count(text, 100_000));
+        let max_list_items =
+            settings.read(&flags::KUBE_MAX_LIST_ITEMS, |text| value::whole(text, 1, 1_000_000_000));
         let request_timeout = settings.read(&flags::KUBE_REQUEST_TIMEOUT, duration::positive);
         Some(Self {
             kube_config,
             qps: qps?,
             burst: burst?,
             max_in_flight: max_in_flight?,
+            max_list_items: max_list_items?,
             request_timeout: request_timeout?,
         })
     }

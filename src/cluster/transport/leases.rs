@@ -219,7 +219,10 @@ impl Transport {
 
     pub(super) fn give_back(&self, lease: Lease) {
         if let Lease::Pooled(connection, place) = lease {
-            self.idle.borrow_mut().push(connection);
+            // One with an answer that was not read to its end is of no more use.
+            if connection.is_free() {
+                self.idle.borrow_mut().push(connection);
+            }
             // Only now, so that who gets the place finds the connection.
             drop(place);
         }

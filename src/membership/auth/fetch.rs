@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 
 use crate::{
     membership::auth::oidc::{Answer, Request},
@@ -24,8 +25,10 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_secs(10);
 /// Headers of an answer, at most.
 const MAX_HEADER_COUNT: usize = 1024;
-/// Longest answer: a discovery document has a few kilobytes.
+/// Longest answer: a discovery document and a token have a few kilobytes.
 const MAX_BODY: usize = 1 << 20;
+/// What is read of a refusal, of which the beginning is shown; what follows is not waited for.
+const MAX_ERROR: usize = 64 << 10;
 /// How many redirects a GET follows.
 const MAX_REDIRECTS: usize = 5;
 
@@ -109,9 +112,24 @@ async fn exchange(connector: &Connector, request: &Request) -> Result<(Answer, O
     let status = response.status();
     let location = response.headers().get(header::LOCATION).filter(|_| status.is_redirection());
     let location = location.and_then(|value| absolute(&endpoint, value.to_str().ok()?));
-    let body = Limited::new(response.into_body(), MAX_BODY).collect().await;
-    let body = body.map_err(|error| broken(error.to_string()))?.to_bytes();
-    Ok((Answer { status, body: body.into() }, location))
+    let body = read(response.into_body(), status.is_success()).await.map_err(broken)?;
+    Ok((Answer { status, body }, location))
+}
+
+async fn read(mut incoming: Incoming, whole: bool) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(frame) = incoming.frame().await {
+        let data = frame.map_err(|error| error.to_string())?.into_data().unwrap_or_default();
+        if whole && body.len().saturating_add(data.len()) > MAX_BODY {
+            return Err(format!("the answer is larger than {} KiB", MAX_BODY >> 10));
+        }
+        body.extend_from_slice(&data);
+        if !whole && body.len() >= MAX_ERROR {
+            body.truncate(MAX_ERROR);
+            break;
+        }
+    }
+    Ok(body)
 }
 
 /// Why a request went down with its connection.
