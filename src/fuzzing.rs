@@ -24,13 +24,14 @@ mod plugin;
 mod replay;
 mod script;
 mod store;
+mod tls;
 mod trace;
 mod urls;
 mod watch;
 
 pub use self::{
     answers::answers, gzip::gzip, join::join, kubeconfig::kubeconfig, list::list, oidc::oidc, orders::orders,
-    plugin::plugin, replay::replay, store::store, trace::trace, urls::urls, watch::watch,
+    plugin::plugin, replay::replay, store::store, tls::tls, trace::trace, urls::urls, watch::watch,
 };
 
 #[cfg(test)]

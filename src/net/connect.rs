@@ -14,7 +14,7 @@ use crate::{
         io::Io,
         proxy::{Proxy, Server},
         timer::timeout,
-        tls,
+        tls::{self, trouble::Peer},
     },
     time,
 };
@@ -83,7 +83,8 @@ pub enum ConnectCause {
         /// What it said.
         reason: String,
     },
-    /// The TLS handshake failed: among others, a certificate that is not trusted.
+    /// The TLS handshake failed: among others, a certificate that is not trusted. The words are
+    /// those of [`tls::trouble`].
     #[error("TLS: {0}")]
     Tls(#[source] io::Error),
     /// TLS is wanted and there is no configuration, or the host is no name for a certificate.
@@ -120,8 +121,13 @@ impl Connector {
         let config = self.tls.clone().ok_or_else(|| ConnectCause::NoTls("it is not configured".into()))?;
         let name = ServerName::try_from(endpoint.server_name().to_owned())
             .map_err(|error| ConnectCause::NoTls(format!("{:?}: {error}", endpoint.server_name())))?;
-        let stream = TlsConnector::from(config).connect(name, io).await.map_err(ConnectCause::Tls)?;
-        let io = Io::client(stream);
+        let peer = Peer {
+            name: endpoint.host_port().into(),
+            identified: config.client_auth_cert_resolver.has_certs(),
+        };
+        let stream = TlsConnector::from(config).connect(name, io).await;
+        let stream = stream.map_err(|error| ConnectCause::Tls(peer.explain_handshake(error)))?;
+        let io = Io::client(stream, peer);
         let protocol = if io.alpn() == Some(tls::H2) { Protocol::Http2 } else { Protocol::Http1 };
         Ok(Connection { io, protocol })
     }

@@ -13,6 +13,8 @@ use futures::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
 use hyper::rt::ReadBufCursor;
 
+use super::tls::trouble::Peer;
+
 /// A connected byte stream, bound to this thread's executor.
 #[derive(Debug)]
 pub struct Io(Layer);
@@ -20,7 +22,7 @@ pub struct Io(Layer);
 #[derive(Debug)]
 enum Layer {
     Tcp(Box<TcpStream>),
-    Client(Box<futures_rustls::client::TlsStream<Io>>),
+    Client(Box<futures_rustls::client::TlsStream<Io>>, Peer),
     Server(Box<futures_rustls::server::TlsStream<Io>>),
 }
 
@@ -31,8 +33,9 @@ impl Io {
         Ok(Self(Layer::Tcp(Box::new(stream))))
     }
 
-    pub(super) fn client(stream: futures_rustls::client::TlsStream<Io>) -> Self {
-        Self(Layer::Client(Box::new(stream)))
+    /// `peer`: whose it is, for errors on it.
+    pub(super) fn client(stream: futures_rustls::client::TlsStream<Io>, peer: Peer) -> Self {
+        Self(Layer::Client(Box::new(stream), peer))
     }
 
     pub(super) fn server(stream: futures_rustls::server::TlsStream<Io>) -> Self {
@@ -43,7 +46,7 @@ impl Io {
     pub(super) fn alpn(&self) -> Option<&[u8]> {
         match &self.0 {
             Layer::Tcp(_) => None,
-            Layer::Client(tls) => tls.get_ref().1.alpn_protocol(),
+            Layer::Client(tls, _) => tls.get_ref().1.alpn_protocol(),
             Layer::Server(tls) => tls.get_ref().1.alpn_protocol(),
         }
     }
@@ -66,7 +69,7 @@ impl AsyncRead for Io {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize>> {
         match &mut self.0 {
             Layer::Tcp(io) => Pin::new(io).poll_read(cx, buf),
-            Layer::Client(io) => Pin::new(io).poll_read(cx, buf),
+            Layer::Client(io, peer) => Pin::new(io).poll_read(cx, buf).map_err(|error| peer.explain(error)),
             Layer::Server(io) => Pin::new(io).poll_read(cx, buf),
         }
     }
@@ -76,7 +79,7 @@ impl AsyncWrite for Io {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
         match &mut self.0 {
             Layer::Tcp(io) => Pin::new(io).poll_write(cx, buf),
-            Layer::Client(io) => Pin::new(io).poll_write(cx, buf),
+            Layer::Client(io, peer) => Pin::new(io).poll_write(cx, buf).map_err(|error| peer.explain(error)),
             Layer::Server(io) => Pin::new(io).poll_write(cx, buf),
         }
     }
@@ -84,7 +87,7 @@ impl AsyncWrite for Io {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         match &mut self.0 {
             Layer::Tcp(io) => Pin::new(io).poll_flush(cx),
-            Layer::Client(io) => Pin::new(io).poll_flush(cx),
+            Layer::Client(io, peer) => Pin::new(io).poll_flush(cx).map_err(|error| peer.explain(error)),
             Layer::Server(io) => Pin::new(io).poll_flush(cx),
         }
     }
@@ -96,7 +99,7 @@ impl AsyncWrite for Io {
                 Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
                 other => other,
             }),
-            Layer::Client(io) => Pin::new(io).poll_close(cx),
+            Layer::Client(io, _) => Pin::new(io).poll_close(cx),
             Layer::Server(io) => Pin::new(io).poll_close(cx),
         }
     }
