@@ -16,6 +16,7 @@ pub mod membership;
 pub mod net;
 mod notify;
 pub mod order;
+mod redact;
 pub mod replay;
 pub mod shutdown;
 pub mod stack;

@@ -11,9 +11,12 @@ use kube::core::response::Status;
 use serde_json::Value;
 
 use super::warning;
-use crate::stack::{
-    object::{Object, ObjectKey, Resource},
-    write::{Answer, ReadError, Refusal, Write},
+use crate::{
+    redact,
+    stack::{
+        object::{Object, ObjectKey, Resource},
+        write::{Answer, ReadError, Refusal, Write},
+    },
 };
 
 /// A whole reply: status, headers, body.
@@ -111,12 +114,26 @@ impl Reply {
 
 /// How a write ended.
 pub fn write(write: &Write, reply: &Reply) -> Answer {
+    let mut answer = read_write(write, reply);
+    // The server quotes the values that it does not like.
+    if let Write::Create { body, .. } | Write::Patch { body, .. } = write {
+        let text = match &mut answer {
+            Answer::Refused(refusal) => &mut refusal.message,
+            Answer::NotApplied { cause, .. } | Answer::Unknown { cause, .. } => cause,
+            _ => return answer,
+        };
+        *text = redact::without(text, redact::secrets_in(body));
+    }
+    answer
+}
+
+fn read_write(write: &Write, reply: &Reply) -> Answer {
     let status = reply.status;
     let retry_after = reply.retry_after();
     if status.is_success() {
         return match write {
             Write::Delete { key, uid, .. } => deleted(key, uid, reply),
-            Write::Create { key, .. } | Write::Patch { key, .. } => stored(key, reply),
+            Write::Create { key, body } | Write::Patch { key, body, .. } => stored(key, body, reply),
         };
     }
     match status {
@@ -142,7 +159,7 @@ pub fn write(write: &Write, reply: &Reply) -> Answer {
     }
 }
 
-fn stored(key: &ObjectKey, reply: &Reply) -> Answer {
+fn stored(key: &ObjectKey, body: &Value, reply: &Reply) -> Answer {
     let warnings = warning::texts(&reply.headers);
     if let Some(message) = warnings.iter().find(|text| warning::was_not_stored(text)) {
         return Answer::Refused(Refusal {
@@ -153,6 +170,7 @@ fn stored(key: &ObjectKey, reply: &Reply) -> Answer {
         });
     }
     for text in &warnings {
+        let text = redact::without(text, redact::secrets_in(body));
         tracing::warn!(object = %key, warning = %text, "the API server warns");
     }
     match object(key, reply) {
@@ -186,10 +204,16 @@ fn deleted(key: &ObjectKey, uid: &str, reply: &Reply) -> Answer {
 }
 
 fn object(key: &ObjectKey, reply: &Reply) -> Result<Object, String> {
-    let json = serde_json::from_slice(&reply.body)
-        .map_err(|error| format!("{}, but with an answer that is no JSON: {error}", reply.status))?;
-    let object = Object::from_json(&key.resource, json)
-        .map_err(|error| format!("{}, but with an answer that is no object: {error}", reply.status))?;
+    let json = serde_json::from_slice(&reply.body).map_err(|error| {
+        format!("{}, but with an answer that is no JSON: {}", reply.status, redact::serde(&error.to_string()))
+    })?;
+    let object = Object::from_json(&key.resource, json).map_err(|error| {
+        format!(
+            "{}, but with an answer that is no object: {}",
+            reply.status,
+            redact::serde(&error.to_string())
+        )
+    })?;
     if object.key.name != key.name {
         return Err(format!("{}, but the answer is about {}", reply.status, object.key));
     }

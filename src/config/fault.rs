@@ -16,7 +16,9 @@ impl Fault {
 
     /// A value that came from `source` and cannot be used.
     pub(super) fn wrong(flag: &Flag, source: Source, value: &str, why: &str) -> Self {
-        let value = if flag.secret { "(not shown)".into() } else { shown(value) };
+        // Before an @ there may be a password.
+        let hidden = flag.secret || value.contains('@');
+        let value = if hidden { "(not shown)".into() } else { shown(value) };
         Self(match source {
             Source::Variable => format!("{}={value} (flag --{}): {why}", flag.variable(), flag.name),
             Source::Flag | Source::Default => {

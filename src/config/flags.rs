@@ -24,7 +24,9 @@ pub(super) const TLS_CA_CERT: Flag = Flag::one(
     "tls-ca-cert",
     "PEM",
     "Certificate authorities to trust for membership, as PEM text, instead of the system's",
-);
+)
+// It is none, but what is put there by mistake may be.
+.secret();
 
 pub(super) const AUTHENTICATION_MODE: Flag =
     Flag::one("authentication-mode", "MODE", "How to log in to membership: `token` or `bearer`; required");
