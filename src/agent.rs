@@ -10,6 +10,8 @@ mod kinds;
 mod knowledge;
 mod mail;
 mod membership;
+mod outages;
+mod recovery;
 mod reporter;
 mod shard;
 #[cfg(test)]

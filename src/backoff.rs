@@ -1,6 +1,6 @@
 //! Exponential backoff with full jitter, as a pure value.
 
-use std::time::Duration;
+use crate::time::{Duration, times};
 
 /// Delays that double from `base` to `max`. Each is drawn from the upper half of its step, so
 /// that many who fail together do not come back together.
@@ -21,7 +21,7 @@ impl Backoff {
     pub fn fail(&mut self, random: f64) -> Duration {
         let step = self.base.saturating_mul(1 << self.failures.min(20)).min(self.max);
         self.failures = self.failures.saturating_add(1);
-        step.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
+        times(step, 0.5 + random.clamp(0.0, 1.0) / 2.0)
     }
 
     /// Failures since the last success.

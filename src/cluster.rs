@@ -16,7 +16,6 @@ pub mod exec;
 pub(crate) mod gunzip;
 pub mod kubeconfig;
 pub mod limiter;
-mod line;
 pub(crate) mod lines;
 pub mod permit;
 pub mod request;

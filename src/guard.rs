@@ -39,12 +39,16 @@ pub(crate) enum Guard {
     YieldSlot,
     /// When the API server asks to be left alone, it is.
     HeedPause,
+    /// What an outage kept waiting is run again when it is over.
+    EndOutage,
     /// Requests come no faster than they may.
     Limiter,
     /// What the API server would refuse of an order is left out.
     CheckLabels,
     /// A watch that says nothing for long is given up.
     NoticeSilence,
+    /// A kind that cannot be listed is done without.
+    StartWithout,
 }
 
 /// Whether a safeguard stands.

@@ -2,6 +2,8 @@
 //!
 //! `docs/architecture.md` follows one order through these modules.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 pub mod agent;
 pub mod backoff;
 pub mod cluster;
@@ -12,6 +14,7 @@ pub mod embedded;
 #[doc(hidden)]
 pub mod fuzzing;
 mod guard;
+pub mod log_throttle;
 pub mod membership;
 pub mod net;
 mod notify;

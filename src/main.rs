@@ -1,5 +1,7 @@
 //! The binary: parse, run, exit code.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::process::ExitCode;
 
 use stackherd::{

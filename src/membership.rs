@@ -3,6 +3,7 @@
 
 pub mod auth;
 pub(crate) mod codec;
+pub(crate) mod frames;
 pub mod hello;
 pub mod introduction;
 mod joining;

@@ -3,17 +3,23 @@
 //! Everything here belongs to the executor of the thread it was made on. Other modules spawn,
 //! sleep and connect through this one, so that another engine could stand in.
 
+mod budget;
+mod chain;
+mod conduct;
 pub mod connect;
 pub mod dns;
 pub mod endpoint;
 pub mod executor;
+mod frames;
 pub mod io;
+pub mod line;
 pub mod listen;
 pub mod proxy;
 mod task;
 pub mod timer;
 pub mod tls;
 
+pub(crate) use chain::chain;
 pub use executor::{StartError, Thread, block_on, start_thread};
 pub use task::{BlockingError, Task, blocking, spawn, yield_now};
 pub use timer::{Elapsed, sleep, timeout};

@@ -6,6 +6,7 @@
 //! requests go out as values.
 
 pub mod desired;
+pub mod failure;
 pub mod labels;
 pub mod machine;
 pub mod object;

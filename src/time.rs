@@ -1,5 +1,3 @@
-//! The only place that reads the clock. Whatever decides is handed `now` instead.
+//! The only place that reads the clock, and that adds times up. Whatever decides is handed `now`.
 
-pub use std::time::{Duration, Instant};
-
-pub use shards::engine::{now, unix_seconds};
+pub use shards::time::{Duration, FOREVER, Instant, after, now, seconds, times, unix_seconds};

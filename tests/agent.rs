@@ -8,6 +8,8 @@ mod e2e;
 mod joining;
 #[path = "agent/leaving.rs"]
 mod leaving;
+#[path = "agent/outage.rs"]
+mod outage;
 #[path = "agent/races.rs"]
 mod races;
 #[path = "support/support.rs"]

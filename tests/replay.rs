@@ -12,6 +12,8 @@ mod contract;
 mod e2e;
 #[path = "replay/going_back.rs"]
 mod going_back;
+#[path = "replay/leftovers.rs"]
+mod leftovers;
 #[path = "replay/report.rs"]
 mod report;
 #[path = "support/support.rs"]

@@ -80,8 +80,9 @@ enum Clock {
 }
 
 impl Timer {
-    /// A timer that begins to run now.
+    /// A timer that begins to run now, for [`FOREVER`](crate::time::FOREVER) at most.
     pub fn new(duration: Duration) -> Self {
+        let duration = duration.min(crate::time::FOREVER);
         #[cfg(feature = "simulation")]
         if simulation::is_running() {
             return Self(Clock::Simulated(simulation::Timer::new(duration)));

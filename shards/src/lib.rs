@@ -86,6 +86,9 @@
 //! # }
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+mod contain;
 pub mod engine;
 pub mod error;
 pub mod hash;
@@ -102,9 +105,10 @@ mod signal;
 pub mod simulation;
 pub mod stop;
 pub mod table;
-mod time;
+pub mod time;
 pub mod turn;
 
+pub use contain::is_contained;
 pub use error::{ShardError, StartError};
 pub use hash::shard_of;
 pub use host::prepare_host;

@@ -204,15 +204,22 @@ impl<T> Pool<T> {
         self.health.clone()
     }
 
-    /// Waits until the next shard comes to its end; `None` when all have been told of. The first
-    /// one that fails is the one to blame: the others end because of it.
+    /// Waits until the next shard comes to its end; `None` when all have been told of. A shard that
+    /// fails is told of before any other can end because of it, so the first one is the one to
+    /// blame.
     pub fn next_exit(&self) -> Option<Exit> {
-        self.exits.recv().ok()
+        self.exits.recv().ok().map(|exit| self.told(exit))
     }
 
     /// Like [`next_exit`](Self::next_exit), but gives up after `limit`.
     pub fn next_exit_within(&self, limit: Duration) -> Option<Exit> {
-        self.exits.recv_timeout(limit).ok()
+        self.exits.recv_timeout(limit).ok().map(|exit| self.told(exit))
+    }
+
+    /// The shard is about to stop the others; whoever knows of its end finds that done.
+    fn told(&self, exit: Exit) -> Exit {
+        self.stop.shard_ended(exit.shard, exit.error.is_some());
+        exit
     }
 
     /// Waits until all shards have ended, and gives what became of each, by shard.

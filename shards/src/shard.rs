@@ -1,7 +1,8 @@
 //! One shard's thread, from its executor to its end.
 
 use crate::{
-    Context, Exit, Health, PoolConfig, Router, ShardError, ShardId, StartError, Stop, StopReason,
+    Context, Exit, Health, PoolConfig, Router, ShardError, ShardId, StartError, Stop,
+    contain::contain,
     error::panic_message,
     mesh::{Endpoint, Receiving},
     stop::StopFlag,
@@ -60,27 +61,67 @@ where
         return Err(never_started());
     }
 
+    let mut ending = Ending::new(id, Arc::clone(&stop), health.clone(), exit);
     let ends: Ends<M> = Rc::default();
-    let main = live(id, config, endpoint, Stop::new(Arc::clone(&stop)), health.clone(), Rc::clone(&ends), f);
+    let main = live(id, config, endpoint, Stop::new(stop), health, Rc::clone(&ends), f);
     // A panic in any task comes out here. What it left behind is not looked at again, but for the
     // mesh, whose ends are closed so that nobody waits for this shard.
     let outcome = catch_unwind(AssertUnwindSafe(|| executor.run(main)));
-    let outcome =
-        outcome.map_err(|payload| ShardError::Panicked { shard: id, message: panic_message(&*payload) });
-    stop.raise(StopReason::ShardEnded(id));
-    let torn_down = catch_unwind(AssertUnwindSafe(|| {
-        if let Some((router, receiving)) = ends.take() {
-            router.close_now();
-            receiving.close();
+    let outcome = match outcome {
+        Ok(outcome) => {
+            ending.tell(None);
+            Ok(outcome)
         }
-        drop(executor);
-    }));
-    if let Err(payload) = torn_down {
-        tracing::warn!(shard = %id, message = panic_message(&*payload), "a panic while the shard was taken down");
+        Err(payload) => {
+            let error = ShardError::Panicked { shard: id, message: panic_message(&*payload) };
+            ending.tell(Some(error.clone()));
+            // Only now: its destructor is anybody's code as well.
+            drop(payload);
+            Err(error)
+        }
+    };
+    if let Some((router, receiving)) = ends.take() {
+        router.close_now();
+        receiving.close();
     }
-    health.ended(id);
-    let _ = exit.send(Exit { shard: id, error: outcome.as_ref().err().cloned() });
+    drop(executor);
     outcome
+}
+
+/// Tells of a shard's end, whatever ends it: where the thread unwinds, its drop does.
+pub(crate) struct Ending {
+    id: ShardId,
+    stop: Arc<StopFlag>,
+    health: Health,
+    exit: mpsc::Sender<Exit>,
+    told: bool,
+}
+
+impl Ending {
+    pub(crate) fn new(id: ShardId, stop: Arc<StopFlag>, health: Health, exit: mpsc::Sender<Exit>) -> Self {
+        Self { id, stop, health, exit, told: false }
+    }
+
+    /// The order counts: whoever is to blame is told of before anybody can end because of it.
+    pub(crate) fn tell(&mut self, error: Option<ShardError>) {
+        self.told = true;
+        let panicked = error.is_some();
+        let _ = self.exit.send(Exit { shard: self.id, error });
+        self.stop.shard_ended(self.id, panicked);
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let unwinds = std::thread::panicking();
+        if !self.told {
+            let message = "a panic outside of its tasks".to_owned();
+            self.tell(Some(ShardError::Panicked { shard: self.id, message }));
+        } else if unwinds {
+            self.stop.fail(self.id);
+        }
+        self.health.ended(self.id);
+    }
 }
 
 /// The shard's main task.
@@ -138,9 +179,5 @@ fn try_make(placement: Placement, config: &PoolConfig) -> Result<LocalExecutor, 
     let builder = LocalExecutorBuilder::new(placement)
         .io_memory(IO_MEMORY)
         .blocking_thread_pool_placement(PoolPlacement::Unbound(config.blocking_threads.max(1)));
-    match catch_unwind(AssertUnwindSafe(|| builder.make())) {
-        Ok(Ok(executor)) => Ok(executor),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(payload) => Err(panic_message(&*payload)),
-    }
+    contain(|| builder.make())?.map_err(|error| error.to_string())
 }

@@ -70,8 +70,8 @@ pub fn is_running() -> bool {
 pub(crate) fn now() -> Option<Instant> {
     WORLD.with_borrow(|world| {
         let world = world.as_ref()?;
-        world.elapsed.set(world.elapsed.get() + LOOK);
-        Some(world.begun + world.elapsed.get())
+        world.elapsed.set(world.elapsed.get().saturating_add(LOOK));
+        Some(crate::time::after(world.begun, world.elapsed.get()))
     })
 }
 
@@ -178,7 +178,7 @@ impl World {
         };
         let Some(runnable) = runnable else { return self.jump() };
         let took = self.random.borrow_mut().u64(..LONGEST_STEP_NANOS);
-        self.elapsed.set(self.elapsed.get() + Duration::from_nanos(took));
+        self.elapsed.set(self.elapsed.get().saturating_add(Duration::from_nanos(took)));
         self.steps.set(self.steps.get() + 1);
         let outer = self.group.replace(*runnable.metadata());
         runnable.run();

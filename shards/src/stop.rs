@@ -19,26 +19,52 @@ pub enum StopReason {
     ShardEnded(ShardId),
 }
 
-/// The one fact shared by all threads of a pool: 0 while it runs, then the first reason given.
+/// The facts shared by all threads of a pool.
 #[derive(Debug, Default)]
-pub(crate) struct StopFlag(AtomicUsize);
+pub(crate) struct StopFlag {
+    /// 0 while the pool runs, then the first reason given.
+    reason: AtomicUsize,
+    /// 0 while no shard has failed, then the first one that has, counted from 1.
+    failed: AtomicUsize,
+}
 
 impl StopFlag {
     const RUNNING: usize = 0;
     const REQUESTED: usize = 1;
     const FIRST_SHARD: usize = 2;
 
-    pub(crate) fn raise(&self, reason: StopReason) {
+    /// `false` where the pool was ending already.
+    pub(crate) fn raise(&self, reason: StopReason) -> bool {
         let code = match reason {
             StopReason::Requested => Self::REQUESTED,
             StopReason::ShardEnded(shard) => Self::FIRST_SHARD + shard.index(),
         };
         // The first reason stands: what comes after it is mostly its consequence.
-        let _ = self.0.compare_exchange(Self::RUNNING, code, Ordering::AcqRel, Ordering::Acquire);
+        self.reason.compare_exchange(Self::RUNNING, code, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// This shard has come to its end, and the pool does because of it. To say so twice is no
+    /// different from once.
+    pub(crate) fn shard_ended(&self, shard: ShardId, panicked: bool) {
+        if panicked {
+            self.fail(shard);
+        }
+        if self.raise(StopReason::ShardEnded(shard)) {
+            self.fail(shard);
+        }
+    }
+
+    /// This shard is gone and has left undone what the others may wait for.
+    pub(crate) fn fail(&self, shard: ShardId) {
+        let _ = self.failed.compare_exchange(0, shard.index() + 1, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    pub(crate) fn failed(&self) -> Option<ShardId> {
+        self.failed.load(Ordering::Acquire).checked_sub(1).map(ShardId::new)
     }
 
     pub(crate) fn reason(&self) -> Option<StopReason> {
-        match self.0.load(Ordering::Acquire) {
+        match self.reason.load(Ordering::Acquire) {
             Self::RUNNING => None,
             Self::REQUESTED => Some(StopReason::Requested),
             code => Some(StopReason::ShardEnded(ShardId::new(code - Self::FIRST_SHARD))),
@@ -59,6 +85,12 @@ impl Stopper {
     /// Why the pool ends, if it does.
     pub fn reason(&self) -> Option<StopReason> {
         self.0.reason()
+    }
+
+    /// The first shard that panicked, or ended before anybody asked; it may have done so while
+    /// the pool was ending for another reason.
+    pub fn failed(&self) -> Option<ShardId> {
+        self.0.failed()
     }
 }
 
@@ -92,6 +124,11 @@ impl Stop {
         self.0.raised.wait_until(|| self.reason()).await
     }
 
+    /// Waits until a shard has failed (see [`Stopper::failed`]): it will answer nothing any more.
+    pub async fn wait_failed(&self) -> ShardId {
+        self.0.raised.wait_until(|| self.0.flag.failed()).await
+    }
+
     /// Asks all shards of the pool to come to an end.
     pub fn request(&self) {
         self.0.flag.raise(StopReason::Requested);
@@ -119,8 +156,18 @@ mod tests {
     fn the_first_reason_stands() {
         let flag = StopFlag::default();
         assert_eq!(flag.reason(), None);
-        flag.raise(StopReason::ShardEnded(ShardId::new(3)));
-        flag.raise(StopReason::Requested);
+        assert!(flag.raise(StopReason::ShardEnded(ShardId::new(3))));
+        assert!(!flag.raise(StopReason::Requested));
         assert_eq!(flag.reason(), Some(StopReason::ShardEnded(ShardId::new(3))));
+    }
+
+    #[test]
+    fn a_shard_that_fails_while_the_pool_ends_is_known() {
+        let flag = StopFlag::default();
+        flag.raise(StopReason::Requested);
+        assert_eq!(flag.failed(), None);
+        flag.fail(ShardId::new(0));
+        flag.fail(ShardId::new(2));
+        assert_eq!((flag.reason(), flag.failed()), (Some(StopReason::Requested), Some(ShardId::new(0))));
     }
 }

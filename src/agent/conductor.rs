@@ -8,19 +8,25 @@ use tracing::{info, warn};
 
 use super::{
     Setup,
+    counters::Counters,
     front::Shared,
-    kinds::{Act, Kinds},
+    kinds::{Act, Kinds, Look},
     mail::Mail,
 };
 use crate::{
     cluster::{Client, News, Target, catalog, watching},
     net,
     stack::object::{Catalog, Object, Resource},
-    time::{Instant, now},
+    time::{Instant, after, now},
 };
 
 /// Modules often come several at a time: membership is told once, when this long nothing came.
 const SETTLED: Duration = Duration::from_millis(500);
+
+/// How often kinds that are not in play are looked after.
+const TICK: Duration = Duration::from_millis(500);
+/// How often it is said how many orders lack kinds.
+const COUNTED: Duration = Duration::from_secs(30);
 
 /// What the conductor is told.
 #[derive(Debug)]
@@ -29,8 +35,10 @@ pub(super) enum Event {
     Defined(Vec<Arc<Resource>>),
     /// Definitions can be listed and not be watched.
     Unwatchable,
-    /// The first list of a kind is complete, or refused.
-    Looked(Arc<Resource>, bool),
+    /// Definitions cannot be listed, and were not so far.
+    Undefined(String),
+    /// Something was seen of a kind.
+    Looked(Arc<Resource>, Look),
     /// A shard has taken up the kinds in play.
     TakenUp(Arc<Catalog>),
 }
@@ -56,6 +64,27 @@ pub(super) struct Conductor {
     /// What membership was told of, and when it is to be told anew.
     introduced: Option<(Vec<Arc<Resource>>, Arc<Catalog>)>,
     introduce_at: Option<Instant>,
+    /// When kinds are to be looked after.
+    tick_at: Option<Instant>,
+    counters: Arc<Counters>,
+    incomplete: Incomplete,
+}
+
+/// Orders that lack kinds, as far as they were told.
+#[derive(Debug, Default)]
+struct Incomplete {
+    told: u64,
+    at: Option<Instant>,
+}
+
+impl Incomplete {
+    /// How many more there are, where that is to be said.
+    fn due(&mut self, count: u64, now: Instant) -> Option<u64> {
+        let soon = self.at.is_some_and(|at| now.saturating_duration_since(at) < COUNTED);
+        let more = Some(count.saturating_sub(self.told)).filter(|more| *more > 0 && !soon)?;
+        (self.told, self.at) = (count, Some(now));
+        Some(more)
+    }
 }
 
 impl Conductor {
@@ -68,7 +97,7 @@ impl Conductor {
         events: mpsc::UnboundedReceiver<Event>,
     ) -> Self {
         let shards = setup.engine.shards.get();
-        let (kinds, acts) = Kinds::new(shards);
+        let (kinds, acts) = Kinds::new(shards, now());
         let definitions = net::spawn(follow(client.clone(), tell.clone()));
         let conductor = Self {
             shared,
@@ -85,9 +114,17 @@ impl Conductor {
             taken_up: 0,
             introduced: None,
             introduce_at: None,
+            tick_at: None,
+            counters: Arc::default(),
+            incomplete: Incomplete::default(),
         };
         conductor.perform(acts);
         conductor
+    }
+
+    /// Says how many of these orders lack kinds.
+    pub(super) fn counting(self, counters: Arc<Counters>) -> Self {
+        Self { counters, ..self }
     }
 
     /// Waits until it is known which modules there are.
@@ -112,13 +149,15 @@ impl Conductor {
     }
 
     async fn step(&mut self) {
-        let event = match self.introduce_at {
+        self.tick_at = self.kinds.is_restless().then(|| self.tick_at.unwrap_or_else(|| now() + TICK));
+        let until = self.tick_at.into_iter().chain(self.introduce_at).min();
+        let event = match until {
             None => self.events.next().await,
             Some(at) => {
                 let pause = pin!(net::sleep(at.saturating_duration_since(now())));
                 match select(self.events.next(), pause).await {
                     Either::Left((event, _)) => event,
-                    Either::Right(_) => return self.introduce(),
+                    Either::Right(_) => return self.time_came(),
                 }
             }
         };
@@ -129,10 +168,28 @@ impl Conductor {
         }
     }
 
+    fn time_came(&mut self) {
+        if self.introduce_at.is_some_and(|at| at <= now()) {
+            return self.introduce();
+        }
+        self.tick_at = None;
+        let acts = self.kinds.tick(now());
+        self.carry_out(acts);
+        if let Some(more) = self.incomplete.due(self.counters.incomplete.get(), now()) {
+            let kinds: Vec<_> = self.kinds.out().into_iter().map(|(kind, _)| kind.plural.clone()).collect();
+            warn!(
+                orders = more,
+                kinds = kinds.join(","),
+                "orders have all their objects but those of kinds that cannot be listed; they are run \
+                 again once these can be"
+            );
+        }
+    }
+
     fn take_in(&mut self, event: Event) {
         let acts = match event {
             Event::Defined(modules) => {
-                let acts = self.kinds.define(modules);
+                let acts = self.kinds.define(modules, now());
                 if !std::mem::replace(&mut self.defined, true) {
                     self.tell_modules();
                     self.shared.set_modules(self.kinds.modules());
@@ -143,7 +200,11 @@ impl Conductor {
                 self.list_now_and_then();
                 Vec::new()
             }
-            Event::Looked(kind, refused) => self.kinds.looked(&kind, refused),
+            Event::Undefined(cause) => {
+                self.kinds.undefined(cause, now());
+                Vec::new()
+            }
+            Event::Looked(kind, look) => self.kinds.looked(&kind, look, now()),
             Event::TakenUp(catalog) => {
                 self.taken_up += usize::from(self.published.as_ref() == Some(&catalog));
                 if self.taken_up == self.shards && !std::mem::replace(&mut self.ready, true) {
@@ -152,6 +213,10 @@ impl Conductor {
                 Vec::new()
             }
         };
+        self.carry_out(acts);
+    }
+
+    fn carry_out(&mut self, acts: Vec<Act>) {
         for act in &acts {
             if let Act::Publish(catalog) = act {
                 self.published = Some(Arc::clone(catalog));
@@ -168,6 +233,7 @@ impl Conductor {
                 Act::Watch { kind, shard } => self.shared.tell(shard, Mail::Watch(kind)),
                 Act::Unwatch { kind, shard } => self.shared.tell(shard, Mail::Unwatch(kind)),
                 Act::Publish(catalog) => self.shared.tell_all(|| Mail::Catalog(Arc::clone(&catalog))),
+                Act::Say(saying) => saying.say(),
             }
         }
     }
@@ -185,7 +251,7 @@ impl Conductor {
                 self.introduced = Some((modules, Arc::clone(published)));
             }
             Some((known, catalog)) if *known == modules && catalog == published => {}
-            _ => self.introduce_at = Some(now() + SETTLED),
+            _ => self.introduce_at = Some(after(now(), SETTLED)),
         }
     }
 
@@ -273,9 +339,14 @@ impl Definitions {
             }
             News::Changed { object, .. } => set(&mut self.modules, &object, catalog::module(&object)),
             News::Removed { object, .. } => set(&mut self.modules, &object, None),
-            News::Refused { missing, .. } => {
-                return (self.complete && !missing).then_some(Event::Unwatchable);
+            News::Refused { missing, refusal } => {
+                return match self.complete {
+                    true => (!missing).then_some(Event::Unwatchable),
+                    false => Some(Event::Undefined(refusal.to_string())),
+                };
             }
+            News::Failing { cause } => return (!self.complete).then_some(Event::Undefined(cause)),
+            News::Recovered => return None,
         }
         self.complete.then(|| Event::Defined(self.modules.values().cloned().collect()))
     }
@@ -357,7 +428,7 @@ mod tests {
             News::Refused { missing, refusal }
         };
         let mut definitions = Definitions::default();
-        assert!(definitions.take_in(refused(false)).is_none());
+        assert!(matches!(definitions.take_in(refused(false)), Some(Event::Undefined(_))));
         listed(&mut definitions, &[]);
         assert!(matches!(definitions.take_in(refused(false)), Some(Event::Unwatchable)));
         assert!(definitions.take_in(refused(true)).is_none());

@@ -35,6 +35,9 @@ pub struct Counters {
     pub failed: Counter,
     /// Orders of which a part was left out because it cannot be used.
     pub faulty: Counter,
+    /// Orders that have all their objects but those of kinds that cannot be listed; they are among
+    /// `failed`, and run again once that goes.
+    pub incomplete: Counter,
     /// Requests sent to the API server.
     pub requests: Counter,
     /// Writes among them.

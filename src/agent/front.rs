@@ -2,12 +2,17 @@
 
 use std::{
     cell::{Cell, RefCell},
+    pin::pin,
     rc::Rc,
     sync::Arc,
     time::Duration,
 };
 
-use futures::{StreamExt, channel::mpsc, future::LocalBoxFuture};
+use futures::{
+    StreamExt,
+    channel::mpsc,
+    future::{LocalBoxFuture, select},
+};
 use shards::{Router, ShardId, Stop, shard_of};
 use tracing::{debug, error};
 
@@ -149,9 +154,11 @@ impl Shared {
         self.changed.notify();
     }
 
-    /// Resolves once no shard has a write in flight any more.
-    pub(super) async fn all_drained(&self) {
-        self.changed.until(|| (self.drained.get() >= self.shards).then_some(())).await;
+    /// Resolves once no shard has a write in flight any more, or one has failed: that one says
+    /// nothing any more.
+    pub(super) async fn all_drained(&self, stop: &Stop) {
+        let drained = self.changed.until(|| (self.drained.get() >= self.shards).then_some(()));
+        select(pin!(drained), pin!(stop.wait_failed())).await;
     }
 }
 
@@ -222,7 +229,7 @@ impl Front {
     /// Resolves once the agent is stopping and no shard has a write in flight any more.
     pub async fn drained(&self) {
         self.stop.wait().await;
-        self.shared.all_drained().await;
+        self.shared.all_drained(&self.stop).await;
     }
 
     /// Waits until every order has come to an end, or the agent is stopping.

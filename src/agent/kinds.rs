@@ -1,12 +1,38 @@
-//! Which kinds there are, which shard watches each, and when all know them. Pure.
+//! Which kinds there are, which shard watches each, and which of them are in play. Pure.
 //!
-//! Modules are what the definitions (CRDs) say. A kind is *in play* once its first list is
-//! complete; one that the API server refuses to list is left out of play, told, and joins when
-//! that changes, so that one bad kind does not hold up all stacks.
+//! Modules are what the definitions (CRDs) say. A kind is *in play* once its first list is complete.
+//! One whose first list is refused, or goes on failing while Stacks are listed well, is *out of play*
+//! for the orders that need it, and holds up no others; it comes in as soon as it lists. What was
+//! listed once stays in play, whatever becomes of its watch: decisions that are made from an old view
+//! carry the version that they were made from, and the API server refuses them.
 
-use std::{collections::BTreeMap, sync::Arc};
+mod health;
+mod saying;
+#[cfg(test)]
+mod tests;
 
-use crate::stack::object::{Catalog, Resource, Role};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use self::health::Health;
+pub(super) use self::{health::Trouble, saying::Saying};
+use crate::{
+    guard::{self, Guard},
+    stack::object::{Catalog, Resource, Role},
+    time::Instant,
+};
+
+/// A first list that failed while Stacks could be listed, and went no further for so long, is done
+/// without. That is four attempts or so; the 429s of a definition that was made just now last for one
+/// second. A kind that is given up too early costs no more than a second run of the orders that need it.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// After an outage, every kind has tried again by then (the longest backoff of a list is 30 s).
+const NOTICED: Duration = Duration::from_secs(35);
+/// A first list that neither fails nor ends is waited for as long as this after the last one of the
+/// others, and for [`SLOWER`] times as long as that took: a fleet so large that its lists take minutes
+/// is no reason to start without some of them.
+const LAST: Duration = Duration::from_secs(60);
+/// See [`LAST`].
+const SLOWER: u32 = 3;
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,21 +53,63 @@ pub(super) enum Act {
     },
     /// These are the kinds in play from now on.
     Publish(Arc<Catalog>),
+    /// Somebody should know.
+    Say(Saying),
 }
 
-/// What is known of a kind's first list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Look {
-    Pending,
+/// What was seen of a kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Its list goes on.
+    Progress,
+    /// A list of it is complete.
     Listed,
-    Refused,
+    /// The API server says no; or it may be listed and not watched.
+    Refused(String),
+    /// An attempt to list or to watch it failed, and is made again.
+    Failing(String),
+    /// It is watched again.
+    Recovered,
+}
+
+/// Where a kind stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Its first list is under way.
+    Pending,
+    /// It was listed.
+    In,
+    /// It is done without until it is listed.
+    Out,
 }
 
 #[derive(Debug)]
 struct Watched {
     kind: Arc<Resource>,
     shard: usize,
-    look: Look,
+    place: Place,
+    /// When its first list began, or was last seen to go on.
+    heard: Instant,
+    health: Health,
+}
+
+impl Watched {
+    /// Whether nothing can be decided without it: Stacks own the rest. Versions are only reported.
+    fn is_needed(&self) -> bool {
+        self.kind.role() == Role::Stack
+    }
+
+    fn may_be_out(&self) -> bool {
+        matches!(self.kind.role(), Role::Module | Role::AuthClient)
+    }
+}
+
+/// The first list of Stacks.
+#[derive(Debug, Clone, Copy)]
+struct Stacks {
+    at: Instant,
+    /// It failed before: the API server was away.
+    failed: bool,
 }
 
 /// See the [module](self).
@@ -55,50 +123,144 @@ pub(super) struct Kinds {
     published: Option<Arc<Catalog>>,
     /// The definitions were listed, so that no module is missing.
     defined: bool,
+    /// How it goes with the definitions.
+    definitions: Health,
+    began: Instant,
+    /// Once Stacks were listed.
+    stacks: Option<Stacks>,
+    /// When a kind was last listed for the first time.
+    last_at: Option<Instant>,
+    /// Kinds in play were told to be out of view, and some are again, after so long at most.
+    stale: Option<Duration>,
 }
 
 impl Kinds {
     /// Begins with the kinds that the contract fixes.
-    pub(super) fn new(shards: usize) -> (Self, Vec<Act>) {
-        let mut kinds = Self { shards, given: 0, watched: BTreeMap::new(), published: None, defined: false };
+    pub(super) fn new(shards: usize, now: Instant) -> (Self, Vec<Act>) {
+        let mut kinds = Self {
+            shards,
+            given: 0,
+            watched: BTreeMap::new(),
+            published: None,
+            defined: false,
+            definitions: Health::default(),
+            began: now,
+            stacks: None,
+            last_at: None,
+            stale: None,
+        };
         let Catalog { stack, auth_client, versions, .. } = Catalog::new(Vec::new());
-        let acts = [stack, auth_client, versions].into_iter().map(|kind| kinds.watch(kind)).collect();
+        let acts = [stack, auth_client, versions].into_iter().map(|kind| kinds.watch(kind, now)).collect();
         (kinds, acts)
     }
 
     /// These are all the modules that there are, however that was learnt.
-    pub(super) fn define(&mut self, modules: Vec<Arc<Resource>>) -> Vec<Act> {
+    pub(super) fn define(&mut self, modules: Vec<Arc<Resource>>, now: Instant) -> Vec<Act> {
         self.defined = true;
+        let mut acts: Vec<Act> =
+            self.definitions.recover(now).map(Saying::Defined).map(Act::Say).into_iter().collect();
         let gone: Vec<String> = self
             .watched
             .iter()
             .filter(|(_, w)| w.kind.role() == Role::Module && !modules.contains(&w.kind))
             .map(|(plural, _)| plural.clone())
             .collect();
-        let mut acts = Vec::new();
         for Watched { kind, shard, .. } in gone.iter().filter_map(|plural| self.watched.remove(plural)) {
             acts.push(Act::Unwatch { kind, shard });
         }
         for kind in modules {
             if kind.role() == Role::Module && !self.watched.contains_key(&kind.plural) {
-                acts.push(self.watch(kind));
+                acts.push(self.watch(kind, now));
             }
         }
         acts.extend(self.publish());
         acts
     }
 
-    /// The first list of a kind is complete, or was refused.
-    pub(super) fn looked(&mut self, kind: &Arc<Resource>, refused: bool) -> Vec<Act> {
+    /// The definitions could not be listed, and nobody knows which modules there are.
+    pub(super) fn undefined(&mut self, cause: String, now: Instant) {
+        if !self.defined {
+            self.definitions.fail(cause, now);
+        }
+    }
+
+    /// Something was seen of a kind.
+    pub(super) fn looked(&mut self, kind: &Arc<Resource>, look: Look, now: Instant) -> Vec<Act> {
         let Some(watched) = self.watched.get_mut(&kind.plural).filter(|watched| watched.kind == *kind) else {
             return Vec::new();
         };
-        match (watched.look, refused) {
-            (Look::Listed, _) => {}
-            (_, true) => watched.look = Look::Refused,
-            (_, false) => watched.look = Look::Listed,
+        let mut acts = Vec::new();
+        match look {
+            Look::Progress => watched.heard = now,
+            Look::Failing(cause) => watched.health.fail(cause, now),
+            Look::Refused(cause) => {
+                watched.health.fail(cause, now);
+                if watched.place == Place::Pending && watched.may_be_out() {
+                    acts.push(leave_out(watched, now));
+                }
+            }
+            Look::Recovered => {
+                let told = watched.health.recover(now).filter(|_| watched.place == Place::In);
+                self.stale = self.stale.max(told);
+                if self.watched.values().all(|watched| watched.place != Place::In || !watched.health.is_bad())
+                {
+                    acts.extend(self.stale.take().map(|lasted| Act::Say(Saying::Fresh { lasted })));
+                }
+            }
+            Look::Listed => {
+                if watched.place == Place::Out {
+                    let lasted = watched.health.lasted(now);
+                    watched.health = Health::default();
+                    acts.push(Act::Say(Saying::Back { kind: Arc::clone(kind), lasted }));
+                }
+                if std::mem::replace(&mut watched.place, Place::In) != Place::In {
+                    self.last_at = Some(now);
+                    if watched.is_needed() {
+                        self.stacks = Some(Stacks { at: now, failed: watched.health.is_bad() });
+                    }
+                }
+            }
         }
-        self.publish().into_iter().collect()
+        acts.extend(self.publish());
+        acts
+    }
+
+    /// Time has passed: which kinds are done without from now on, and what is to be said.
+    pub(super) fn tick(&mut self, now: Instant) -> Vec<Act> {
+        let mut acts = Vec::new();
+        for watched in self.watched.values_mut() {
+            if overdue(watched, self.began, self.stacks, self.last_at, now) {
+                acts.push(leave_out(watched, now));
+            }
+        }
+        acts.extend(self.publish());
+        for watched in self.watched.values_mut() {
+            let due = match watched.place {
+                Place::Out => watched.health.due_again(now),
+                Place::Pending if !watched.may_be_out() => watched.health.due(health::LONG, now),
+                Place::Pending | Place::In => None,
+            };
+            acts.extend(due.map(|trouble| Act::Say(Saying::of(&watched.kind, trouble))));
+        }
+        acts.extend(self.stale(now).map(Act::Say));
+        let undefined = self.definitions.due(health::LONG, now);
+        acts.extend(undefined.map(|trouble| Act::Say(Saying::Undefined(trouble))));
+        acts
+    }
+
+    /// Kinds in play that are not kept in view: mostly all of them together, in one line.
+    fn stale(&mut self, now: Instant) -> Option<Saying> {
+        let mut bad: Vec<&mut Watched> =
+            self.watched.values_mut().filter(|w| w.place == Place::In && w.health.is_bad()).collect();
+        let trouble = bad.iter_mut().find_map(|watched| watched.health.due(health::STALE, now))?;
+        bad.iter_mut().for_each(|watched| watched.health.said(now));
+        Some(Saying::Stale { kinds: bad.iter().map(|watched| Arc::clone(&watched.kind)).collect(), trouble })
+    }
+
+    /// Whether [`tick`](Self::tick) has something to look after.
+    pub(super) fn is_restless(&self) -> bool {
+        let restless = |watched: &Watched| watched.place == Place::Pending || watched.health.is_bad();
+        !self.defined || self.watched.values().any(restless)
     }
 
     /// The modules that there are, in play or not: what membership is told.
@@ -107,10 +269,22 @@ impl Kinds {
         modules.map(|watched| Arc::clone(&watched.kind)).collect()
     }
 
-    fn watch(&mut self, kind: Arc<Resource>) -> Act {
+    /// The kinds that are out of play, with what is wrong.
+    pub(super) fn out(&self) -> Vec<(Arc<Resource>, Trouble)> {
+        let out = self.watched.values().filter(|watched| watched.place == Place::Out);
+        out.map(|watched| (Arc::clone(&watched.kind), watched.health.trouble())).collect()
+    }
+
+    fn watch(&mut self, kind: Arc<Resource>, now: Instant) -> Act {
         let shard = self.given % self.shards;
         self.given += 1;
-        let watched = Watched { kind: Arc::clone(&kind), shard, look: Look::Pending };
+        let watched = Watched {
+            kind: Arc::clone(&kind),
+            shard,
+            place: Place::Pending,
+            heard: now,
+            health: Health::default(),
+        };
         self.watched.insert(kind.plural.clone(), watched);
         Act::Watch { kind, shard }
     }
@@ -118,17 +292,20 @@ impl Kinds {
     /// The kinds in play, where they are settled and not as they were.
     fn publish(&mut self) -> Option<Act> {
         let settled = self.watched.values().all(|watched| match watched.kind.role() {
-            // There is no herding without these two.
-            Role::Stack | Role::AuthClient => watched.look == Look::Listed,
-            Role::Module => watched.look != Look::Pending,
+            // There is no herding without.
+            Role::Stack => watched.place == Place::In,
+            Role::Module | Role::AuthClient => watched.place != Place::Pending,
             Role::Versions => true,
         });
         if !settled || !self.defined {
             return None;
         }
-        let listed = |watched: &&Watched| watched.look == Look::Listed && watched.kind.role() == Role::Module;
-        let modules = self.watched.values().filter(listed).map(|watched| Arc::clone(&watched.kind));
-        let catalog = Arc::new(Catalog::new(modules.collect()));
+        let at = |place: Place| {
+            let there = self.watched.values().filter(move |watched| watched.place == place);
+            there.filter(|watched| watched.may_be_out()).map(|watched| Arc::clone(&watched.kind))
+        };
+        let modules = at(Place::In).filter(|kind| kind.role() == Role::Module).collect();
+        let catalog = Arc::new(Catalog::new(modules).withholding(at(Place::Out).collect()));
         if self.published.as_ref() == Some(&catalog) {
             return None;
         }
@@ -137,106 +314,30 @@ impl Kinds {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn leave_out(watched: &mut Watched, now: Instant) -> Act {
+    watched.place = Place::Out;
+    watched.health.said(now);
+    Act::Say(Saying::Out { kind: Arc::clone(&watched.kind), trouble: watched.health.trouble() })
+}
 
-    fn module(kind: &str) -> Arc<Resource> {
-        Resource::new(kind, &kind.to_lowercase(), &format!("{}s", kind.to_lowercase()))
+/// Whether a kind's first list is waited for no longer. While Stacks are not listed either, it may be
+/// the API server that is away, and nothing can be done in any case.
+fn overdue(
+    watched: &Watched,
+    began: Instant,
+    stacks: Option<Stacks>,
+    last_at: Option<Instant>,
+    now: Instant,
+) -> bool {
+    let (Some(stacks), Some(last)) = (stacks, last_at) else { return false };
+    if watched.place != Place::Pending || !watched.may_be_out() || !guard::stands(Guard::StartWithout) {
+        return false;
     }
-
-    fn fixed() -> [Arc<Resource>; 3] {
-        let Catalog { stack, auth_client, versions, .. } = Catalog::new(Vec::new());
-        [stack, auth_client, versions]
-    }
-
-    /// The plurals of the modules that an act publishes.
-    fn published(acts: &[Act]) -> Option<Vec<&str>> {
-        acts.iter().find_map(|act| match act {
-            Act::Publish(catalog) => Some(catalog.modules.iter().map(|m| m.plural.as_str()).collect()),
-            _ => None,
-        })
-    }
-
-    /// Kinds of which the fixed ones were listed.
-    fn kinds() -> Kinds {
-        let (mut kinds, _) = Kinds::new(2);
-        for kind in fixed() {
-            assert_eq!(kinds.looked(&kind, false), []);
-        }
-        kinds
-    }
-
-    #[test]
-    fn the_kth_kind_is_watched_on_shard_k_mod_n() {
-        let (mut kinds, mut acts) = Kinds::new(2);
-        acts.extend(kinds.define(vec![module("Ledger"), module("Auth")]));
-        let shards: Vec<_> = acts
-            .iter()
-            .map(|act| match act {
-                Act::Watch { kind, shard } => (kind.plural.as_str(), *shard),
-                other => panic!("{other:?}"),
-            })
-            .collect();
-        let expected = [("stacks", 0), ("authclients", 1), ("versions", 0), ("ledgers", 1), ("auths", 0)];
-        assert_eq!(shards, expected);
-    }
-
-    #[test]
-    fn kinds_come_into_play_together_when_the_last_was_listed() {
-        let mut kinds = kinds();
-        let (ledger, auth) = (module("Ledger"), module("Auth"));
-        assert_eq!(published(&kinds.define(vec![ledger.clone(), auth.clone()])), None);
-        assert_eq!(published(&kinds.looked(&ledger, false)), None);
-        assert_eq!(published(&kinds.looked(&auth, false)), Some(vec!["auths", "ledgers"]));
-        assert_eq!(kinds.looked(&auth, false), [], "nothing new");
-    }
-
-    #[test]
-    fn stacks_and_clients_cannot_be_done_without_and_versions_can() {
-        let (mut kinds, _) = Kinds::new(1);
-        let [stacks, clients, _] = fixed();
-        assert_eq!(published(&kinds.define(Vec::new())), None);
-        assert_eq!(published(&kinds.looked(&stacks, false)), None);
-        assert_eq!(published(&kinds.looked(&clients, true)), None);
-        assert_eq!(published(&kinds.looked(&clients, false)), Some(vec![]));
-    }
-
-    #[test]
-    fn a_module_that_is_refused_holds_up_nothing_and_joins_later() {
-        let mut kinds = kinds();
-        let (ledger, auth) = (module("Ledger"), module("Auth"));
-        kinds.define(vec![ledger.clone(), auth.clone()]);
-        kinds.looked(&ledger, true);
-        assert_eq!(published(&kinds.looked(&auth, false)), Some(vec!["auths"]));
-        assert_eq!(kinds.modules().len(), 2, "membership is told of both");
-        assert_eq!(published(&kinds.looked(&ledger, false)), Some(vec!["auths", "ledgers"]));
-        assert_eq!(kinds.looked(&ledger, true), [], "what was listed once stays in play");
-    }
-
-    #[test]
-    fn modules_come_and_go_while_running() {
-        let mut kinds = kinds();
-        let (ledger, auth) = (module("Ledger"), module("Auth"));
-        kinds.define(vec![ledger.clone()]);
-        assert_eq!(published(&kinds.looked(&ledger, false)), Some(vec!["ledgers"]));
-        let acts = kinds.define(vec![auth.clone()]);
-        assert_eq!(acts[0], Act::Unwatch { kind: ledger.clone(), shard: 1 });
-        assert_eq!(acts[1], Act::Watch { kind: auth.clone(), shard: 0 });
-        assert_eq!(published(&acts), None, "not before the new one is listed");
-        assert_eq!(kinds.looked(&ledger, false), [], "of one that is gone");
-        assert_eq!(published(&kinds.looked(&auth, false)), Some(vec!["auths"]));
-    }
-
-    #[test]
-    fn a_module_whose_definition_changed_is_watched_anew() {
-        let mut kinds = kinds();
-        let before = module("Ledger");
-        kinds.define(vec![before.clone()]);
-        kinds.looked(&before, false);
-        let after = Arc::new(Resource { enterprise: true, ..Resource::clone(&before) });
-        let acts = kinds.define(vec![after.clone()]);
-        assert!(matches!(&acts[..], [Act::Unwatch { .. }, Act::Watch { .. }]), "{acts:?}");
-        assert_eq!(published(&kinds.looked(&after, false)), Some(vec!["ledgers"]));
-    }
+    let after = |since: Instant| now.saturating_duration_since(since);
+    let heard = watched.heard.max(stacks.at);
+    // After an outage it may not have noticed yet that the server is back.
+    let counts = watched.health.failed_since(heard) || !stacks.failed || after(stacks.at) >= NOTICED;
+    let failed = watched.health.is_bad() && counts && after(heard) >= PATIENCE;
+    let took = last.saturating_duration_since(began).saturating_mul(SLOWER);
+    failed || after(last.max(watched.heard)) >= LAST || after(last) >= LAST.max(took)
 }

@@ -18,7 +18,7 @@ use crate::{
         report::{News, Report},
         write::{Answer, Write},
     },
-    time::{Instant, now},
+    time::{Instant, after, now},
 };
 
 /// How long after an order what happens to its stack counts as led to by it.
@@ -98,6 +98,7 @@ impl Knowledge {
                 store.moved(&stack, &key);
                 return Some((key, stack));
             }
+            Seen::Leftover(seen) => return leftover(&mut store, *seen),
         };
         drop(store);
         // What a first list names is told with everything else, once all first lists are complete.
@@ -138,6 +139,9 @@ impl Knowledge {
             Answer::Stored(object) if object.belongs_to() == Some(stack) => {
                 self.store.borrow_mut().changed(object, at)
             }
+            Answer::Stored(object) if object.is_of(stack) => {
+                return self.store.borrow_mut().leftover_changed(object, at);
+            }
             Answer::Gone { uid } => self.store.borrow_mut().gone(stack, key, uid, at),
             _ => return,
         };
@@ -164,6 +168,10 @@ impl Knowledge {
             let change = match objects.iter().find(|object| object.key == *key) {
                 Some(object) if object.belongs_to() == Some(stack) => {
                     self.store.borrow_mut().changed(object, at)
+                }
+                Some(object) if object.is_of(stack) => {
+                    self.store.borrow_mut().leftover_changed(object, at);
+                    continue;
                 }
                 // Of another stack, whose shard hears of it from the watch.
                 Some(_) => continue,
@@ -224,7 +232,7 @@ impl Knowledge {
             traces.retain(|_, (_, until)| *until > now);
         }
         if traces.len() < LED_TO_STACKS {
-            traces.insert(stack.as_str().into(), (trace.clone(), now + LED_TO));
+            traces.insert(stack.as_str().into(), (trace.clone(), after(now, LED_TO)));
         }
     }
 
@@ -299,4 +307,25 @@ impl Knowledge {
     pub(super) fn is_told(&self) -> bool {
         self.outbox.borrow().is_empty()
     }
+}
+
+/// What was seen of an object that is left over of a stack. Gives it and the stack.
+fn leftover(store: &mut Store, seen: Seen) -> Option<(ObjectKey, Arc<str>)> {
+    let object = match seen {
+        Seen::Listed(object, asked) => {
+            store.leftover_listed(&object, asked);
+            object
+        }
+        Seen::Changed(object, at) => {
+            store.leftover_changed(&object, at);
+            object
+        }
+        Seen::Removed(object, at) => {
+            store.leftover_removed(&object, at);
+            object
+        }
+        Seen::Moved(..) | Seen::Leftover(_) => return None,
+    };
+    let stack: Arc<str> = object.leftover_of()?.into();
+    Some((object.key, stack))
 }

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use shards::ShardId;
 
+use super::kinds::Look;
 use crate::{
     order::{Order, Trace},
     stack::{
@@ -43,8 +44,11 @@ pub(super) enum Seen {
     Changed(Box<Object>, Instant),
     /// It is gone, learnt at this time; its last state.
     Removed(Box<Object>, Instant),
-    /// It belongs to another stack than this one from now on.
+    /// It belongs to another stack than this one from now on, or is no longer left over of it.
     Moved(ObjectKey, Arc<str>),
+    /// One of the first three, for the shard that owns the stack which the object is
+    /// [left over of](Object::leftover_of).
+    Leftover(Box<Seen>),
 }
 
 /// A message from one shard to another.
@@ -63,12 +67,12 @@ pub(super) enum Mail {
         /// The version that it shows.
         version: String,
     },
-    /// From the shard that watches a kind to the front: its first list is complete, or refused.
+    /// From the shard that watches a kind to the front: how that goes.
     Looked {
         /// The kind.
         kind: Arc<Resource>,
-        /// The API server says no.
-        refused: bool,
+        /// What was seen of it.
+        look: Look,
     },
     /// From the front to a shard: watch this kind.
     Watch(Arc<Resource>),

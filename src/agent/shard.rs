@@ -22,6 +22,7 @@ use super::{
     front::{Feed, Front, Shared, Tell},
     knowledge::Knowledge,
     mail::{FRONT, Job, Mail, Seen},
+    recovery::Recovery,
     reporter::Reporter,
     watcher::Watcher,
     worker::{Memories, Worker},
@@ -33,7 +34,7 @@ use crate::{
     order::StackName,
     stack::{
         machine,
-        object::{Catalog, ObjectKey, Resource},
+        object::{Catalog, ObjectKey, Resource, Role},
     },
 };
 
@@ -46,15 +47,18 @@ pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, count
     let client = Client::new(&setup.cluster, share(setup.limits, shards));
     let knowledge = Rc::new(Knowledge::new());
     let nothing = Arc::new(Catalog::new(Vec::new()));
+    let slots = setup.engine.max_in_flight_stacks.get().div_ceil(shards);
+    let recovery = Rc::new(Recovery::new(slots));
     let worker = Worker::new(
         client.clone(),
         Rc::clone(&knowledge),
+        Rc::clone(&recovery),
         machines(&setup, &nothing),
         Arc::clone(&counters),
         stop.clone(),
     );
     let memories = worker.memories();
-    let runner = Runner::new(worker, setup.engine.max_in_flight_stacks.get().div_ceil(shards));
+    let runner = Runner::new(worker, slots);
     if guard::stands(Guard::LearnFirst) {
         // Until everything is known that there is, orders wait.
         runner.hold();
@@ -82,7 +86,10 @@ pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, count
         let shard: Rc<dyn super::simulated::Look> = shard.clone();
         super::simulated::show(Rc::downgrade(&shard));
     }
-    let mut helpers = vec![net::spawn(Rc::clone(&shard.reporter).run())];
+    let mut helpers = vec![
+        net::spawn(Rc::clone(&shard.reporter).run()),
+        net::spawn(recover(Rc::clone(&shard), recovery, client.clone())),
+    ];
     if let Some(period) = shard.setup.resync_period {
         helpers.push(net::spawn(Rc::clone(&shard.reporter).resync(period)));
     }
@@ -92,7 +99,8 @@ pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, count
         let (shared, carrier) = Shared::start(&shard.router, shards);
         helpers.push(carrier);
         let conductor =
-            Conductor::new(Rc::clone(&shared), client.clone(), &shard.setup, events.clone(), conducted);
+            Conductor::new(Rc::clone(&shared), client.clone(), &shard.setup, events.clone(), conducted)
+                .counting(Arc::clone(&shard.counters));
         let front = AtFront { shared, report: OnceCell::new(), events };
         if shard.front.set(front).is_err() {
             error!("the front shard was started twice");
@@ -109,6 +117,11 @@ pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, count
     let counts = client.counts();
     shard.counters.requests.add(counts.requests);
     shard.counters.writes.add(counts.writes);
+}
+
+/// Runs stacks again that an outage kept waiting.
+async fn recover(shard: Rc<Shard>, recovery: Rc<Recovery>, client: Client) {
+    recovery.run(|| client.paused_until(), |stack| shard.runner.wake(stack)).await;
 }
 
 /// What the front shard has besides.
@@ -210,16 +223,21 @@ impl Shard {
     fn take_up(&self) {
         let known = |catalog: &Arc<Catalog>| {
             let kinds = [&catalog.stack, &catalog.auth_client].into_iter().chain(&catalog.modules);
-            kinds.into_iter().all(|kind| self.knowledge.is_complete(kind))
+            kinds.into_iter().all(|kind| catalog.withholds(kind) || self.knowledge.is_complete(kind))
         };
         let coming = self.coming.borrow_mut().take_if(|catalog| known(catalog));
         let Some(catalog) = coming else { return };
         let before = self.catalog.replace(Arc::clone(&catalog));
-        for kind in before.modules.iter().filter(|kind| catalog.module(&kind.singular) != Some(kind)) {
-            self.knowledge.forget(kind);
+        let stays = |kind: &Resource| catalog.modules.iter().chain(&catalog.withheld).any(|k| **k == *kind);
+        for kind in before.modules.iter().chain(&before.withheld) {
+            if kind.role() == Role::Module && !stays(kind) {
+                self.knowledge.forget(kind);
+            }
         }
         self.knowledge.unsettle_all();
         self.runner.handler().set_context(machines(&self.setup, &catalog));
+        // What they lacked may be in play now.
+        self.memories.incomplete().iter().for_each(|stack| self.runner.wake(stack));
         if !self.ready.replace(true) {
             debug!(shard = %self.id, "all objects are known, orders are taken up");
             self.runner.release();
@@ -278,7 +296,7 @@ impl Shard {
         // A source that came to its end is the end of the agent.
         self.stop.request();
         conductor.end().await;
-        front.shared.all_drained().await;
+        front.shared.all_drained(&self.stop).await;
         self.router.close().await;
     }
 }
@@ -301,7 +319,7 @@ impl AtFront {
         // The conductor is there as long as the agent is not stopping.
         let conduct = |event| drop(self.events.unbounded_send(event));
         match mail {
-            Mail::Looked { kind, refused } => conduct(Event::Looked(kind, refused)),
+            Mail::Looked { kind, look } => conduct(Event::Looked(kind, look)),
             Mail::TakenUp(catalog) => conduct(Event::TakenUp(catalog)),
             Mail::Reports { from, stream, reports } => {
                 if let Some(tell) = self.report.get().filter(|_| self.shared.is_open(stream)) {

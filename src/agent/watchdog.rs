@@ -8,7 +8,7 @@ use std::{process, thread, time::Duration};
 use shards::{Health, ShardId};
 use tracing::{error, warn};
 
-use crate::time::{Instant, now};
+use crate::time::{Instant, after, now};
 
 /// No sign of life for so long: the shard hangs. Far beyond what throttling to a tenth of a core
 /// does (150 ms).
@@ -65,7 +65,7 @@ impl Watchdog {
         let since = now.saturating_duration_since(self.looked);
         self.looked = now;
         if since > self.every * 2 {
-            self.patient_until = Some(now + self.limit);
+            self.patient_until = Some(after(now, self.limit));
         }
         let patient = self.patient_until.is_some_and(|until| now < until);
         silent && !patient

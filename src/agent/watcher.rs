@@ -6,13 +6,19 @@ use ahash::AHashMap;
 use shards::{Router, ShardId, shard_of};
 use tracing::debug;
 
-use super::mail::{FRONT, Mail, Seen};
+use super::{
+    kinds::Look,
+    mail::{FRONT, Mail, Seen},
+};
 use crate::{
     cluster::{Client, News, Target, watching},
     net,
     stack::object::{Object, ObjectKey, Resource, Role},
-    time::Instant,
+    time::{Duration, Instant, now},
 };
+
+/// How often the front is told that a list goes on.
+const PROGRESS: Duration = Duration::from_millis(500);
 
 /// The watches that run on a shard.
 pub(super) struct Watcher {
@@ -39,8 +45,10 @@ impl Watcher {
             router: self.router.clone(),
             shards: self.shards,
             kind: Arc::clone(kind),
-            looked: None,
+            listed: false,
+            progress: None,
             homes: AHashMap::new(),
+            leftovers: AHashMap::new(),
         };
         let (client, target) = (self.client.clone(), Target::kind(kind));
         let task = net::spawn(async move {
@@ -69,11 +77,18 @@ struct Post {
     router: Router<Mail>,
     shards: usize,
     kind: Arc<Resource>,
-    /// Whether the list was refused, as the front was told.
-    looked: Option<bool>,
+    /// A list was complete.
+    listed: bool,
+    /// When the front was last told that the first list goes on.
+    progress: Option<Instant>,
     /// Of AuthClients, whose names do not say it: the stack of each, and when a list named it.
-    homes: AHashMap<Arc<str>, (Arc<str>, Option<Instant>)>,
+    homes: Homes,
+    /// The same of objects that are left over of another stack than that.
+    leftovers: Homes,
 }
+
+/// By name of the object: which stack, and when a list named the object.
+type Homes = AHashMap<Arc<str>, (Arc<str>, Option<Instant>)>;
 
 impl Post {
     async fn deliver(&mut self, news: News) {
@@ -81,12 +96,17 @@ impl Post {
             News::Listed { object, asked } => {
                 self.settle(&object, Some(asked)).await;
                 self.hand_over(object, |object| Seen::Listed(object, asked)).await;
+                self.goes_on().await;
             }
             News::Changed { object, at } => {
                 self.settle(&object, None).await;
                 self.hand_over(object, |object| Seen::Changed(object, at)).await;
             }
             News::Removed { object, at } => {
+                if self.leftover(&object.key).is_some_and(|of| object.leftover_of() != Some(&*of)) {
+                    self.let_go(&object.key).await;
+                }
+                self.leftovers.remove(&object.key.name);
                 // Its home is told by the event itself, which names the uid that is gone: by now there
                 // may be another object of that name, which an own answer has told of.
                 if self.is_at_home(&object) {
@@ -98,24 +118,44 @@ impl Post {
             }
             News::Complete { asked, version } => {
                 // Later than the list was asked for they came by events.
-                self.homes.retain(|_, (_, listed)| listed.is_none_or(|at| at >= asked));
+                for homes in [&mut self.homes, &mut self.leftovers] {
+                    homes.retain(|_, (_, listed)| listed.is_none_or(|at| at >= asked));
+                }
                 for shard in (0..self.shards).map(ShardId::new) {
                     let kind = Arc::clone(&self.kind);
                     self.send(shard, Mail::Complete { kind, asked, version: version.clone() }).await;
                 }
-                self.looked(false).await;
+                self.listed = true;
+                self.looked(Look::Listed).await;
             }
-            News::Refused { .. } => {
-                // One that was listed stays in play: nothing is known to have changed.
-                if self.looked.is_none() {
-                    self.looked(true).await;
-                }
-            }
+            News::Refused { refusal, .. } => self.looked(Look::Refused(refusal.to_string())).await,
+            News::Failing { cause } => self.looked(Look::Failing(cause)).await,
+            News::Recovered => self.looked(Look::Recovered).await,
         }
     }
 
-    /// Remembers where a client is at home, and tells the home that it left.
+    /// The stack that an object was last known to be left over of.
+    fn leftover(&self, key: &ObjectKey) -> Option<Arc<str>> {
+        self.leftovers.get(&key.name).map(|(of, _)| Arc::clone(of))
+    }
+
+    /// An object is no longer left over of the stack that it was.
+    async fn let_go(&mut self, key: &ObjectKey) {
+        if let Some((of, _)) = self.leftovers.remove(&key.name) {
+            self.send(self.owner(&of), Mail::Seen(Seen::Moved(key.clone(), of))).await;
+        }
+    }
+
+    /// Remembers where an object is at home, and tells the homes that it left. They hear of that before
+    /// any home hears of the object.
     async fn settle(&mut self, object: &Object, listed: Option<Instant>) {
+        let of = object.leftover_of();
+        if self.leftover(&object.key).is_some_and(|before| of != Some(&*before)) {
+            self.let_go(&object.key).await;
+        }
+        if let Some(of) = of {
+            self.leftovers.insert(Arc::clone(&object.key.name), (of.into(), listed));
+        }
         if self.kind.role() != Role::AuthClient {
             return;
         }
@@ -140,7 +180,11 @@ impl Post {
         }
     }
 
-    async fn hand_over(&self, object: Box<Object>, seen: impl FnOnce(Box<Object>) -> Seen) {
+    async fn hand_over(&self, object: Box<Object>, seen: impl Fn(Box<Object>) -> Seen) {
+        if let Some(of) = object.leftover_of() {
+            let leftover = Seen::Leftover(Box::new(seen(object.clone())));
+            self.send(self.owner(of), Mail::Seen(leftover)).await;
+        }
         let owner = match self.kind.role() {
             Role::Versions => self.owner(&object.key.name),
             _ => match object.belongs_to() {
@@ -151,11 +195,18 @@ impl Post {
         self.send(owner, Mail::Seen(seen(object))).await;
     }
 
-    /// The front is told of the first outcome, and of the first list after a refusal.
-    async fn looked(&mut self, refused: bool) {
-        if self.looked.replace(refused) != Some(refused) {
-            self.send(FRONT, Mail::Looked { kind: Arc::clone(&self.kind), refused }).await;
+    /// The front is told now and then that a long first list goes on.
+    async fn goes_on(&mut self) {
+        let now = now();
+        let due = self.progress.is_none_or(|told| now.saturating_duration_since(told) >= PROGRESS);
+        if !self.listed && due {
+            self.progress = Some(now);
+            self.looked(Look::Progress).await;
         }
+    }
+
+    async fn looked(&self, look: Look) {
+        self.send(FRONT, Mail::Looked { kind: Arc::clone(&self.kind), look }).await;
     }
 
     fn owner(&self, stack: &str) -> ShardId {

@@ -3,6 +3,8 @@
 //! The rule behind every line: *absent*, *refused* and *applied* are said only where the server
 //! said so; whatever leaves a doubt is a failure of the read or an unknown outcome of the write.
 
+mod retry;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -40,10 +42,9 @@ pub struct Page {
 }
 
 impl Reply {
-    /// What `Retry-After` asks for, in seconds (the API server sends no dates).
+    /// What `Retry-After` asks for, a minute at most.
     pub fn retry_after(&self) -> Option<Duration> {
-        let seconds = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-        Some(Duration::from_secs(seconds))
+        retry::after(&self.headers)
     }
 
     /// Whether the credentials were not accepted.

@@ -1,5 +1,6 @@
 //! The client of one shard: permits, writes, reads.
 
+mod health;
 mod watches;
 
 use std::{cell::Cell, rc::Rc, time::Duration};
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use futures::{StreamExt, lock::Mutex};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
+use self::health::Health;
 use super::{
     answer::{self, Reply},
     catalog,
@@ -64,8 +66,11 @@ struct Inner {
     headers: Vec<(HeaderName, HeaderValue)>,
     deadline: Duration,
     counts: Cell<Counts>,
+    health: Health,
     /// Held while a page of a watched kind's list is in memory.
     page: Mutex<()>,
+    /// The same, for those whose pages take long.
+    slow_page: Mutex<()>,
 }
 
 impl std::fmt::Debug for Client {
@@ -87,7 +92,9 @@ impl Client {
             headers: config.headers.clone(),
             deadline: limits.deadline,
             counts: Cell::default(),
+            health: Health::default(),
             page: Mutex::new(()),
+            slow_page: Mutex::new(()),
             transport: Transport::new(config.clone()),
         }))
     }
@@ -140,6 +147,16 @@ impl Client {
         self.0.transport.endpoint()
     }
 
+    /// Until when the API server wants to be left alone, if it does.
+    pub fn paused_until(&self) -> Option<time::Instant> {
+        self.0.permits.paused_until()
+    }
+
+    /// Waits until requests are answered again, after they were not.
+    pub(super) async fn recovered(&self) {
+        self.0.health.recovered().await;
+    }
+
     /// What has been sent so far.
     pub fn counts(&self) -> Counts {
         self.0.counts.get()
@@ -177,13 +194,14 @@ impl Client {
         let prepared = self.prepare(request).await?;
         let result = self.0.transport.exchange(prepared.outgoing(), self.0.deadline).await;
         self.count(matches!(result, Err(Failure::NotSent(_))), write);
+        self.0.health.note(&result);
         let reply = result?;
         self.heed(&reply, &prepared).await;
         let busy = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
         let heeds = busy.contains(&reply.status) && guard::stands(Guard::HeedPause);
         if let Some(pause) = reply.retry_after().filter(|_| heeds) {
             // A little longer, each shard on its own, so that they do not come back together.
-            self.0.permits.pause(pause.mul_f64(1.0 + fastrand::f64() / 4.0));
+            self.0.permits.pause(time::times(pause, 1.0 + fastrand::f64() / 4.0));
         }
         Ok(reply)
     }
@@ -191,7 +209,10 @@ impl Client {
     /// The request as it goes out, with who asks.
     async fn prepare(&self, request: ApiRequest) -> Result<Prepared, Failure> {
         let presented = self.0.credentials.present().await;
-        let presented = presented.map_err(|error| Failure::NotSent(format!("no credentials: {error}")))?;
+        let presented = presented.map_err(|error| {
+            self.0.health.failed();
+            Failure::NotSent(format!("no credentials: {error}"))
+        })?;
         let (mut head, body) = request.into_parts();
         head.headers.extend(presented.header.clone().map(|value| (header::AUTHORIZATION, value)));
         for (name, value) in &self.0.headers {

@@ -16,10 +16,11 @@ use hyper::{
     client::conn::{http1, http2},
 };
 
+pub(super) use crate::net::chain;
+
 use super::{
     answer::Reply,
-    body::Body,
-    line::{Line, Tapped},
+    body::{Body, BodyError},
 };
 use crate::{
     net::{
@@ -27,6 +28,7 @@ use crate::{
         connect::{self, Protocol},
         endpoint::Endpoint,
         executor::LocalExecutor,
+        line::{Line, NoGreeting, Tapped},
         timer::HyperTimer,
         tls::Identity,
     },
@@ -43,6 +45,12 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 const PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(15));
 /// An idle HTTP/1.1 connection is given up before the server does so (API servers: 90 s).
 const MAX_IDLE: Duration = Duration::from_secs(30);
+/// How long the server may take to show that it speaks HTTP/2, once it took the connection.
+const GREETING: Duration = Duration::from_secs(10);
+/// The headers of an answer, in bytes. On HTTP/1.1 hyper's own bound holds (400 KiB).
+const MAX_HEADERS: u32 = 1 << 20;
+/// Their number on HTTP/1.1.
+const MAX_HEADER_COUNT: usize = 1024;
 
 type Sending = Full<Bytes>;
 
@@ -77,7 +85,7 @@ pub(super) struct Begun {
 /// Why a request brought no reply.
 #[derive(Debug)]
 pub(super) enum SendError {
-    /// hyper gave it back: no byte of it went out.
+    /// No byte of it went out, or the server says that it did nothing with it.
     Unsent(String),
     /// It was handed over; whether it arrived nobody knows.
     Lost(String),
@@ -92,18 +100,29 @@ pub(super) struct Progress {
     pub(super) line: Cell<Option<Rc<Line>>>,
 }
 
+/// Why HTTP could not begin on a connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StartError {
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+    #[error(transparent)]
+    NoGreeting(#[from] NoGreeting),
+}
+
 impl Connection {
     /// Starts HTTP on a fresh connection.
     pub(super) async fn start(
         connection: connect::Connection,
         identity: Option<Arc<Identity>>,
-    ) -> Result<Self, hyper::Error> {
-        let (io, line) = Tapped::new(connection.io);
+    ) -> Result<Self, StartError> {
+        let (io, line) = Tapped::new(connection.io, connection.protocol);
         let used = Cell::new(time::now());
         Ok(match connection.protocol {
             Protocol::Http1 => {
-                let (sender, connection) = http1::handshake(io).await?;
-                let owner = net::spawn(async move { ended(connection.await) });
+                let (sender, connection) =
+                    http1::Builder::new().max_headers(MAX_HEADER_COUNT).handshake(io).await?;
+                let watched = Rc::clone(&line);
+                let owner = net::spawn(async move { ended(connection.await, &watched) });
                 Self {
                     sender: Sender::Http1(RefCell::new(Some(sender))),
                     line,
@@ -117,13 +136,18 @@ impl Connection {
                     .timer(HyperTimer)
                     .initial_stream_window_size(STREAM_WINDOW)
                     .initial_connection_window_size(CONNECTION_WINDOW)
+                    .max_header_list_size(MAX_HEADERS)
                     .keep_alive_interval(PING.0)
                     .keep_alive_timeout(PING.1)
                     .keep_alive_while_idle(true)
                     .handshake(io)
                     .await?;
-                let owner = net::spawn(async move { ended(connection.await) });
-                Self { sender: Sender::Http2(sender), line, identity, used, _owner: owner }
+                let watched = Rc::clone(&line);
+                let owner = net::spawn(async move { ended(connection.await, &watched) });
+                let started = Self { sender: Sender::Http2(sender), line, identity, used, _owner: owner };
+                // Dropped with it, the line is cut.
+                started.line.greeted(GREETING).await?;
+                started
             }
         })
     }
@@ -147,7 +171,7 @@ impl Connection {
                 sender.borrow().as_ref().is_some_and(|sender| !sender.is_closed())
                     && now.saturating_duration_since(self.used.get()) < MAX_IDLE
             }
-            Sender::Http2(sender) => !sender.is_closed(),
+            Sender::Http2(sender) => !sender.is_closed() && self.line.going_away().is_none(),
         }
     }
 
@@ -158,7 +182,7 @@ impl Connection {
     /// serves no other.
     pub(super) async fn begin(
         &self,
-        request: Request<Sending>,
+        mut request: Request<Sending>,
         progress: &Progress,
     ) -> Result<Begun, SendError> {
         progress.line.set(Some(Rc::clone(&self.line)));
@@ -168,12 +192,15 @@ impl Connection {
                 let mut sender = taken.ok_or_else(|| SendError::Unsent("connection in use".into()))?;
                 sender.ready().await.map_err(|error| SendError::Unsent(chain(&error)))?;
                 progress.sent.set(Some(time::now()));
-                (answer(sender.try_send_request(request).await, progress)?, Some(sender))
+                self.line.count_informational(&mut request);
+                let response = self.answer(sender.try_send_request(request).await, progress)?;
+                self.line.check_informational().map_err(|error| SendError::Lost(error.to_string()))?;
+                (response, Some(sender))
             }
             Sender::Http2(sender) => {
                 let mut sender = sender.clone();
                 progress.sent.set(Some(time::now()));
-                (answer(sender.try_send_request(request).await, progress)?, None)
+                (self.answer(sender.try_send_request(request).await, progress)?, None)
             }
         };
         let (head, incoming) = response.into_parts();
@@ -184,12 +211,28 @@ impl Connection {
     /// Reads the rest of an answer that began on this connection, which is then free for another.
     pub(super) async fn finish(&self, begun: Begun) -> Result<Reply, SendError> {
         let Begun { head, body, sender } = begun;
-        let body = body.whole(MAX_BODY).await.map_err(|error| SendError::Lost(error.to_string()))?;
+        let lost =
+            |error: BodyError| SendError::Lost(self.line.offence().unwrap_or_else(|| error.to_string()));
+        let body = body.whole(MAX_BODY).await.map_err(lost)?;
         if let (Sender::Http1(cell), Some(sender)) = (&self.sender, sender) {
             cell.borrow_mut().replace(sender);
         }
         self.used.set(time::now());
         Ok(Reply { status: head.status, headers: head.headers, body })
+    }
+
+    /// The response; or whether the request was given back untouched, by hyper or by the server.
+    fn answer(&self, sent: Sent, progress: &Progress) -> Result<Response<Incoming>, SendError> {
+        sent.map_err(|mut error| {
+            let given_back = error.take_message().is_some();
+            let error = error.into_error();
+            let cause = self.line.offence().unwrap_or_else(|| chain(&error));
+            if given_back || is_not_applied(&error) {
+                progress.sent.set(None);
+                return SendError::Unsent(cause);
+            }
+            SendError::Lost(cause)
+        })
     }
 }
 
@@ -201,20 +244,39 @@ impl Drop for Connection {
 
 type Sent = Result<Response<Incoming>, hyper::client::conn::TrySendError<Request<Sending>>>;
 
-/// The response; or whether the request was given back untouched.
-fn answer(sent: Sent, progress: &Progress) -> Result<Response<Incoming>, SendError> {
-    sent.map_err(|mut error| {
-        let unsent = error.take_message().is_some();
-        let cause = chain(&error.into_error());
-        if unsent {
-            progress.sent.set(None);
-            return SendError::Unsent(cause);
+/// The server says itself that it did nothing with a request: it reset the stream with
+/// REFUSED_STREAM, or its GOAWAY named a last stream before this one (RFC 9113, sections 8.7 and
+/// 6.8). To the streams up to the last one h2 tells no GOAWAY of the server's: where they end
+/// without an answer, it is the connection's end that they are told.
+fn is_not_applied(error: &hyper::Error) -> bool {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(error) = cause.downcast_ref::<h2::Error>() {
+            let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+            return error.is_remote() && (refused || error.is_go_away());
         }
-        SendError::Lost(cause)
-    })
+        source = cause.source();
+    }
+    false
 }
 
-fn ended(result: Result<(), hyper::Error>) {
+/// How often it is said that a connection was given up: a server that misbehaves on one does so on
+/// the next.
+const SAID_EVERY: Duration = Duration::from_secs(30);
+
+thread_local! {
+    static SAID: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+fn ended(result: Result<(), hyper::Error>, line: &Line) {
+    if let Some(offence) = line.offence() {
+        let now = time::now();
+        let quiet = SAID.get().is_some_and(|at| now.saturating_duration_since(at) < SAID_EVERY);
+        if !quiet {
+            SAID.set(Some(now));
+            tracing::warn!("a connection to the API server was closed: {offence}");
+        }
+    }
     if let Err(error) = result {
         tracing::debug!(error = %chain(&error), "a connection to the API server ended");
     }
@@ -244,21 +306,6 @@ pub(super) fn addressed(
     };
     *request.uri_mut() = uri.parse::<Uri>().map_err(|error| format!("{uri:?}: {error}"))?;
     Ok(request)
-}
-
-/// An error with all its causes: hyper's own words are short.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::{
 /// A token file is read again this often (kubelets rotate tokens long before they expire).
 const RECHECK: Duration = Duration::from_secs(60);
 /// A refusal has the file read again, but not more often than this.
-const RECHECK_REFUSED: Duration = Duration::from_secs(1);
+const RECHECK_REFUSED: Duration = Duration::from_millis(500);
 /// A plugin is not run more often than this, whether it failed or brought what was refused.
 const RERUN_SECONDS: i64 = 10;
 

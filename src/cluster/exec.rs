@@ -137,7 +137,7 @@ impl ExecPlugin {
             .map_err(|error| self.not_started(&error))?;
         let stdout = drain(child.stdout.take());
         let stderr = drain(child.stderr.take());
-        let deadline = time::now() + self.timeout;
+        let deadline = time::after(time::now(), self.timeout);
         let status = loop {
             match child.try_wait() {
                 Ok(Some(status)) => break status,

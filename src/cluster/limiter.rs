@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::guard::{self, Guard};
+use crate::{
+    guard::{self, Guard},
+    time::{after, seconds},
+};
 
 /// The longest that one `Retry-After` may hold everything back.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -53,12 +56,17 @@ impl TokenBucket {
 
     /// Grants nothing for this long (bounded by [`LONGEST_PAUSE`]), and starts slowly afterwards.
     pub fn pause(&mut self, now: Instant, pause: Duration) {
-        let until = now + pause.min(LONGEST_PAUSE);
+        let until = after(now, pause.min(LONGEST_PAUSE));
         if until > self.counted_at {
             self.refill(now);
             self.counted_at = until;
             self.tokens = self.tokens.min(1.0);
         }
+    }
+
+    /// When a pause that lasts will be over.
+    pub fn paused_until(&self, now: Instant) -> Option<Instant> {
+        Some(self.counted_at).filter(|until| *until > now)
     }
 
     fn refill(&mut self, now: Instant) {
@@ -75,7 +83,7 @@ impl TokenBucket {
         // A nanosecond more than the division says, so that rounding never wakes anybody early.
         let missing = (1.0 - self.tokens) / self.rate;
         // No shorter wait than a timer is good for, no longer one than an hour (rates near zero).
-        self.counted_at + Duration::from_secs_f64(missing.min(3600.0)) + Duration::from_nanos(1)
+        after(self.counted_at, seconds(missing.min(3600.0)).saturating_add(Duration::from_nanos(1)))
     }
 }
 
@@ -144,6 +152,31 @@ mod tests {
         bucket.pause(t0, Duration::from_secs(1));
         assert!(bucket.take(t0 + LONGEST_PAUSE - Duration::from_millis(1)).is_err());
         assert_eq!(bucket.take(t0 + LONGEST_PAUSE), Ok(()));
+    }
+
+    #[test]
+    fn a_pause_of_any_length_is_over_after_a_minute() {
+        for pause in [Duration::from_secs(99_999_999), Duration::from_secs(u64::MAX), Duration::MAX] {
+            let t0 = start();
+            let mut bucket = TokenBucket::new(10.0, 1, t0);
+            bucket.pause(t0, pause);
+            assert_eq!(bucket.take(t0 + LONGEST_PAUSE), Ok(()), "{pause:?}");
+        }
+    }
+
+    #[test]
+    fn a_rate_of_any_size_is_one() {
+        let t0 = start();
+        for rate in [f64::MAX, f64::MIN_POSITIVE, f64::INFINITY, f64::NAN, -1.0] {
+            let mut bucket = TokenBucket::new(rate, u32::MAX, t0);
+            assert_eq!(bucket.take(t0), Ok(()), "{rate}");
+            let mut bucket = TokenBucket::new(rate, 1, t0);
+            let _ = bucket.take(t0);
+            if let Err(at) = bucket.take(t0) {
+                assert!(at > t0 && at <= t0 + Duration::from_secs(3601), "{rate}");
+                assert!(bucket.take(t0 + Duration::from_secs(86_400)).is_ok() || rate < 1e-6, "{rate}");
+            }
+        }
     }
 
     #[test]

@@ -84,6 +84,11 @@ impl Permits {
         self.0.bucket.borrow_mut().pause(time::now(), pause);
     }
 
+    /// Until when nothing is given out because of a [pause](Self::pause), if there is one.
+    pub fn paused_until(&self) -> Option<Instant> {
+        self.0.bucket.borrow().paused_until(time::now())
+    }
+
     /// Permits that are out.
     pub fn in_flight(&self) -> usize {
         self.0.in_flight.get()

@@ -14,6 +14,7 @@
 mod bytes;
 mod gone;
 mod json;
+mod leftovers;
 mod names;
 mod queries;
 mod record;
@@ -121,25 +122,38 @@ impl Store {
 
     /// An object of a fresh list whose first page was asked for at `asked`.
     pub fn listed(&mut self, object: &Object, asked: Instant) -> Change {
+        self.listed_with(object.belongs_to(), object, asked)
+    }
+
+    /// The same with the objects of this stack.
+    fn listed_with(&mut self, stack: Option<&str>, object: &Object, asked: Instant) -> Change {
         let asked = self.asked(asked);
         if self.gone.since(&object.key, &object.uid).is_some_and(|gone| gone >= asked) {
             return Change::Nothing;
         }
-        self.put(object, asked, Some(asked))
+        self.put(stack, object, asked, Some(asked))
     }
 
     /// An object as an event, an answer or a read shows it.
     pub fn changed(&mut self, object: &Object, at: Instant) -> Change {
+        self.changed_with(object.belongs_to(), object, at)
+    }
+
+    fn changed_with(&mut self, stack: Option<&str>, object: &Object, at: Instant) -> Change {
         if self.gone.since(&object.key, &object.uid).is_some() {
             return Change::Nothing;
         }
         let at = self.clock(at);
-        self.put(object, at, None)
+        self.put(stack, object, at, None)
     }
 
     /// An event says that this object is gone; this was its last state. It stays gone, since the
     /// answer to an own write may come after the event of its removal.
     pub fn removed(&mut self, object: &Object, at: Instant) -> Change {
+        self.removed_with(object.belongs_to(), object, at)
+    }
+
+    fn removed_with(&mut self, stack: Option<&str>, object: &Object, at: Instant) -> Change {
         let at = self.clock(at);
         self.gone.insert(&object.key, &object.uid, at);
         if object.key.resource.role() == Role::Versions {
@@ -147,7 +161,7 @@ impl Store {
                 known.uid == object.uid || is_older(&known.resource_version, &object.resource_version)
             });
         }
-        let Some(stack) = object.belongs_to() else { return Change::Nothing };
+        let Some(stack) = stack else { return Change::Nothing };
         self.remove(stack, &object.key, |uid, version| {
             uid == object.uid || is_older(version, &object.resource_version)
         })
@@ -231,11 +245,11 @@ impl Store {
     }
 
     /// `overrides`: what was learnt before this is replaced whatever its version.
-    fn put(&mut self, object: &Object, learnt: u64, overrides: Option<u64>) -> Change {
+    fn put(&mut self, stack: Option<&str>, object: &Object, learnt: u64, overrides: Option<u64>) -> Change {
         if object.key.resource.role() == Role::Versions {
             return self.put_versions(object, learnt, overrides);
         }
-        let Some(name) = object.belongs_to() else { return Change::Nothing };
+        let Some(name) = stack else { return Change::Nothing };
         let kind = self.kind(&object.key.resource);
         let position =
             self.stacks.get(name).and_then(|stack| stack.find(kind, &object.key.name, name, &self.names));
@@ -264,7 +278,7 @@ impl Store {
             }
         }
         let record = Record::pack(object, name, &mut self.names);
-        let held = Held::new(kind, learnt, record, object);
+        let held = Held::new(kind, learnt, record, object, name);
         self.revision += 1;
         if !self.stacks.contains_key(name) {
             self.stacks.insert(name.into(), Stack::default());
@@ -317,7 +331,8 @@ impl Store {
         };
         let mut removed = Vec::new();
         self.take_out(index, at_place, &mut removed);
-        if key.resource.role() == Role::AuthClient { Change::Nothing } else { Change::Removed }
+        let is_told = key.resource.role() != Role::AuthClient && *key.name == *name;
+        if is_told { Change::Removed } else { Change::Nothing }
     }
 
     /// Removes objects of one stack, and the stack once it has none.
@@ -334,7 +349,8 @@ impl Store {
             let goes = goes(held, name, names);
             if goes && let Some((kind, _)) = kinds.get(usize::from(held.kind)) {
                 let told = kind.role() != Role::AuthClient;
-                let named = held.record.name(name, names).filter(|_| told);
+                // Of what is left over, the stack that it is named after tells.
+                let named = held.record.name(name, names).filter(|named| told && *named == &**name);
                 removed.extend(named.map(|name| ObjectKey::new(kind, name)));
             }
             !goes

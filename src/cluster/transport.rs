@@ -39,14 +39,14 @@ use crate::{
 
 /// HTTP/1.1 connections at most, per client; those that streams have to themselves do not count.
 const HTTP1_CONNECTIONS: usize = 16;
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
-/// How often a request that was given back unsent is tried on another connection.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// How often a request that was surely not applied is sent on another connection.
 const ATTEMPTS: usize = 4;
 
 /// Why there is no reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// Nothing of the request left this process.
+    /// Nothing of the request left this process, or the server says that it did nothing with it.
     NotSent(String),
     /// Something of it may have.
     Lost(String),
@@ -225,7 +225,7 @@ impl Transport {
     ) -> Result<(Begun, Lease), Failure> {
         let Outgoing { head, body, identity } = outgoing;
         let mut last = String::new();
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let lease = self.lease(identity, lasts).await.map_err(Failure::NotSent)?;
             let connection = lease.connection();
             let endpoint = &self.config.endpoint;
@@ -240,6 +240,10 @@ impl Transport {
                         Lease::Pooled(..) => self.idle.borrow_mut().clear(),
                         Lease::Own(_) => {}
                     }
+                    if attempt > 0 {
+                        // At once on another connection; from there on at the pace of failures.
+                        self.failed(&cause);
+                    }
                     last = cause;
                 }
                 Err(SendError::Lost(cause)) => {
@@ -248,8 +252,7 @@ impl Transport {
                 }
             }
         }
-        self.failed(&last);
-        Err(Failure::NotSent(format!("each of {ATTEMPTS} connections closed before it was sent: {last}")))
+        Err(Failure::NotSent(format!("none of {ATTEMPTS} connections took it: {last}")))
     }
 
     /// Reads the rest of an answer.
@@ -281,7 +284,7 @@ impl Transport {
         let mut dial = self.dial.borrow_mut();
         if dial.not_before.is_none_or(|at| at <= now) {
             let wait = dial.backoff.fail(fastrand::f64());
-            dial.not_before = Some(now + wait);
+            dial.not_before = Some(time::after(now, wait));
         }
         cause.clone_into(&mut dial.last);
     }

@@ -33,16 +33,17 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 pub use self::news::News;
-use self::{event::Event, page::Page, verdict::Verdict};
+use self::{event::Event, page::Page, trouble::Run, verdict::Verdict};
 use super::{answer::Reply, limiter::LONGEST_PAUSE, target::Target};
 use crate::{
     backoff::Backoff,
     guard::{self, Guard},
     stack::object::Object,
+    time::after,
 };
 
 /// Between failures, growing.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 /// After a refusal: long, since it takes somebody to change something; drawn from within.
 const REFUSED: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(60));
 /// How long a watch is asked to last, in seconds; drawn, so that all of them do not end together.
@@ -130,8 +131,26 @@ pub struct Watch {
     backoff: Backoff,
     /// Failures to go on from where it stood, in a row.
     stumbles: u32,
+    /// Whether a wait after a failure may be cut short where others succeed.
+    hurry: Hurry,
     /// What the run of refusals that lasts was about: a missing kind, or a missing right.
     refused: Option<bool>,
+    /// The run of failures that lasts, as it is logged.
+    run: Option<Run>,
+    /// It was told that it goes badly, and not yet that it goes well again.
+    bad: bool,
+    /// What is to be told of how it goes.
+    health: Option<News>,
+}
+
+/// Whether a wait may be cut short. One whose attempt was made early, and failed, may not: what fails
+/// although others succeed fails for a reason of its own.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+enum Hurry {
+    #[default]
+    May,
+    Hurried,
+    MayNot,
 }
 
 #[derive(Debug)]
@@ -144,8 +163,8 @@ enum State {
     Opening { version: String },
     /// It lasts.
     Watching(Watching),
-    /// Until the time comes for another state.
-    Waiting { until: Instant, then: Box<State> },
+    /// Until the time comes for another state; `early`: or until things go well elsewhere.
+    Waiting { until: Instant, then: Box<State>, early: bool },
 }
 
 /// How far a list is; of a fresh one nothing is known.
@@ -180,7 +199,20 @@ impl Watch {
             random: fastrand::Rng::with_seed(seed),
             backoff: Backoff::new(BACKOFF.0, BACKOFF.1),
             stumbles: 0,
+            hurry: Hurry::default(),
             refused: None,
+            run: None,
+            bad: false,
+            health: None,
+        }
+    }
+
+    /// Other requests are answered again: a wait after a failure is over, too.
+    pub fn hurry(&mut self, now: Instant) {
+        let State::Waiting { until, early: true, .. } = &mut self.state else { return };
+        if self.hurry == Hurry::May {
+            self.hurry = Hurry::Hurried;
+            *until = now;
         }
     }
 
@@ -204,13 +236,13 @@ impl Watch {
                 }
                 State::Watching(watching) => {
                     let patience = if guard::stands(Guard::NoticeSilence) { IDLE } else { 1000 * IDLE };
-                    let until = *watching.quiet.get_or_insert(now) + patience;
+                    let until = after(*watching.quiet.get_or_insert(now), patience);
                     if now < until {
                         return Step::Read { until };
                     }
                     self.fell_silent(now);
                 }
-                State::Waiting { until, then } => {
+                State::Waiting { until, then, .. } => {
                     if now < *until {
                         return Step::Wait { until: *until };
                     }
@@ -218,6 +250,12 @@ impl Watch {
                 }
             }
         }
+    }
+
+    /// What is to be told of how it goes, since this was last asked: to be handed to the consumer after
+    /// each [`take`](Self::take) and each step.
+    pub fn health(&mut self) -> Option<News> {
+        self.health.take()
     }
 
     /// Takes what came of the last step: one input, then the next step.
@@ -236,6 +274,7 @@ impl Watch {
         match input {
             Input::Page { reply, asked } if reply.status.is_success() => {
                 self.stumbles = 0;
+                self.hurry = Hurry::May;
                 let asked = listing.asked.unwrap_or(asked);
                 self.state = State::Reading { asked, page: Page::new(reply.body) };
             }
@@ -281,6 +320,10 @@ impl Watch {
         match input {
             Input::Opened => {
                 self.refused = None;
+                self.hurry = Hurry::May;
+                if std::mem::take(&mut self.bad) {
+                    self.health = Some(News::Recovered);
+                }
                 self.state = State::Watching(Watching { version, opened: now, quiet: None });
             }
             Input::Answer(reply) | Input::Page { reply, .. } => {
@@ -340,6 +383,7 @@ impl Watch {
         }
         // It got ahead, so going on from there is worth a try, however soon it ends.
         self.stumbles = 0;
+        self.run = None;
         self.state = State::Watching(watching);
     }
 
@@ -348,6 +392,7 @@ impl Watch {
         let lasted = now.saturating_duration_since(watching.opened);
         if lasted >= STEADY {
             self.backoff.succeed();
+            self.run = None;
         }
         if lasted >= SHORT {
             self.stumbles = 0;

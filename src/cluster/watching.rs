@@ -1,11 +1,16 @@
 //! Performs what [`Watch`] decides, for as long as it is let.
 //!
 //! On a shard there are some of these at a time, one for each kind. What they cost is bounded: one
-//! page of a list for all of them together, one line of a watch for each, and no more than
+//! page of a list for all of them together (and one more where the server is slow), one line of a watch for each, and no more than
 //! `tell` takes.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 
+use futures::future::{Either, select};
+use futures::lock::MutexGuard;
 use shards::Turn;
 
 use super::{
@@ -17,6 +22,9 @@ use super::{
     watch::{Input, News, Step, Watch},
 };
 use crate::{net, time};
+
+/// A page that takes longer is waited for apart from the others.
+const SLOW: Duration = Duration::from_millis(500);
 
 /// Keeps a target in view and tells what is there and what becomes of it, for ever. Dropped, it ends
 /// at once and leaves nothing behind.
@@ -30,6 +38,9 @@ pub async fn watch(client: Client, target: Target, mut tell: impl AsyncFnMut(New
     let mut turn = Turn::new();
     loop {
         turn.check().await;
+        if let Some(news) = machine.health() {
+            tell(news).await;
+        }
         let step = machine.step(time::now());
         // What the next step has no use for: a page that was read out, a watch that was given up.
         if !matches!(step, Step::Tell(_)) {
@@ -44,12 +55,16 @@ pub async fn watch(client: Client, target: Target, mut tell: impl AsyncFnMut(New
                 continue;
             }
             Step::Wait { until } => {
-                net::sleep(until.saturating_duration_since(time::now())).await;
+                let wait = net::sleep(until.saturating_duration_since(time::now()));
+                if let Either::Right(_) = select(pin!(wait), pin!(client.recovered())).await {
+                    machine.hurry(time::now());
+                }
                 continue;
             }
             Step::List { token } => {
-                page = Some(client.page_right().await);
-                list(&client, machine.target(), token.as_deref()).await
+                let (input, right) = list_in_turn(&client, machine.target(), token.as_deref()).await;
+                page = Some(right);
+                input
             }
             Step::Open { version, timeout } => {
                 let (input, opened) = open(&client, machine.target(), &version, timeout).await;
@@ -66,6 +81,23 @@ pub async fn watch(client: Client, target: Target, mut tell: impl AsyncFnMut(New
         };
         machine.take(input, time::now());
     }
+}
+
+/// Lists a page with the right to have one in memory. A server that is slow to answer for this target
+/// does not keep the right from all others: they go on, and this one has its page when they let it.
+async fn list_in_turn<'a>(
+    client: &'a Client,
+    target: &Target,
+    token: Option<&str>,
+) -> (Input, MutexGuard<'a, ()>) {
+    let right = client.page_right().await;
+    let mut listing = pin!(list(client, target, token));
+    if let Ok(input) = net::timeout(SLOW, listing.as_mut()).await {
+        return (input, right);
+    }
+    drop(right);
+    let right = client.slow_page_right().await;
+    (listing.await, right)
 }
 
 async fn list(client: &Client, target: &Target, token: Option<&str>) -> Input {

@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use futures::channel::oneshot;
 use serde_json::Value;
 
+use crate::time::times;
+
 /// A request as a script sees it.
 #[derive(Debug)]
 pub struct Call<'a> {
@@ -171,7 +173,7 @@ impl Faults {
         } else if strikes(rates.drop_after) {
             Fault::DropAfter
         } else if strikes(rates.hold) {
-            Fault::Hold(rates.hold_for.mul_f64(self.random.f64()))
+            Fault::Hold(times(rates.hold_for, self.random.f64()))
         } else {
             Fault::None
         }

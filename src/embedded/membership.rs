@@ -162,7 +162,7 @@ impl Membership {
 
     /// Waits for an event that `wanted` takes; events before it are dropped.
     pub fn wait_for<T>(&self, within: Duration, mut wanted: impl FnMut(Event) -> Option<T>) -> Option<T> {
-        let deadline = time::now() + within;
+        let deadline = time::after(time::now(), within);
         loop {
             let left = deadline.saturating_duration_since(time::now());
             if let Some(found) = wanted(self.events.recv_timeout(left).ok()?) {

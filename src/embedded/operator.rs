@@ -16,6 +16,7 @@ use super::{
     object::Object,
     store::Place,
 };
+use crate::time::times;
 
 /// The manager that the operator's writes are booked on.
 pub const MANAGER: &str = "embedded-operator";
@@ -162,9 +163,9 @@ impl Operator {
 
     fn plan(&mut self, at: Duration, task: Task) {
         let range = self.options.most.saturating_sub(self.options.least);
-        let delay = self.options.least + range.mul_f64(self.random.f64());
+        let delay = self.options.least.saturating_add(times(range, self.random.f64()));
         self.planned += 1;
-        self.due.insert((at + delay, self.planned), task);
+        self.due.insert((at.saturating_add(delay), self.planned), task);
     }
 
     fn perform(&mut self, cluster: &mut Cluster, task: Task, at: Duration, now: Timestamp) {

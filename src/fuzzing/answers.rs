@@ -107,6 +107,7 @@ fn check_shown(object: &Object, reply: &Reply) {
 /// Whatever `Retry-After` says: all requests wait a bounded time, and so does list and watch.
 fn check_waits(reply: &Reply, now: Instant) {
     if let Some(pause) = reply.retry_after() {
+        assert!(pause <= LONGEST_PAUSE);
         let mut bucket = TokenBucket::new(10.0, 5, now);
         bucket.pause(now, pause);
         assert!(bucket.take(now + LONGEST_PAUSE).is_ok());

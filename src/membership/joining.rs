@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::backoff::Backoff;
+use crate::{backoff::Backoff, time::after};
 
 /// First and longest wait before joining again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
@@ -49,7 +49,7 @@ pub(super) struct Heartbeat {
 
 impl Heartbeat {
     pub(super) fn new(now: Instant) -> Self {
-        Self { next: now + HEARTBEAT }
+        Self { next: after(now, HEARTBEAT) }
     }
 
     /// How long until the next one is due.
@@ -61,7 +61,7 @@ impl Heartbeat {
     pub(super) fn due(&mut self, now: Instant) -> bool {
         let due = now >= self.next;
         if due {
-            self.next = now + HEARTBEAT;
+            self.next = after(now, HEARTBEAT);
         }
         due
     }

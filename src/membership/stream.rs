@@ -308,7 +308,7 @@ struct Slice {
 
 impl Slice {
     fn new(now: Instant) -> Self {
-        Self { end: now + SLICE }
+        Self { end: time::after(now, SLICE) }
     }
 
     fn over(&self, now: Instant) -> bool {

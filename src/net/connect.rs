@@ -1,6 +1,6 @@
 //! Making connections: resolve, try each address, through a proxy where there is one, TLS.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{cell::RefCell, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures::{AsyncReadExt, AsyncWriteExt};
 use futures_rustls::TlsConnector;
@@ -91,27 +91,58 @@ pub enum ConnectCause {
     #[error("TLS is not possible: {0}")]
     NoTls(String),
     /// It took too long.
-    #[error("no connection within {0:?}")]
-    Timeout(Duration),
+    #[error("no connection within {limit:?}: {step}")]
+    Timeout {
+        /// How long it had.
+        limit: Duration,
+        /// What it was waiting for.
+        step: Step,
+    },
+}
+
+/// What a connection waits for on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// The addresses of this host.
+    Resolve(String),
+    /// This address.
+    Dial(SocketAddr),
+    /// This proxy's answer.
+    Proxy(String),
+    /// The TLS handshake.
+    Tls,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resolve(host) => write!(f, "the name {host:?} was not resolved"),
+            Self::Dial(address) => write!(f, "{address} did not take it"),
+            Self::Proxy(proxy) => write!(f, "proxy {proxy} made no tunnel"),
+            Self::Tls => f.write_str("the peer took it and did not finish the TLS handshake"),
+        }
+    }
 }
 
 impl Connector {
     /// Connects, within `connect_timeout`.
     pub async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, ConnectError> {
-        match timeout(self.connect_timeout, self.attempt(endpoint)).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(cause)) => Err(ConnectError { endpoint: endpoint.clone(), cause }),
-            Err(elapsed) => {
-                Err(ConnectError { endpoint: endpoint.clone(), cause: ConnectCause::Timeout(elapsed.0) })
-            }
-        }
+        let step = RefCell::new(Step::Resolve(endpoint.host.clone()));
+        let cause = match timeout(self.connect_timeout, self.attempt(endpoint, &step)).await {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(cause)) => cause,
+            Err(elapsed) => ConnectCause::Timeout { limit: elapsed.0, step: step.into_inner() },
+        };
+        Err(ConnectError { endpoint: endpoint.clone(), cause })
     }
 
-    async fn attempt(&self, endpoint: &Endpoint) -> Result<Connection, ConnectCause> {
+    /// `step` says at any time what is waited for.
+    async fn attempt(&self, endpoint: &Endpoint, step: &RefCell<Step>) -> Result<Connection, ConnectCause> {
         let io = match self.proxy.on_the_way_to(endpoint) {
-            None => self.reach(&endpoint.host, endpoint.port).await?,
+            None => self.reach(&endpoint.host, endpoint.port, step).await?,
             Some(proxy) => {
-                let io = self.reach(&proxy.endpoint.host, proxy.endpoint.port).await?;
+                let io = self.reach(&proxy.endpoint.host, proxy.endpoint.port, step).await?;
+                step.replace(Step::Proxy(proxy.endpoint.to_string()));
                 tunnel(io, proxy, endpoint).await?
             }
         };
@@ -121,6 +152,7 @@ impl Connector {
         let config = self.tls.clone().ok_or_else(|| ConnectCause::NoTls("it is not configured".into()))?;
         let name = ServerName::try_from(endpoint.server_name().to_owned())
             .map_err(|error| ConnectCause::NoTls(format!("{:?}: {error}", endpoint.server_name())))?;
+        step.replace(Step::Tls);
         let peer = Peer {
             name: endpoint.host_port().into(),
             identified: config.client_auth_cert_resolver.has_certs(),
@@ -134,13 +166,15 @@ impl Connector {
 
     /// Tries one address after the other, each for its share of the time that is left: the
     /// first may be one that drops packets (an IPv6 address without a route, often).
-    async fn reach(&self, host: &str, port: u16) -> Result<Io, ConnectCause> {
-        let deadline = time::now() + self.connect_timeout;
+    async fn reach(&self, host: &str, port: u16, step: &RefCell<Step>) -> Result<Io, ConnectCause> {
+        step.replace(Step::Resolve(host.into()));
+        let deadline = time::after(time::now(), self.connect_timeout);
         let addresses = dns::resolve(host, port).await?;
         let mut last = ConnectCause::Dns(DnsError::NoAddress(host.into()));
         for (at, &address) in addresses.iter().enumerate() {
             let left = deadline.saturating_duration_since(time::now());
             let share = left / u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
+            step.replace(Step::Dial(address));
             let connected = timeout(share, TcpStream::connect(address)).await;
             let result = match connected {
                 Ok(Ok(stream)) => Io::tcp(stream, self.user_timeout),

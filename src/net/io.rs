@@ -5,7 +5,7 @@ use std::{
     io::{ErrorKind, Result},
     os::fd::{AsRawFd, BorrowedFd},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -13,15 +13,22 @@ use futures::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
 use hyper::rt::ReadBufCursor;
 
-use super::tls::trouble::Peer;
+use super::{budget::Budget, tls::trouble::Peer};
+
+/// What a peer may send over TLS without a byte of content in it: records that are empty, tickets,
+/// new keys. The handshake has a deadline besides.
+const MOST_BARREN: usize = 4 << 20;
 
 /// A connected byte stream, bound to this thread's executor.
+///
+/// Whoever reads it without ever having to wait is told after half a millisecond that there is
+/// nothing, so that a peer that never stops sending takes no more than its share of the executor.
 #[derive(Debug)]
 pub struct Io(Layer);
 
 #[derive(Debug)]
 enum Layer {
-    Tcp(Box<TcpStream>),
+    Tcp(Box<Socket>),
     Client(Box<futures_rustls::client::TlsStream<Io>>, Peer),
     Server(Box<futures_rustls::server::TlsStream<Io>>),
 }
@@ -30,11 +37,13 @@ impl Io {
     /// Takes a connected socket and sets what every connection of ours wants.
     pub(super) fn tcp(stream: TcpStream, user_timeout: Option<Duration>) -> Result<Self> {
         set_options(&stream, user_timeout)?;
-        Ok(Self(Layer::Tcp(Box::new(stream))))
+        let socket = Socket { stream, budget: Budget::default(), barren: None };
+        Ok(Self(Layer::Tcp(Box::new(socket))))
     }
 
     /// `peer`: whose it is, for errors on it.
-    pub(super) fn client(stream: futures_rustls::client::TlsStream<Io>, peer: Peer) -> Self {
+    pub(super) fn client(mut stream: futures_rustls::client::TlsStream<Io>, peer: Peer) -> Self {
+        stream.get_mut().0.fruitful();
         Self(Layer::Client(Box::new(stream), peer))
     }
 
@@ -49,6 +58,59 @@ impl Io {
             Layer::Client(tls, _) => tls.get_ref().1.alpn_protocol(),
             Layer::Server(tls) => tls.get_ref().1.alpn_protocol(),
         }
+    }
+
+    /// What lies under TLS has brought content.
+    fn fruitful(&mut self) {
+        if let Layer::Tcp(socket) = &mut self.0 {
+            socket.barren = Some(0);
+        }
+    }
+
+    /// Reads for hyper, and shows what was read; nothing at the end.
+    pub(super) fn poll_read_seen(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+        seen: impl FnOnce(&[u8]) -> Result<()>,
+    ) -> Poll<Result<()>> {
+        READ_BUFFER.with_borrow_mut(|scratch| {
+            let room = buf.remaining().min(SCRATCH);
+            let read = ready!(AsyncRead::poll_read(self, cx, &mut scratch[..room]))?;
+            seen(&scratch[..read])?;
+            buf.put_slice(&scratch[..read]);
+            Poll::Ready(Ok(()))
+        })
+    }
+}
+
+/// A TCP socket that is read within a budget.
+#[derive(Debug)]
+struct Socket {
+    stream: TcpStream,
+    budget: Budget,
+    /// Under TLS: bytes since there was last content in them.
+    barren: Option<usize>,
+}
+
+impl Socket {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize>> {
+        if self.barren.is_some_and(|bytes| bytes > MOST_BARREN) {
+            let most = MOST_BARREN >> 20;
+            let text = format!("the peer sent more than {most} MiB of TLS records without content");
+            return Poll::Ready(Err(std::io::Error::new(ErrorKind::InvalidData, text)));
+        }
+        ready!(self.budget.poll_turn(cx));
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        match &polled {
+            Poll::Pending => self.budget.waits(),
+            Poll::Ready(read) => {
+                self.budget.found();
+                let read = read.as_ref().copied().unwrap_or_default();
+                self.barren = self.barren.map(|bytes| bytes.saturating_add(read));
+            }
+        }
+        polled
     }
 }
 
@@ -68,8 +130,14 @@ fn set_options(stream: &TcpStream, user_timeout: Option<Duration>) -> Result<()>
 impl AsyncRead for Io {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize>> {
         match &mut self.0 {
-            Layer::Tcp(io) => Pin::new(io).poll_read(cx, buf),
-            Layer::Client(io, peer) => Pin::new(io).poll_read(cx, buf).map_err(|error| peer.explain(error)),
+            Layer::Tcp(io) => io.poll_read(cx, buf),
+            Layer::Client(io, peer) => {
+                let polled = Pin::new(&mut *io).poll_read(cx, buf);
+                if polled.is_ready() {
+                    io.get_mut().0.fruitful();
+                }
+                polled.map_err(|error| peer.explain(error))
+            }
             Layer::Server(io) => Pin::new(io).poll_read(cx, buf),
         }
     }
@@ -78,7 +146,7 @@ impl AsyncRead for Io {
 impl AsyncWrite for Io {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
         match &mut self.0 {
-            Layer::Tcp(io) => Pin::new(io).poll_write(cx, buf),
+            Layer::Tcp(io) => Pin::new(&mut io.stream).poll_write(cx, buf),
             Layer::Client(io, peer) => Pin::new(io).poll_write(cx, buf).map_err(|error| peer.explain(error)),
             Layer::Server(io) => Pin::new(io).poll_write(cx, buf),
         }
@@ -86,7 +154,7 @@ impl AsyncWrite for Io {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         match &mut self.0 {
-            Layer::Tcp(io) => Pin::new(io).poll_flush(cx),
+            Layer::Tcp(io) => Pin::new(&mut io.stream).poll_flush(cx),
             Layer::Client(io, peer) => Pin::new(io).poll_flush(cx).map_err(|error| peer.explain(error)),
             Layer::Server(io) => Pin::new(io).poll_flush(cx),
         }
@@ -95,7 +163,7 @@ impl AsyncWrite for Io {
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         match &mut self.0 {
             // A peer that was faster has already ended what is to be closed here.
-            Layer::Tcp(io) => Pin::new(io).poll_close(cx).map(|closed| match closed {
+            Layer::Tcp(io) => Pin::new(&mut io.stream).poll_close(cx).map(|closed| match closed {
                 Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
                 other => other,
             }),
@@ -115,11 +183,8 @@ thread_local! {
 }
 
 impl hyper::rt::Read for Io {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<Result<()>> {
-        READ_BUFFER.with_borrow_mut(|scratch| {
-            let room = buf.remaining().min(SCRATCH);
-            AsyncRead::poll_read(self, cx, &mut scratch[..room]).map_ok(|n| buf.put_slice(&scratch[..n]))
-        })
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<Result<()>> {
+        self.poll_read_seen(cx, buf, |_| Ok(()))
     }
 }
 

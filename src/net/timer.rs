@@ -43,7 +43,7 @@ pub struct HyperTimer;
 
 impl hyper::rt::Timer for HyperTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        self.sleep_until(time::now() + duration)
+        self.sleep_until(time::after(time::now(), duration))
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
@@ -105,6 +105,17 @@ mod tests {
             let limit = Duration::from_millis(5);
             assert_eq!(timeout(limit, std::future::pending::<()>()).await, Err(Elapsed(limit)));
             assert_eq!(timeout(limit, async { 3 }).await, Ok(3));
+        });
+    }
+
+    #[test]
+    fn a_limit_of_centuries_is_one() {
+        run(async {
+            for limit in [Duration::MAX, Duration::from_nanos(i64::MAX.unsigned_abs()), time::FOREVER] {
+                let soon = sleep(Duration::from_millis(2));
+                assert_eq!(timeout(limit, soon).await, Ok(()), "{limit:?}");
+                assert!(timeout(Duration::from_millis(2), HyperTimer.sleep(limit)).await.is_err());
+            }
         });
     }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     labels,
-    object::{Catalog, ObjectKey, Resource},
+    object::{Catalog, ObjectKey, Resource, Role},
 };
 use crate::order::{AuthConfig, Fault, Snapshot, StackName, Stargate, StargateWish, is_dns1123_subdomain};
 
@@ -52,6 +52,11 @@ pub struct Desired {
     pub children: Vec<Wanted>,
     /// Module kinds of which nothing is wanted, so that what the agent made of them goes.
     pub unwanted: Vec<Arc<Resource>>,
+    /// Kinds that the order needs and that are out of play ([`Catalog::withheld`]): the rest of it
+    /// stands, and it is not done before they are back.
+    pub withheld: Vec<Arc<Resource>>,
+    /// AuthClients are out of play: what is known of them is not all there is, and none goes.
+    pub spares_clients: bool,
     /// What of the order could not be used, the door's findings first.
     pub faults: Vec<Fault>,
 }
@@ -84,6 +89,8 @@ pub fn desired(stack: &StackName, snapshot: &Snapshot, catalog: &Catalog, base: 
         },
         children: Vec::new(),
         unwanted: Vec::new(),
+        withheld: Vec::new(),
+        spares_clients: catalog.withholds(&catalog.auth_client),
         faults: snapshot.faults.clone(),
     };
     desired.add_modules(stack, snapshot, catalog, base);
@@ -112,6 +119,11 @@ impl Desired {
             self.children.push(Wanted { key: ObjectKey::new(module, stack.as_str()), spec });
         }
         for unknown in snapshot.modules.iter().filter(|name| catalog.module(name).is_none()) {
+            // Stargate follows from its own config.
+            if let Some(kind) = withheld(catalog, unknown) {
+                self.withheld.extend((kind.singular != STARGATE).then(|| Arc::clone(kind)));
+                continue;
+            }
             let shown: String = unknown.chars().take(80).collect();
             self.fault(
                 // As it is told in a line of a log, whatever it holds.
@@ -127,12 +139,13 @@ impl Desired {
             (StargateWish::Off, _, Some(module)) => self.unwanted.push(Arc::clone(module)),
             // The door has said why.
             (StargateWish::Off, _, None) | (StargateWish::Unusable, _, _) => {}
-            (StargateWish::On(_), _, None) => {
-                self.fault(
+            (StargateWish::On(_), _, None) => match withheld(catalog, STARGATE) {
+                Some(kind) => self.withheld.push(Arc::clone(kind)),
+                None => self.fault(
                     "stargateConfig",
                     "the cluster has no CRD for Stargate; install it or disable Stargate",
-                );
-            }
+                ),
+            },
             (StargateWish::On(_), None, Some(_)) => self.fault(
                 "authConfig",
                 "absent, and Stargate cannot do without; what stands in the cluster is left as it is",
@@ -145,6 +158,12 @@ impl Desired {
     }
 
     fn add_clients(&mut self, stack: &StackName, snapshot: &Snapshot, catalog: &Catalog) {
+        if self.spares_clients {
+            if !snapshot.clients.is_empty() {
+                self.withheld.push(Arc::clone(&catalog.auth_client));
+            }
+            return;
+        }
         for (id, public) in &snapshot.clients {
             let name = format!("{stack}-{id}");
             if !is_dns1123_subdomain(&name) {
@@ -163,6 +182,11 @@ impl Desired {
     fn fault(&mut self, field: &str, reason: &str) {
         self.faults.push(Fault { field: field.into(), reason: reason.into() });
     }
+}
+
+/// The module of this name, where it is out of play.
+fn withheld<'a>(catalog: &'a Catalog, singular: &str) -> Option<&'a Arc<Resource>> {
+    catalog.withheld.iter().find(|kind| kind.role() == Role::Module && kind.singular == singular)
 }
 
 /// What of an object's spec is ever compared with what is wanted: all that [`desired`] may set,
@@ -350,6 +374,51 @@ mod tests {
         let desired = wanted(&snapshot);
         assert!(desired.faults.is_empty());
         assert!(unwanted(&desired).contains(&"stargate"));
+    }
+
+    fn withholding(kinds: &[&str]) -> Catalog {
+        let all = catalog();
+        let (out, modules) = all.modules.into_iter().partition(|kind| kinds.contains(&&*kind.singular));
+        Catalog::new(modules).withholding(out)
+    }
+
+    fn withheld(desired: &Desired) -> Vec<&str> {
+        desired.withheld.iter().map(|kind| kind.singular.as_str()).collect()
+    }
+
+    #[test]
+    fn a_kind_out_of_play_is_no_fault_and_the_rest_stands() {
+        let order = Snapshot { stargate: stargate(), ..snapshot() };
+        let desired = desired(&stack_name(), &order, &withholding(&["ledger", "stargate"]), &base_url());
+        assert_eq!(withheld(&desired), ["ledger", "stargate"]);
+        assert!(desired.faults.is_empty(), "{:?}", desired.faults);
+        assert!(spec_of(&desired, "auths/org-stack").is_some());
+        assert_eq!(spec_of(&desired, "ledgers/org-stack"), None);
+        assert_eq!(unwanted(&desired), ["payments"], "neither wanted nor unwanted");
+    }
+
+    #[test]
+    fn a_kind_out_of_play_that_is_not_wanted_leaves_the_order_whole() {
+        let catalog = withholding(&["payments", "stargate"]);
+        let order = Snapshot { modules: ["ledger".into(), "stargate".into()].into(), ..snapshot() };
+        let desired = desired(&stack_name(), &order, &catalog, &base_url());
+        assert_eq!(withheld(&desired), Vec::<&str>::new());
+        assert_eq!(unwanted(&desired), ["auth", "gateway"], "nothing of the two goes");
+        assert!(desired.faults.is_empty(), "{:?}", desired.faults);
+    }
+
+    #[test]
+    fn clients_out_of_play_are_neither_made_nor_deleted() {
+        let all = catalog();
+        let catalog = Catalog::clone(&all).withholding(vec![Arc::clone(&all.auth_client)]);
+        let desired = desired(&stack_name(), &snapshot(), &catalog, &base_url());
+        assert_eq!(withheld(&desired), ["authclient"]);
+        assert_eq!(spec_of(&desired, "authclients/org-stack-web"), None);
+        let other = ObjectKey::new(&all.auth_client, "org-stack-old");
+        assert!(!crate::stack::plan::is_unwanted(&desired, &other, &all.auth_client.plural));
+        let none = Snapshot { clients: [].into(), ..snapshot() };
+        let desired = super::desired(&stack_name(), &none, &catalog, &base_url());
+        assert_eq!(withheld(&desired), Vec::<&str>::new(), "an order without clients lacks nothing");
     }
 
     #[test]

@@ -29,6 +29,7 @@ use crate::{
     order::{Change, Order},
     stack::{
         desired::{Desired, desired},
+        failure::FailureClass,
         object::ObjectKey,
         view::{Known, View},
         write::Write,
@@ -49,7 +50,7 @@ pub use memory::Memory;
 pub use notice::Notice;
 
 use footing::Footing;
-use memory::{Progress, Trial};
+use memory::{Pause, Progress, Trial};
 use unsettled::Unsettled;
 
 /// What the driver shall do next.
@@ -106,7 +107,7 @@ pub struct Machine {
     /// Transient failures in a row.
     failures: u32,
     /// Nothing is sent before this.
-    pause: Option<Instant>,
+    pause: Option<Pause>,
     /// Conflicts in a row, per object.
     conflicts: BTreeMap<ObjectKey, u32>,
     progress: Progress,
@@ -121,6 +122,7 @@ impl Machine {
     pub fn new(order: Order, memory: Memory, context: Rc<Context>, again: bool) -> Self {
         let order = overlaid(order, memory.newest.as_ref());
         let trial = memory.trial.filter(|trial| trial.change == order.change);
+        let is_new = trial.is_none();
         let (mut progress, pause) = trial.map(|trial| (trial.progress, trial.pause)).unwrap_or_default();
         if !again {
             progress.come_anew();
@@ -142,6 +144,9 @@ impl Machine {
             context,
             order,
         };
+        if is_new {
+            machine.look_after();
+        }
         machine.consider();
         machine
     }
@@ -156,12 +161,30 @@ impl Machine {
             self.progress.come_anew();
         } else {
             self.progress = Progress::default();
+            self.look_after();
         }
         self.order = newer;
         self.generation += 1;
         self.finished = false;
         self.consider();
         self.sight();
+    }
+
+    /// An order that did not send the writes that are unsettled looks what became of them. The one
+    /// that did need not: it sends what is missing once more, on the same condition, which tells as
+    /// much and mostly is all that is left to do.
+    fn look_after(&mut self) {
+        self.unsettled.keys().for_each(|key| self.view.forget(key));
+    }
+
+    /// What has failed that others fail with as well, while the stack pauses for it.
+    pub fn fails_with(&self, now: Instant) -> Option<&FailureClass> {
+        self.pause.as_ref().filter(|pause| pause.until > now)?.class.as_ref()
+    }
+
+    /// What the stack pauses for is over.
+    pub fn resume(&mut self) {
+        self.pause = None;
     }
 
     /// What the order asks for, and what of it cannot be used.
@@ -188,7 +211,7 @@ impl Machine {
         if self.flights.iter().any(|flight| flight.generation != self.generation) {
             return Step::Await;
         }
-        if let Some(at) = self.pause.filter(|at| *at > now) {
+        if let Some(at) = self.pause.as_ref().map(|pause| pause.until).filter(|at| *at > now) {
             return if self.flights.is_empty() { Step::Later { at, refused: false } } else { Step::Await };
         }
         self.pause = None;
@@ -213,7 +236,7 @@ impl Machine {
     pub fn write(&mut self, now: Instant) -> Option<Write> {
         let busy = self.flights.len() >= self.context.options.children_in_flight
             || self.flights.iter().any(|flight| flight.generation != self.generation)
-            || self.pause.is_some_and(|at| at > now);
+            || self.pause.as_ref().is_some_and(|pause| pause.until > now);
         if busy || self.progress.read_refused {
             return None;
         }
@@ -256,6 +279,11 @@ impl Machine {
     pub fn is_faulty(&self) -> bool {
         let faulty = |notice: &Notice| matches!(notice, Notice::Fault { .. } | Notice::Clash { .. });
         self.progress.told.iter().any(faulty)
+    }
+
+    /// Whether objects are missing for no other reason than that their kinds are out of play.
+    pub fn is_incomplete(&self) -> bool {
+        self.desired.as_ref().is_some_and(|desired| !desired.withheld.is_empty())
     }
 
     /// Whether an ExistingStack is done and that follows from nothing but its snapshot and what

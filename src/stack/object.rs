@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde_json::Value;
 
-use super::{ownership::Removable, status};
+use super::{labels, ownership::Removable, status};
 
 /// The one API group that the agent speaks.
 pub const GROUP: &str = "formance.com";
@@ -76,6 +76,9 @@ pub struct Catalog {
     pub versions: Arc<Resource>,
     /// Module kinds, Stargate included, sorted by singular name.
     pub modules: Vec<Arc<Resource>>,
+    /// Kinds that are defined and cannot be listed, so that nobody knows what there is of them: nothing
+    /// of theirs is made or deleted, and an order that needs one is incomplete. Sorted by singular name.
+    pub withheld: Vec<Arc<Resource>>,
 }
 
 impl Catalog {
@@ -87,7 +90,20 @@ impl Catalog {
             auth_client: Resource::new("AuthClient", "authclient", AUTH_CLIENTS),
             versions: Resource::new("Versions", "versions", VERSIONS),
             modules,
+            withheld: Vec::new(),
         }
+    }
+
+    /// With these kinds out of play.
+    #[must_use]
+    pub fn withholding(self, mut kinds: Vec<Arc<Resource>>) -> Self {
+        kinds.sort_by(|a, b| a.singular.cmp(&b.singular));
+        Self { withheld: kinds, ..self }
+    }
+
+    /// Whether a kind is out of play.
+    pub fn withholds(&self, kind: &Resource) -> bool {
+        self.withheld.iter().any(|withheld| withheld.plural == kind.plural)
     }
 
     /// The module with this singular name.
@@ -212,6 +228,21 @@ impl Object {
         }
     }
 
+    /// The stack that it is left over of: whose labels of the agent it carries, though its name or spec
+    /// is that of another stack, or of none. `None` for Stacks and Versions.
+    pub fn leftover_of(&self) -> Option<&str> {
+        let is_ours = self.label(labels::CREATED_BY_AGENT) == Some(labels::CREATED_BY_AGENT_VALUE);
+        if !is_ours || !matches!(self.key.resource.role(), Role::Module | Role::AuthClient) {
+            return None;
+        }
+        self.label(labels::STACK).filter(|stack| !stack.is_empty() && Some(*stack) != self.belongs_to())
+    }
+
+    /// Whether the orders of this stack are about it.
+    pub fn is_of(&self, stack: &str) -> bool {
+        self.belongs_to() == Some(stack) || self.leftover_of() == Some(stack)
+    }
+
     /// Whether membership is told of its status.
     pub fn says_something(&self) -> bool {
         !self.status.is_null() && self.key.resource.role() != Role::AuthClient
@@ -304,6 +335,30 @@ mod tests {
         assert_eq!(object(&clients, json!({"stack": "a"})).belongs_to(), Some("a"));
         assert_eq!(object(&clients, json!({"stack": ""})).belongs_to(), None);
         assert_eq!(object(&ledgers(), json!({"stack": "a"})).belongs_to(), Some("a-b"));
+    }
+
+    #[test]
+    fn what_carries_another_stacks_labels_is_left_over_of_that_one() {
+        let object = |resource: &Arc<Resource>, labels: Value, stack: &str| {
+            let json = json!({
+                "metadata": {"name": "a", "uid": "u", "resourceVersion": "1", "labels": labels},
+                "spec": {"stack": stack},
+            });
+            Object::from_json(resource, json).expect("an object")
+        };
+        let labels = |created: &str, of: &str| json!({"formance.com/created-by-agent": created, "formance.com/stack": of});
+        let catalog = Catalog::new(Vec::new());
+        let clients = &catalog.auth_client;
+        assert_eq!(object(&ledgers(), labels("true", "b"), "b").leftover_of(), Some("b"));
+        assert_eq!(object(&ledgers(), labels("true", "a"), "b").leftover_of(), None, "it is named so");
+        assert_eq!(object(&ledgers(), labels("false", "b"), "b").leftover_of(), None);
+        assert_eq!(object(&ledgers(), labels("true", ""), "b").leftover_of(), None);
+        assert_eq!(object(&ledgers(), json!({}), "b").leftover_of(), None);
+        assert_eq!(object(clients, labels("true", "b"), "").leftover_of(), Some("b"));
+        assert_eq!(object(clients, labels("true", "b"), "b").leftover_of(), None);
+        assert_eq!(object(&catalog.stack, labels("true", "b"), "b").leftover_of(), None);
+        let both = object(clients, labels("true", "b"), "c");
+        assert!(both.is_of("b") && both.is_of("c") && !both.is_of("a"));
     }
 
     #[test]

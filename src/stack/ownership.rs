@@ -13,8 +13,16 @@ use crate::guard::{self, Guard};
 
 /// The `fieldManager` of every write of this agent.
 pub const FIELD_MANAGER: &str = "stackherd";
-/// What the Go agent's writes are booked under.
-const GO_AGENT_MANAGER: &str = "Go-http-client";
+/// The managers whose writes count as the agent's own, each with the operation that they are booked
+/// under: POSTs and merge patches, the agent's and those of the Go agent before it, as `Update`; the
+/// applies of the Go agent's branch with server-side apply, and of what that does to a disabled
+/// stack, as `Apply`.
+const OURS: [(&str, &str); 4] = [
+    (FIELD_MANAGER, "Update"),
+    ("Go-http-client", "Update"),
+    ("formance-agent", "Apply"),
+    ("formance-agent:disable", "Apply"),
+];
 
 /// What the agent may take back from an object: keys that it (or the Go agent before it) alone owns.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -61,14 +69,11 @@ impl Removable {
     }
 }
 
-/// The agent's writes are POSTs and merge patches, which are booked as `Update`. The same name
-/// under another operation or on a subresource is somebody else, and so is `ancient-changes`,
-/// into which the API server folds what it can no longer tell apart.
+/// The same name under another operation or on a subresource is somebody else, and so is
+/// `ancient-changes`, into which the API server folds what it can no longer tell apart.
 fn is_ours(entry: &Value) -> bool {
     let text = |field: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default();
-    matches!(text("manager"), FIELD_MANAGER | GO_AGENT_MANAGER)
-        && text("operation") == "Update"
-        && text("subresource").is_empty()
+    OURS.contains(&(text("manager"), text("operation"))) && text("subresource").is_empty()
 }
 
 /// The paths of interest that some managers own together.
@@ -118,8 +123,13 @@ mod tests {
 
     #[test]
     fn a_label_of_either_agent_alone_is_removable() {
-        for manager in ["stackherd", "Go-http-client"] {
-            let read = Removable::read(&json!([entry(manager, "Update", label("formance.com/a"))]));
+        for (manager, operation) in [
+            ("stackherd", "Update"),
+            ("Go-http-client", "Update"),
+            ("formance-agent", "Apply"),
+            ("formance-agent:disable", "Apply"),
+        ] {
+            let read = Removable::read(&json!([entry(manager, operation, label("formance.com/a"))]));
             assert_eq!(read.labels, BTreeSet::from(["formance.com/a".to_owned()]), "{manager}");
         }
     }
@@ -130,11 +140,24 @@ mod tests {
             entry("kubectl-edit", "Update", label("formance.com/a")),
             entry("ancient-changes", "Update", label("formance.com/a")),
             entry("stackherd", "Apply", label("formance.com/a")),
+            entry("Go-http-client", "Apply", label("formance.com/a")),
+            entry("formance-agent", "Update", label("formance.com/a")),
+            entry("formance-agent:enable", "Apply", label("formance.com/a")),
         ] {
             let read =
                 Removable::read(&json!([entry("stackherd", "Update", label("formance.com/a")), other]));
             assert!(read.labels.is_empty(), "{other}");
         }
+    }
+
+    #[test]
+    fn what_both_kinds_of_go_agents_and_this_one_set_is_still_ours_alone() {
+        let read = Removable::read(&json!([
+            entry("stackherd", "Update", label("formance.com/a")),
+            entry("Go-http-client", "Update", label("formance.com/a")),
+            entry("formance-agent", "Apply", label("formance.com/a")),
+        ]));
+        assert_eq!(read.labels.len(), 1);
     }
 
     #[test]

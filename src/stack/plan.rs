@@ -123,13 +123,16 @@ pub fn fence(object: &Object) -> Write {
     patch::write(object, metadata, None)
 }
 
-/// Whether an observed object of the agent's is one that this order does not want. A second
-/// object of a wanted module kind is not: membership said nothing about it.
+/// Whether an observed object of the agent's is one that this order does not want. A second object of
+/// a wanted module kind is one: the operator fails on two.
 pub fn is_unwanted(desired: &Desired, key: &ObjectKey, clients: &str) -> bool {
     if key.resource.plural == clients {
-        return desired.child(key).is_none();
+        return !desired.spares_clients && desired.child(key).is_none();
     }
-    desired.unwanted.contains(&key.resource)
+    match desired.children.iter().find(|child| child.key.resource == key.resource) {
+        Some(wanted) => wanted.key != *key,
+        None => desired.unwanted.contains(&key.resource),
+    }
 }
 
 fn create(stack: &str, desired: &Desired, wanted: &Wanted, owner: Option<&str>) -> Write {

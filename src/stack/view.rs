@@ -218,7 +218,7 @@ impl Seen {
 }
 
 fn is_foreign(object: &Object, stack: &str) -> bool {
-    object.belongs_to() != Some(stack)
+    !object.is_of(stack)
 }
 
 #[cfg(test)]

@@ -138,3 +138,33 @@ fn what_the_go_agent_left_right_is_not_written_again() {
         assert_eq!(get(rest, "stacks", name)["spec"], stack_spec("v1", false));
     });
 }
+
+/// What the Go agent's branch with server-side apply wrote, under its two managers.
+#[test]
+fn what_the_go_agent_applied_and_the_order_dropped_goes() {
+    on_each_server(|rest, playback| {
+        let name = "go-applied";
+        let apply = |manager: &str, labels: Value, spec: Value| {
+            let mut stack = object("Stack", name, labels, spec);
+            stack["apiVersion"] = "formance.com/v1beta1".into();
+            let path = format!("{}?fieldManager={manager}&force=true", path("stacks", name));
+            rest.send("PATCH", &path, "application/apply-patch+yaml", Some(stack.to_string().into()))
+        };
+        let labels = json!({
+            "formance.com/created-by-agent": "true", "formance.com/stack": name,
+            "formance.com/dropped": "1", "formance.com/stays": "1",
+        });
+        apply("formance-agent", labels, json!({ "versionsFromFile": "v1" })).expect(201);
+        let other = json!({ "formance.com/switched": "off" });
+        apply("formance-agent:disable", other, json!({ "disabled": true })).expect(200);
+        let theirs = json!({ "formance.com/theirs": "1" });
+        let stored = apply("somebody", theirs, json!({ "debug": true })).expect(200).json;
+        assert_eq!(stored["metadata"]["labels"].as_object().unwrap().len(), 6);
+
+        playback.applied([stack(name).versions("v2").label("stays", "1").order()]);
+        let labels = [("formance.com/stays", "1"), ("formance.com/theirs", "1")];
+        let mut spec = stack_spec("v2", false);
+        spec["debug"] = true.into();
+        Expected { labels: &labels, ..Expected::of(name) }.stack(rest, spec);
+    });
+}

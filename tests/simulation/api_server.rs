@@ -207,7 +207,7 @@ impl ApiServer {
     }
 
     pub(crate) fn random(&self, most: Duration) -> Duration {
-        most.mul_f64(self.rng.borrow_mut().f64())
+        crate::time::times(most, self.rng.borrow_mut().f64())
     }
 
     fn pick<T: Copy>(&self, of: &[T]) -> T {

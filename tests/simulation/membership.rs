@@ -91,7 +91,7 @@ impl Membership {
     }
 
     fn random(&self, most: Duration) -> Duration {
-        most.mul_f64(self.rng.borrow_mut().f64())
+        crate::time::times(most, self.rng.borrow_mut().f64())
     }
 
     /// How often an agent has joined.

@@ -7,13 +7,16 @@ mod bad_shard;
 mod crash;
 mod hot;
 mod late;
+mod leftovers;
 mod lost;
 mod order_stream;
 mod others;
+mod outage;
 mod overload;
 mod stale;
 mod supersede;
 mod terminating;
+mod unlistable;
 mod unseen;
 mod watch_protocol;
 
@@ -29,7 +32,7 @@ use serde_json::{Value, json};
 use shards::simulation::Simulation;
 
 use super::{
-    api_server::{Call, Fate},
+    api_server::{Call, Fate, Manner},
     membership::order,
     world::{Options, World},
 };

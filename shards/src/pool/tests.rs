@@ -43,6 +43,58 @@ fn a_panic_is_reported_with_its_shard_and_ends_the_others() {
     one_of_three_panics(|| async { panic!("no {}", "way") }, "no way");
 }
 
+/// Whoever sees the pool stop finds the one to blame already told of: in this order they are done
+/// by the thread that ends, so a second thread that looks as fast as it can never finds it otherwise.
+#[test]
+fn a_panic_is_told_before_the_others_can_see_it() {
+    for round in 0..2_000 {
+        let (stop, (exit, exits)) = (Arc::new(StopFlag::default()), mpsc::channel());
+        let (id, health) = (ShardId::new(0), Health::new(1));
+        let seen = Arc::clone(&stop);
+        let ending = shard::Ending::new(id, stop, health, exit);
+        let ends = move || {
+            let error = ShardError::Panicked { shard: id, message: "no way".to_owned() };
+            let mut ending = ending;
+            ending.tell(Some(error));
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(ends);
+            while seen.reason().is_none() {
+                std::hint::spin_loop();
+            }
+            assert_eq!(seen.failed(), Some(id), "round {round}");
+            assert_eq!(exits.try_recv().map(|exit| exit.shard), Ok(id), "round {round}");
+        });
+    }
+}
+
+/// A panic whose payload panics in its turn, once the pool's own code drops it.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("in the pool");
+    }
+}
+
+#[test]
+fn a_panic_in_the_pools_own_code_ends_the_others_and_is_reported() {
+    let pool = start(PoolConfig::new("bomb", 3), |context: Context<()>| async move {
+        if context.id.index() == 1 {
+            std::panic::panic_any(Bomb);
+        }
+        context.stop.wait().await
+    });
+    let pool = pool.unwrap();
+    let (blamed, health) = (ShardId::new(1), pool.health());
+    assert_eq!(pool.next_exit().map(|exit| exit.shard), Some(blamed));
+    assert_eq!(pool.stopper().failed(), Some(blamed));
+    let told = Ok(StopReason::ShardEnded(blamed));
+    let error = ShardError::Panicked { shard: blamed, message: "in the pool".to_owned() };
+    assert_eq!(pool.join(), [told.clone(), Err(error), told]);
+    assert_eq!(health.silent_for(Duration::from_millis(1)), []);
+}
+
 #[test]
 fn a_panic_in_a_detached_task_is_reported_too() {
     let how = || async {

@@ -23,6 +23,11 @@ impl Client {
         self.0.page.lock().await
     }
 
+    /// The same for a page that takes long to come, one more on each shard.
+    pub(in crate::cluster) async fn slow_page_right(&self) -> MutexGuard<'_, ()> {
+        self.0.slow_page.lock().await
+    }
+
     /// Asks for a page of all there is of a target; whatever is answered, or why nothing is.
     pub(in crate::cluster) async fn page(
         &self,
@@ -36,6 +41,7 @@ impl Client {
             let prepared = self.prepare(built(request)?).await?;
             let result = self.0.transport.exchange(prepared.outgoing(), self.0.deadline).await;
             self.count(matches!(result, Err(Failure::NotSent(_))), false);
+            self.0.health.note(&result);
             let reply = result?;
             self.heed(&reply, &prepared).await;
             Ok(reply)
@@ -58,11 +64,21 @@ impl Client {
             let prepared = self.prepare(built(request)?).await?;
             let result = self.0.transport.open(prepared.outgoing(), self.0.deadline).await;
             self.count(matches!(result, Err(Failure::NotSent(_))), false);
-            let opened = result?;
-            if let Opened::Reply(reply) = &opened {
-                self.heed(reply, &prepared).await;
+            match result {
+                Ok(Opened::Reply(reply)) => {
+                    self.0.health.replied(reply.status);
+                    self.heed(&reply, &prepared).await;
+                    Ok(Opened::Reply(reply))
+                }
+                Ok(stream) => {
+                    self.0.health.succeeded();
+                    Ok(stream)
+                }
+                Err(failure) => {
+                    self.0.health.failed();
+                    Err(failure)
+                }
             }
-            Ok(opened)
         };
         opening.await.map_err(cause)
     }

@@ -26,9 +26,11 @@ pub(super) struct Stack {
 }
 
 impl Held {
-    pub(super) fn new(kind: u16, learnt: u64, record: Record, object: &Object) -> Self {
-        let ready = status::is_ready(&object.status);
-        Self { record, learnt, kind, says_something: object.says_something(), ready }
+    /// An object among those of this stack. Of what is only left over of it, it has nothing to say.
+    pub(super) fn new(kind: u16, learnt: u64, record: Record, object: &Object, stack: &str) -> Self {
+        let is_its_own = object.belongs_to() == Some(stack);
+        let ready = !is_its_own || status::is_ready(&object.status);
+        Self { record, learnt, kind, says_something: is_its_own && object.says_something(), ready }
     }
 }
 

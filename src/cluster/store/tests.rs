@@ -364,3 +364,31 @@ fn the_way_over_everything_misses_nothing_that_is_there_all_the_time() {
         assert!(seen.contains(&name(n)), "{n}");
     }
 }
+
+#[test]
+fn what_is_left_over_of_a_stack_is_with_its_objects_and_told_of_by_another() {
+    let mut rig = Rig::new();
+    let mut ledger = with_status("ledgers/b", "u", 10, json!({"ready": false}));
+    ledger.labels = [("formance.com/created-by-agent", "true"), ("formance.com/stack", "a")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+    rig.changed(&with_status("stacks/a", "s", 1, json!({"ready": true})));
+    rig.store.leftover_listed(&ledger, rig.at(1));
+    let kept = rig.store.objects("a");
+    assert!(kept.iter().any(|kept| kept.key == ledger.key && kept.labels == ledger.labels));
+    assert_eq!(rig.store.objects("b"), []);
+    assert_eq!(rig.store.reportable("a").len(), 1, "the Stack alone");
+    assert!(rig.store.is_ready("a"));
+    assert!(!rig.store.stands(&ledger.key));
+    assert_eq!(rig.changed(&ledger), Change::Status, "at home it is told of");
+
+    // A complete list that does not name it takes it from both, and one of them tells.
+    assert_eq!(rig.sweep("ledgers", rig.at(20), 1), ["ledgers/b"]);
+    assert!(rig.store.objects("a").iter().all(|kept| kept.key != ledger.key));
+
+    ledger.resource_version = "200".into();
+    ledger.uid = "w".into();
+    rig.store.leftover_changed(&ledger, rig.at(30));
+    assert_eq!(rig.store.gone("a", &ledger.key, "w", rig.at(31)), Change::Nothing, "nor is its own deletion");
+    assert_eq!(rig.store.objects("a").len(), 1);
+}

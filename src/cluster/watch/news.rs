@@ -43,6 +43,14 @@ pub enum News {
         /// When it was heard.
         at: Instant,
     },
+    /// Listing or watching failed, and is tried again: said each time. Nothing follows from it about
+    /// objects.
+    Failing {
+        /// The server's words, or what happened.
+        cause: String,
+    },
+    /// A watch has begun, after failures or a refusal that were told.
+    Recovered,
     /// The API server says no, or the kind is not there; it is tried again slowly. Said once per run
     /// of refusals, and again where `missing` changes. Nothing follows from it about objects: a
     /// server that has just started does not serve its custom kinds yet. Where only watching is

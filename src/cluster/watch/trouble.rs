@@ -2,13 +2,49 @@
 
 use std::time::{Duration, Instant};
 
-use super::{IDLE, LONGEST_PAUSE, News, REFUSED, STUMBLES, State, Verdict, Watch};
+use super::{Hurry, IDLE, LONGEST_PAUSE, News, REFUSED, STUMBLES, State, Verdict, Watch};
 use crate::{
     cluster::{answer::Reply, target::Target},
     stack::{object::ObjectError, write::Refusal},
+    time::{after, times},
 };
 
+/// A run of failures is told again after so long: whoever looks at the log of the last minutes sees it.
+const AGAIN: Duration = Duration::from_secs(600);
+
+/// A run of failures, as it is logged: once, and then now and then with a count.
+#[derive(Debug)]
+pub(super) struct Run {
+    since: Instant,
+    told: Instant,
+    /// Failures that were not told.
+    untold: u32,
+}
+
 impl Watch {
+    /// Says of a failure what has to be said, and tells the consumer.
+    fn failed(&mut self, what: &str, cause: &str, wait: Duration, now: Instant) {
+        self.bad = true;
+        self.health = Some(News::Failing { cause: cause.to_owned() });
+        let kind = &self.target;
+        let run = match &mut self.run {
+            Some(run) if now.saturating_duration_since(run.told) < AGAIN => {
+                run.untold += 1;
+                tracing::debug!(%kind, error = cause, retry_in = ?wait, "list and watch: {what}");
+                return;
+            }
+            run => run.get_or_insert(Run { since: now, told: now, untold: 0 }),
+        };
+        let (untold, since) = (std::mem::take(&mut run.untold), now.saturating_duration_since(run.since));
+        run.told = now;
+        if untold == 0 {
+            tracing::warn!(%kind, error = cause, retry_in = ?wait, "list and watch: {what}");
+        } else {
+            tracing::warn!(%kind, error = cause, retry_in = ?wait, failures = untold, failing_for = ?since,
+                "list and watch: still {what}");
+        }
+    }
+
     /// An answer that is not what was asked for; `again` is where it stood.
     pub(super) fn turned_down(&mut self, verb: &str, reply: &Reply, again: State, now: Instant) {
         match Verdict::of(reply) {
@@ -23,16 +59,19 @@ impl Watch {
     pub(super) fn stumble(&mut self, cause: &str, again: State, now: Instant) {
         let wait = self.backoff.fail(self.random.f64());
         let then = self.once_more(again);
-        tracing::warn!(kind = %self.target, error = cause, retry_in = ?wait, "list and watch: failed");
+        self.failed("failed", cause, wait, now);
         self.wait(wait, then, now);
+        self.hurry = if self.hurry == Hurry::Hurried { Hurry::MayNot } else { Hurry::May };
+        if let State::Waiting { early, .. } = &mut self.state {
+            *early = true;
+        }
     }
 
     /// The server is asked again when it wants to be, and a little later, each kind on its own.
     fn busy(&mut self, cause: &str, pause: Duration, again: State, now: Instant) {
-        let wait = pause.min(LONGEST_PAUSE).mul_f64(1.0 + self.random.f64() / 4.0);
+        let wait = times(pause.min(LONGEST_PAUSE), 1.0 + self.random.f64() / 4.0);
         let then = self.once_more(again);
-        tracing::warn!(kind = %self.target, error = cause, retry_in = ?wait,
-            "list and watch: the API server is busy");
+        self.failed("the API server is busy", cause, wait, now);
         self.wait(wait, then, now);
     }
 
@@ -52,15 +91,18 @@ impl Watch {
         let first = self.backoff.failures() == 0;
         let wait = self.backoff.fail(self.random.f64());
         let wait = if first { Duration::ZERO } else { wait };
-        tracing::info!(kind = %self.target, cause, retry_in = ?wait, "list and watch: starting afresh");
+        if first {
+            tracing::info!(kind = %self.target, cause, "list and watch: starting afresh");
+        } else {
+            self.failed("starting afresh", cause, wait, now);
+        }
         self.wait(wait, State::default(), now);
     }
 
     /// What came cannot be relied on, and so cannot what was missed for it: a fresh list.
     pub(super) fn unusable(&mut self, cause: &str, now: Instant) {
         let wait = self.backoff.fail(self.random.f64());
-        tracing::warn!(kind = %self.target, error = cause, retry_in = ?wait,
-            "list and watch: starting afresh");
+        self.failed("starting afresh", cause, wait, now);
         self.wait(wait, State::default(), now);
     }
 
@@ -78,7 +120,7 @@ impl Watch {
         let wait = match missing {
             // A kind that was defined just now is served a moment later.
             true => self.backoff.fail(self.random.f64()),
-            false => shortest + (longest - shortest).mul_f64(self.random.f64()),
+            false => shortest.saturating_add(times(longest.saturating_sub(shortest), self.random.f64())),
         };
         if self.refused.replace(missing) != Some(missing) {
             let target = &self.target;
@@ -93,6 +135,7 @@ impl Watch {
                     "may not {verb} this kind; asking again every 30 to 60 s: \
                      grant get, list and watch on {target}");
             }
+            self.bad = true;
             self.news = Some(News::Refused { missing, refusal });
         }
         self.wait(wait, State::default(), now);
@@ -105,6 +148,6 @@ impl Watch {
     }
 
     fn wait(&mut self, wait: Duration, then: State, now: Instant) {
-        self.state = State::Waiting { until: now + wait, then: Box::new(then) };
+        self.state = State::Waiting { until: after(now, wait), then: Box::new(then), early: false };
     }
 }

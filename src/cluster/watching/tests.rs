@@ -7,7 +7,7 @@ use crate::{
     cluster::{ClusterConfig, Limits},
     embedded::{
         cluster::{Caller, Cluster, DeleteOptions, Endpoint},
-        faults::Fault,
+        faults::{Fault, Script},
         server::{Options, Server},
     },
     net::testing::run,
@@ -31,14 +31,17 @@ impl View {
 
     /// What was told, in short.
     fn words(&self) -> Vec<String> {
-        let word = |news: &News| match news {
-            News::Listed { object, .. } => format!("listed {}", object.key.name),
-            News::Complete { .. } => "complete".into(),
-            News::Changed { object, .. } => format!("changed {}", object.key.name),
-            News::Removed { object, .. } => format!("removed {}", object.key.name),
-            News::Refused { missing, .. } => format!("refused, missing: {missing}"),
+        let word = |news: &News| {
+            Some(match news {
+                News::Listed { object, .. } => format!("listed {}", object.key.name),
+                News::Complete { .. } => "complete".into(),
+                News::Changed { object, .. } => format!("changed {}", object.key.name),
+                News::Removed { object, .. } => format!("removed {}", object.key.name),
+                News::Refused { missing, .. } => format!("refused, missing: {missing}"),
+                News::Failing { .. } | News::Recovered => return None,
+            })
         };
-        self.told.borrow().iter().map(word).collect()
+        self.told.borrow().iter().filter_map(word).collect()
     }
 
     async fn tells(&self, words: &[&str]) {
@@ -236,5 +239,24 @@ fn a_watch_that_is_dropped_leaves_nothing_behind() {
         }
         let view = View::of(&client, &stacks());
         view.tells(&["listed a", "complete"]).await;
+    });
+}
+
+#[test]
+fn a_list_that_is_not_answered_keeps_no_other_waiting() {
+    run(async {
+        let script: Script = Box::new(|call| match (call.verb, call.plural) {
+            ("list", "authclients") => Fault::Hold(Duration::from_secs(8)),
+            _ => Fault::None,
+        });
+        let server = server(Options { script: Some(script), ..Options::default() });
+        put(&server, "a");
+        let client = client(&server);
+        let _slow: Vec<_> = (0..3).map(|_| View::of(&client, &Catalog::new(vec![]).auth_client)).collect();
+        net::sleep(Duration::from_millis(50)).await;
+        let begun = crate::time::now();
+        View::of(&client, &stacks()).tells(&["listed a", "complete"]).await;
+        // Each of the three keeps it for half a second at most.
+        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     });
 }

@@ -52,7 +52,7 @@ impl http_body::Body for WatchBody {
 }
 
 async fn write(world: Rc<World>, mut watcher: Watcher, mut lines: mpsc::Sender<Bytes>) {
-    let end = time::now() + watcher.timeout().unwrap_or(LIFETIME);
+    let end = time::after(time::now(), watcher.timeout().unwrap_or(LIFETIME));
     let mut mark = next_mark(world.bookmark_every, end);
     loop {
         let seen = world.signal.now();
@@ -88,7 +88,7 @@ async fn write(world: Rc<World>, mut watcher: Watcher, mut lines: mpsc::Sender<B
 /// When the next bookmark is due: every so often, and shortly before the end.
 fn next_mark(every: Duration, end: Instant) -> Instant {
     let (now, last) = (time::now(), end.checked_sub(LAST_MARK));
-    let regular = now + every;
+    let regular = time::after(now, every);
     last.filter(|last| *last > now).map_or(regular, |last| last.min(regular))
 }
 

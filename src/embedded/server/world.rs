@@ -112,7 +112,7 @@ impl World {
         if latency.jitter.is_zero() {
             return latency.fixed;
         }
-        latency.fixed + latency.jitter.mul_f64(self.jitter.borrow_mut().f64())
+        latency.fixed.saturating_add(time::times(latency.jitter, self.jitter.borrow_mut().f64()))
     }
 
     pub(super) fn set_latency(&self, latency: Latency) {

@@ -133,7 +133,23 @@ fn a_server_that_never_answers_the_handshake_runs_into_the_deadline() {
         let mut connector = connector(Some(&Trust::Nothing), &[]);
         connector.connect_timeout = Duration::from_millis(50);
         let error = connector.connect(&endpoint).await.unwrap_err();
-        assert!(matches!(error.cause, ConnectCause::Timeout(_)), "{error}");
+        assert!(matches!(error.cause, ConnectCause::Timeout { step: Step::Tls, .. }), "{error}");
+        assert!(error.to_string().ends_with("did not finish the TLS handshake"), "{error}");
+    });
+}
+
+#[test]
+fn a_proxy_that_says_nothing_is_named_when_time_is_up() {
+    run(async {
+        let listener = Listener::bind("127.0.0.1:0").unwrap();
+        let proxy = format!("http://{}", listener.local_addr());
+        let mut connector = connector(Some(&Trust::Nothing), &[]);
+        connector.proxy = Proxy::read(|name| (name == "HTTPS_PROXY").then(|| proxy.clone())).unwrap();
+        connector.connect_timeout = Duration::from_millis(50);
+        let endpoint = Endpoint::new(true, "membership.example.com", 443);
+        let error = connector.connect(&endpoint).await.unwrap_err();
+        let ConnectCause::Timeout { step: Step::Proxy(named), .. } = &error.cause else { panic!("{error}") };
+        assert!(proxy.contains(named.as_str()), "{named}");
     });
 }
 

@@ -7,6 +7,7 @@ use crate::{
     guard::{self, Guard},
     order::Change,
     stack::{object::ObjectKey, plan::Action, view::Known},
+    time::after,
 };
 
 /// What keeps a run from being the last one of its order.
@@ -21,7 +22,7 @@ impl Machine {
         let Obstacles { waiting, refused } = self.obstacles();
         self.tell_end();
         self.failures = 0;
-        let fallback = now + self.context.options.fallback;
+        let fallback = after(now, self.context.options.fallback);
         let parked = refused.then(|| self.park(now));
         let is_waiting = !waiting.is_empty();
         self.progress.waiting = waiting;
@@ -41,7 +42,7 @@ impl Machine {
         if let Some(at) = self.progress.parked_until {
             return at;
         }
-        let at = now + self.context.delay(self.context.options.park, self.progress.parks);
+        let at = after(now, self.context.delay(self.context.options.park, self.progress.parks));
         self.progress.parks = self.progress.parks.saturating_add(1);
         self.progress.parked_until = Some(at);
         at
@@ -76,6 +77,13 @@ impl Machine {
             Continue(())
         });
         obstacles.refused |= !clashes.is_empty();
+        // What it needs of kinds that are out of play is missing: whatever replaces it may, and it is run
+        // again once they are back.
+        if let Some(desired) = self.desired.as_ref().filter(|desired| !desired.withheld.is_empty()) {
+            obstacles.refused = true;
+            let kinds = desired.withheld.clone();
+            self.say(Notice::Incomplete { stack: self.order.stack.clone(), kinds });
+        }
         for (key, reason) in clashes {
             self.say(Notice::Clash { stack: self.order.stack.clone(), key, reason });
         }

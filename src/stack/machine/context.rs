@@ -2,7 +2,10 @@
 
 use std::{cell::RefCell, time::Duration};
 
-use crate::stack::{desired::BaseUrl, object::Catalog};
+use crate::{
+    stack::{desired::BaseUrl, object::Catalog},
+    time::times,
+};
 
 /// Paces and bounds of stack machines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +29,7 @@ impl Default for Options {
         let seconds = Duration::from_secs;
         Self {
             children_in_flight: 4,
-            retry: (Duration::from_millis(500), seconds(30)),
+            retry: (Duration::from_millis(500), seconds(10)),
             park: (seconds(60), seconds(600)),
             fallback: seconds(30),
             create_may_arrive: seconds(600),
@@ -61,6 +64,6 @@ impl Context {
     /// The `n`th delay of a pace: it doubles from the first to the longest, and is drawn from the
     /// upper half of its step.
     pub(super) fn delay(&self, (first, longest): (Duration, Duration), n: u32) -> Duration {
-        first.saturating_mul(1 << n.min(20)).min(longest).mul_f64(0.5 + self.random() / 2.0)
+        times(first.saturating_mul(1 << n.min(20)).min(longest), 0.5 + self.random() / 2.0)
     }
 }

@@ -6,17 +6,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Flight, Machine, Notice};
+use super::{Flight, Machine, Notice, Pause};
 use crate::{
     guard::{self, Guard},
     stack::{
+        failure::FailureClass,
         object::{Object, ObjectKey},
         plan::Action,
         version::compare,
         view::Known,
         write::{Answer, ReadError, Refusal, Write},
     },
+    time::after,
 };
+
+/// How a request failed that may go better the next time.
+struct Failure {
+    /// What others fail with as well; `None` where the cause is this stack's own.
+    class: Option<FailureClass>,
+    cause: String,
+    retry_after: Option<Duration>,
+}
 
 impl Machine {
     /// What the store shows of this stack now: all of its objects, whatever their labels. What is
@@ -50,7 +60,8 @@ impl Machine {
                 self.sight();
             }
             Err(ReadError::Failed { subject, cause, retry_after }) => {
-                self.fail(now, format!("read {subject}"), cause, retry_after);
+                let failure = Failure { class: Some(FailureClass::Read), cause, retry_after };
+                self.fail(now, format!("read {subject}"), failure);
             }
             Err(ReadError::Refused { subject, refusal }) => {
                 self.progress.read_refused = true;
@@ -96,7 +107,7 @@ impl Machine {
                 if *conflicts > self.context.options.conflicts_at_once && guard::stands(Guard::ConflictsPause)
                 {
                     let cause = "the object keeps moving under the agent's writes".to_owned();
-                    self.fail(now, subject, cause, None);
+                    self.fail(now, subject, Failure { class: None, cause, retry_after: None });
                 }
             }
             Answer::Refused(refusal) => {
@@ -109,16 +120,22 @@ impl Machine {
                     self.refuse(subject, refusal);
                 }
             }
-            Answer::NotApplied { cause, retry_after } => self.fail(now, subject, cause, retry_after),
+            Answer::NotApplied { cause, retry_after } => {
+                self.fail(now, subject, Failure { class: Some(FailureClass::Any), cause, retry_after });
+            }
             Answer::Unknown { cause, .. } if !guard::stands(Guard::LookAfter) => {
                 self.progress.parked.insert(key.clone(), false);
                 self.refuse(subject, Refusal { code: 0, reason: "Unknown".into(), message: cause });
             }
             Answer::Unknown { cause, retry_after } => {
                 self.unsettled.lose(now, write);
-                self.view.forget(&key);
+                if flight.is_none_or(|flight| flight.generation != self.generation) {
+                    // Not what the order that now runs would send once more.
+                    self.view.forget(&key);
+                }
                 self.progress.suspects.insert(key.clone());
-                self.fail(now, subject, cause, retry_after);
+                let class = Some(FailureClass::of(write));
+                self.fail(now, subject, Failure { class, cause, retry_after });
             }
         }
         self.settle(&key);
@@ -186,18 +203,20 @@ impl Machine {
 
     /// A transient failure: the whole stack pauses. Failures of writes that were in flight
     /// together count once.
-    fn fail(&mut self, now: Instant, subject: String, cause: String, retry_after: Option<Duration>) {
-        let paused = self.pause.is_some_and(|at| at > now);
-        if !paused {
-            let delay = self.context.delay(self.context.options.retry, self.failures);
-            self.failures = self.failures.saturating_add(1);
-            self.pause = Some(now + delay);
-        }
-        if let Some(asked) = retry_after {
-            // Not sooner than asked for, and not all at once either.
-            let until = now + asked + self.context.delay(self.context.options.retry, 0);
-            self.pause = self.pause.max(Some(until));
-        }
+    fn fail(&mut self, now: Instant, subject: String, failure: Failure) {
+        let Failure { class, cause, retry_after } = failure;
+        let pause = match self.pause.take().filter(|pause| pause.until > now) {
+            Some(pause) => pause,
+            None => {
+                let delay = self.context.delay(self.context.options.retry, self.failures);
+                self.failures = self.failures.saturating_add(1);
+                Pause { until: after(now, delay), class }
+            }
+        };
+        // Not sooner than asked for, and not all at once either.
+        let asked = retry_after
+            .map(|asked| after(now, asked.saturating_add(self.context.delay(self.context.options.retry, 0))));
+        self.pause = Some(Pause { until: asked.map_or(pause.until, |at| at.max(pause.until)), ..pause });
         let (stack, failures) = (self.order.stack.clone(), self.failures);
         self.notices.push(Notice::Failed { stack, subject, cause, failures });
     }

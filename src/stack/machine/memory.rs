@@ -8,7 +8,7 @@ use std::{
 use super::{notice::Notice, unsettled::Unsettled};
 use crate::{
     order::Change,
-    stack::{object::ObjectKey, view::View},
+    stack::{failure::FailureClass, object::ObjectKey, view::View},
 };
 
 /// What has to be known of a stack between two runs of its machine.
@@ -41,6 +41,12 @@ impl Memory {
         self.unsettled.contains(key) || self.trial.as_ref().is_some_and(waiting)
     }
 
+    /// Whether an order of the stack was put off for kinds that were out of play.
+    pub fn lacks_kinds(&self) -> bool {
+        let incomplete = |notice: &Notice| matches!(notice, Notice::Incomplete { .. });
+        self.trial.as_ref().is_some_and(|trial| trial.progress.told.iter().any(incomplete))
+    }
+
     /// The objects whose last write may yet take effect, as a list for people.
     pub fn unsettled(&self) -> Option<String> {
         let keys: Vec<_> = self.unsettled.keys().map(ToString::to_string).collect();
@@ -55,7 +61,15 @@ pub(super) struct Trial {
     pub(super) change: Change,
     pub(super) progress: Progress,
     /// Nothing is sent before this, since something failed.
-    pub(super) pause: Option<Instant>,
+    pub(super) pause: Option<Pause>,
+}
+
+/// A pause after a transient failure.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Pause {
+    pub(super) until: Instant,
+    /// What others fail with as well; `None` where the cause is this stack's own.
+    pub(super) class: Option<FailureClass>,
 }
 
 /// What is counted over the runs of one order.

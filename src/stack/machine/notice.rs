@@ -1,10 +1,13 @@
 //! What a machine has to say besides its requests.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use crate::{
     order::{Fault, StackName},
-    stack::{object::ObjectKey, write::Refusal},
+    stack::{
+        object::{ObjectKey, Resource},
+        write::Refusal,
+    },
 };
 
 /// Something to be logged or reported. Each is said once per order, however often the order is
@@ -47,6 +50,14 @@ pub enum Notice {
         /// How often in a row.
         failures: u32,
     },
+    /// The order has all its objects but those of kinds that are out of play. It is run again once
+    /// they are back.
+    Incomplete {
+        /// Whose order.
+        stack: StackName,
+        /// Which kinds.
+        kinds: Vec<Arc<Resource>>,
+    },
     /// A stack was to be enabled or disabled, and there is none.
     NoStack {
         /// Whose order.
@@ -81,6 +92,14 @@ impl fmt::Display for Notice {
             }
             Notice::Failed { stack, subject, cause, failures } => {
                 write!(f, "stack {stack}: {subject} failed ({failures} in a row), to be tried again: {cause}")
+            }
+            Notice::Incomplete { stack, kinds } => {
+                let kinds: Vec<_> = kinds.iter().map(|kind| kind.plural.as_str()).collect();
+                write!(
+                    f,
+                    "stack {stack}: incomplete, since these kinds cannot be listed: {}",
+                    kinds.join(", ")
+                )
             }
             Notice::NoStack { stack, disabled } => {
                 write!(f, "stack {stack}: nothing to {}, there is no such Stack", verb(*disabled))

@@ -228,6 +228,29 @@ fn somebody_elses_object_is_reported_and_the_rest_is_applied() {
 }
 
 #[test]
+fn what_is_labelled_as_the_stacks_and_not_wanted_goes_whatever_its_name() {
+    let mut rig = Rig::new();
+    rig.run(existing(snapshot()));
+    let before = rig.world.keys();
+    let labels = json!({"formance.com/created-by-agent": "true", "formance.com/stack": "org-stack"});
+    for (key, spec) in [
+        ("ledgers/second", json!({"stack": "org-stack"})),
+        ("payments/org-other", json!({"stack": "org-other"})),
+        ("authclients/stray", json!({"id": "stray"})),
+    ] {
+        let json = json!({"metadata": {"labels": labels}, "spec": spec});
+        rig.world.create("kubectl", &at_key(key), json);
+    }
+    rig.count();
+    assert_eq!(rig.run(existing(snapshot())), Step::Done);
+    assert_eq!(rig.count(), (0, 3));
+    assert_eq!(rig.world.keys(), before);
+    assert_eq!(rig.run(existing(snapshot())), Step::Done);
+    assert_eq!(rig.count(), (0, 0));
+    assert!(rig.plain);
+}
+
+#[test]
 fn a_newer_order_takes_over_between_writes() {
     let mut rig = Rig::new();
     let mut machine = rig.machine(existing(snapshot()));

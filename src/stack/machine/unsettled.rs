@@ -6,10 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::stack::{
-    object::{Object, ObjectKey},
-    version::compare,
-    write::Write,
+use crate::{
+    stack::{
+        object::{Object, ObjectKey},
+        version::compare,
+        write::Write,
+    },
+    time::after,
 };
 
 /// Writes of one stack that may still be under way.
@@ -98,7 +101,7 @@ impl Unsettled {
 
     /// When the next create is to be forgotten, which may arrive until `limit` after it was lost.
     pub(super) fn next_expiry(&self, limit: Duration) -> Option<Instant> {
-        self.0.values().filter_map(|loose| Some(loose.create.as_ref()?.since + limit)).min()
+        self.0.values().filter_map(|loose| Some(after(loose.create.as_ref()?.since, limit))).min()
     }
 
     /// Whether a write to this object is not settled.

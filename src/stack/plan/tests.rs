@@ -319,7 +319,7 @@ fn a_terminating_object_is_waited_for() {
 }
 
 #[test]
-fn only_labelled_objects_of_unwanted_kinds_are_deleted() {
+fn only_labelled_objects_that_are_not_wanted_are_deleted() {
     let catalog = catalog();
     let payments = key(&catalog, "payments/org-stack");
     let desired = wish(&snapshot());
@@ -331,7 +331,11 @@ fn only_labelled_objects_of_unwanted_kinds_are_deleted() {
     assert_eq!(unwanted("other", Some(&object)), Action::Nothing);
     assert_eq!(unwanted(STACK, Some(&Object { terminating: true, ..object })), Action::Nothing);
 
-    assert!(!is_unwanted(&desired, &key(&catalog, "ledgers/second"), "authclients"));
+    assert!(!is_unwanted(&desired, &key(&catalog, "ledgers/org-stack"), "authclients"));
+    assert!(
+        is_unwanted(&desired, &key(&catalog, "ledgers/second"), "authclients"),
+        "the operator fails on two"
+    );
     assert!(is_unwanted(&desired, &key(&catalog, "authclients/org-stack-old"), "authclients"));
     assert!(!is_unwanted(&desired, &key(&catalog, "authclients/org-stack-web"), "authclients"));
     assert!(!is_unwanted(&desired, &key(&catalog, "stacks/org-stack"), "authclients"));

@@ -76,7 +76,7 @@ impl World {
     }
 
     pub(crate) fn random(&self, most: Duration) -> Duration {
-        most.mul_f64(self.rng.borrow_mut().f64())
+        crate::time::times(most, self.rng.borrow_mut().f64())
     }
 
     fn strike(&self, fault: &'static str) {

@@ -57,7 +57,7 @@ fn one_expiry_after_the_other_is_slowed_down() {
         rig.take(Input::Answer(gone()));
         waited = rig.waits();
     }
-    assert!(millis(15_000..=30_000).contains(&waited), "{waited:?}");
+    assert!(millis(5_000..=10_000).contains(&waited), "{waited:?}");
 }
 
 #[test]
@@ -170,11 +170,8 @@ fn waits_grow_and_a_steady_watch_starts_them_over() {
         rig.relist();
         rig.open("5");
     }
-    assert!(
-        millis(250..=500).contains(&waits[0]) && millis(15_000..=30_000).contains(&waits[7]),
-        "{waits:?}"
-    );
-    assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(30)));
+    assert!(millis(250..=500).contains(&waits[0]) && millis(5_000..=10_000).contains(&waits[7]), "{waits:?}");
+    assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(10)));
     rig.pass(STEADY);
     rig.take(line("SYNC", &json!({})));
     assert!(millis(250..=500).contains(&rig.waits()));
@@ -247,4 +244,45 @@ fn a_missing_kind_is_told_from_a_missing_right() {
     assert!(matches!(rig.told(), News::Refused { missing: true, .. }));
     rig.waits();
     rig.relist();
+}
+
+#[test]
+fn a_wait_after_a_failure_is_cut_short_once_where_others_succeed() {
+    let mut rig = Rig::new();
+    rig.relist();
+    rig.opens("5");
+    for _ in 0..6 {
+        rig.take(Input::Failed("refused".into()));
+        rig.waits();
+        rig.step();
+    }
+    rig.take(Input::Failed("refused".into()));
+    let Step::Wait { until } = rig.step() else { panic!("a wait") };
+    assert!(until > rig.now + Duration::from_secs(4));
+    rig.watch.hurry(rig.now);
+    assert!(!matches!(rig.step(), Step::Wait { .. }), "tried at once");
+    // That was in vain: it fails for a reason of its own.
+    rig.take(Input::Failed("refused".into()));
+    rig.watch.hurry(rig.now);
+    assert!(matches!(rig.step(), Step::Wait { .. }));
+    rig.waits();
+    rig.step();
+    rig.take(Input::Failed("refused".into()));
+    rig.watch.hurry(rig.now);
+    assert!(!matches!(rig.step(), Step::Wait { .. }), "the next one is cut short again");
+}
+
+#[test]
+fn a_wait_that_was_asked_for_is_not_cut_short() {
+    let mut rig = Rig::new();
+    rig.step();
+    rig.reply(busy(429, 20));
+    rig.watch.hurry(rig.now);
+    assert!(matches!(rig.step(), Step::Wait { .. }));
+    let mut rig = Rig::new();
+    rig.step();
+    rig.reply(reply(403, ""));
+    rig.told();
+    rig.watch.hurry(rig.now);
+    assert!(matches!(rig.step(), Step::Wait { .. }));
 }

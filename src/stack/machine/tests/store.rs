@@ -16,7 +16,7 @@ pub(super) struct Store {
 impl Store {
     /// The stack's objects, whatever their labels.
     pub(super) fn of(&self, stack: &str) -> Vec<Object> {
-        self.objects.values().filter(|object| object.belongs_to() == Some(stack)).cloned().collect()
+        self.objects.values().filter(|object| object.is_of(stack)).cloned().collect()
     }
 
     /// The answer to a write of the agent's.

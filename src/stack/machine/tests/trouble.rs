@@ -1,6 +1,9 @@
 //! Refusals, failures and contention.
 
+use std::sync::Arc;
+
 use super::*;
+use crate::stack::object::Resource;
 
 #[test]
 fn a_refused_child_is_parked_and_holds_up_nothing() {
@@ -113,7 +116,7 @@ fn failures_back_off_per_stack_and_destroy_nothing() {
         rig.now = at;
     }
     assert!(delays[0] <= Duration::from_millis(500));
-    assert!(delays[7] >= Duration::from_secs(15) && delays[7] <= Duration::from_secs(30));
+    assert!(delays[7] >= Duration::from_secs(5) && delays[7] <= Duration::from_secs(10));
     assert_eq!(rig.world.log, log);
     assert_eq!(rig.rerun(order), Step::Done);
     assert!(rig.memory.is_empty());
@@ -194,4 +197,49 @@ fn a_conflict_is_read_again_and_retried_a_bounded_number_of_times() {
     assert_eq!(rig.count().1, 4);
     assert_eq!(rig.settle(order), Step::Done);
     assert_eq!(rig.spec("stacks/org-stack")["disabled"], true);
+}
+
+#[test]
+fn an_order_that_needs_a_kind_out_of_play_has_the_rest_and_is_completed_when_it_is_back() {
+    let mut rig = Rig::new();
+    let all = catalog();
+    let (out, modules) = all.modules.iter().cloned().partition(|kind| kind.singular == "ledger");
+    let without = crate::stack::object::Catalog::new(modules).withholding(out);
+    rig.context = Rc::new(Context::new(without, base_url(), Options::default(), 7));
+    let step = rig.run(existing(snapshot()));
+    let Step::Later { at, refused: true } = step else { panic!("{step:?}") };
+    assert!(at >= rig.now + Duration::from_secs(30), "it is woken when the kind is back");
+    assert_eq!(rig.world.keys().len(), WHOLE_STACK.len() - 1, "{:?}", rig.world.keys());
+    assert_eq!(rig.spec("ledgers/org-stack"), Value::Null);
+    assert!(rig.notices[0].to_string().contains("cannot be listed: ledgers"), "{:?}", rig.notices);
+    assert!(rig.memory.lacks_kinds() && !rig.plain);
+    // Woken too early it does nothing and says nothing.
+    let again = rig.rerun(existing(snapshot()));
+    assert!(matches!(again, Step::Later { refused: true, .. }), "{again:?}");
+    assert_eq!((rig.notices.len(), rig.writes.len()), (1, 4));
+
+    rig.context = context();
+    assert_eq!(rig.rerun(existing(snapshot())), Step::Done);
+    assert_eq!(rig.world.keys(), WHOLE_STACK);
+    assert!(rig.memory.is_empty());
+}
+
+#[test]
+fn what_stands_of_a_kind_out_of_play_is_left_alone_by_any_order() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.run(existing(snapshot())), Step::Done);
+    let all = catalog();
+    let out = |kind: &Arc<Resource>| kind.singular == "ledger";
+    let (mut out, modules): (Vec<_>, _) = all.modules.iter().cloned().partition(out);
+    out.push(Arc::clone(&all.auth_client));
+    let without = crate::stack::object::Catalog::new(modules).withholding(out);
+    rig.context = Rc::new(Context::new(without, base_url(), Options::default(), 7));
+    // Neither client nor ledger is wanted any more, and both are known.
+    let order = existing(Snapshot { modules: ["auth".into()].into(), clients: [].into(), ..snapshot() });
+    assert_eq!(rig.run(order.clone()), Step::Done);
+    let left = ["auths/org-stack", "authclients/org-stack-web", "ledgers/org-stack", "stacks/org-stack"];
+    assert_eq!(rig.world.keys(), left);
+    rig.context = context();
+    assert_eq!(rig.run(order), Step::Done, "said again once they are back");
+    assert_eq!(rig.world.keys(), ["auths/org-stack", "stacks/org-stack"]);
 }

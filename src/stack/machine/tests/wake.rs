@@ -54,7 +54,7 @@ fn a_conflict_that_the_store_explains_costs_no_read() {
 }
 
 #[test]
-fn what_a_lost_answer_was_about_is_unknown_until_the_store_shows_more() {
+fn a_lost_write_is_sent_once_more_and_looked_after_by_the_next_order_until_the_store_shows_more() {
     let mut rig = Rig::new();
     rig.run(bare("a"));
     let mut machine = rig.machine(bare("b"));
@@ -62,7 +62,10 @@ fn what_a_lost_answer_was_about_is_unknown_until_the_store_shows_more() {
     machine.answered(rig.now, &write, unknown());
     rig.refresh(&mut machine);
     rig.now += Duration::from_secs(1);
-    assert_eq!(machine.next(rig.now), Step::Read(vec![at_key(STACK)]));
+    assert_eq!(machine.clone().write(rig.now), Some(write.clone()), "once more, on the same condition");
+    let mut newer = machine.clone();
+    newer.supersede(bare("c"));
+    assert_eq!(newer.next(rig.now), Step::Read(vec![at_key(STACK)]), "which did not send it");
     let mut shown = machine.clone();
     rig.world.write(&write);
     rig.refresh(&mut shown);
@@ -83,7 +86,7 @@ fn what_was_learnt_by_name_is_not_lost_on_the_next_run() {
     let Step::Later { at, .. } = step else { panic!("{step:?}") };
     rig.now = at;
     assert_eq!(rig.rerun(order), Step::Done);
-    assert_eq!(rig.count(), (1, 1));
+    assert_eq!(rig.count(), (1, 2), "the second create finds the name taken");
     assert!(!rig.plain, "the store does not show it yet");
     assert!(rig.store.of("org-stack").is_empty());
     assert!(!rig.memory.is_empty());

@@ -152,7 +152,7 @@ impl Check<'_> {
         let (order, mut memory) = machine.into_parts(self.now);
         if let Some(pause) = memory.trial.as_mut().and_then(|trial| trial.pause.as_mut()) {
             // Drawn at random, which would make for states without end.
-            *pause = self.now + Duration::from_secs(1);
+            pause.until = self.now + Duration::from_secs(1);
         }
         match step {
             Step::Done => Stage::Idle(memory),
