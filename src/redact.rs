@@ -78,17 +78,15 @@ pub(crate) fn serde(error: &str) -> String {
     const NEXT: [&str; 3] = [", expected ", ", there are no ", " at line "];
     let quoted = QUOTES.iter().filter_map(|quote| Some(error.find(quote)? + quote.len() - 2)).min();
     let Some(from) = quoted else { return error.to_owned() };
+    // The last one: what is quoted may hold anything.
+    let to = NEXT.iter().find_map(|next| error.rfind(next).filter(|&to| to >= from)).unwrap_or(error.len());
     // A field's name with a letter too few has to be seen. It is letters alone.
-    let name = error[from + 2..].split('`').next().unwrap_or_default();
-    if error.starts_with("unknown field `")
-        && name.len() <= LONGEST_NAME
-        && name.bytes().all(|byte| byte.is_ascii_alphabetic())
-    {
+    let name = error.get(from + 2..to.saturating_sub(1)).unwrap_or_default();
+    let is_name = name.len() <= LONGEST_NAME && name.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if error.starts_with("unknown field `") && is_name {
         return error.to_owned();
     }
-    // The last one: what is quoted may hold anything.
-    let to = NEXT.iter().find_map(|next| error.rfind(next).filter(|&to| to >= from));
-    format!("{}{}", &error[..from], &error[to.unwrap_or(error.len())..])
+    format!("{}{}", &error[..from], &error[to..])
 }
 
 #[cfg(test)]
@@ -132,6 +130,7 @@ mod tests {
         for text in [
             r#"{"number": "Hush, \", expected `Hush`"}"#,
             r#"{"Hush`, expected": 1}"#,
+            r#"{"Hush4711": 1}"#,
             r#""Hush""#,
             r#"{"number": 471147114711}"#,
         ] {
