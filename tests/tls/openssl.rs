@@ -60,19 +60,26 @@ impl Pki {
     /// A certificate that signs itself. `how` is more of `openssl x509`'s arguments, `-sha384` say.
     pub fn own(&self, name: &str, kind: &str, extensions: &str, how: &str) {
         self.key(name, kind);
-        self.request(name);
+        self.request(name, &format!("/O=tests/CN={name}"));
         self.sign(name, &format!("-signkey {name}.key {how}"), extensions);
     }
 
     /// One that `ca` signs.
     pub fn signed(&self, name: &str, ca: &str, kind: &str, extensions: &str, how: &str) {
         self.key(name, kind);
-        self.request(name);
+        self.request(name, &format!("/O=tests/CN={name}"));
         self.sign(name, &format!("-CA {ca}.crt -CAkey {ca}.key -CAcreateserial {how}"), extensions);
     }
 
-    fn request(&self, name: &str) {
-        self.run(&format!("req -new -key {name}.key -subj /O=tests/CN={name} -out {name}.csr"));
+    /// The same for somebody of this name.
+    pub fn signed_as(&self, name: &str, subject: &str, ca: &str, kind: &str, extensions: &str) {
+        self.key(name, kind);
+        self.request(name, subject);
+        self.sign(name, &format!("-CA {ca}.crt -CAkey {ca}.key -CAcreateserial"), extensions);
+    }
+
+    fn request(&self, name: &str, subject: &str) {
+        self.run(&format!("req -new -key {name}.key -subj {subject} -out {name}.csr"));
     }
 
     fn sign(&self, name: &str, how: &str, extensions: &str) {
