@@ -6,6 +6,7 @@
 mod conductor;
 pub mod counters;
 mod front;
+mod headcount;
 mod kinds;
 mod knowledge;
 mod mail;
@@ -52,6 +53,9 @@ pub struct Setup {
     pub resync_period: Option<Duration>,
     /// Reports a second that repeat what was told before, over all shards; 0 is unlimited.
     pub report_qps: f64,
+    /// Whether every line about an order is logged, and not only the first ones of each kind and
+    /// then how many more there were.
+    pub says_all: bool,
     /// Where orders come from.
     pub source: Source,
 }
@@ -69,6 +73,8 @@ impl Agent {
         let config = PoolConfig::new("stackherd", setup.engine.shards.get());
         let (setup, shared) = (Arc::new(setup), Arc::clone(&counters));
         let pool = shards::start(config, move |context| {
+            #[cfg(test)]
+            crate::fatal::strikes::prepare(context.id);
             shard::run(context, Arc::clone(&setup), Arc::clone(&shared))
         })?;
         Ok(Self { pool, counters })
@@ -92,21 +98,28 @@ impl Agent {
 
     /// Runs until the end, or until a signal asks for it. `false` where a shard failed.
     pub fn herd(self) -> bool {
-        let stopper = self.stopper();
-        let on_signal = move |signal| {
-            info!("{signal}: no more orders are taken, writes in flight may end; once more ends at once");
-            stopper.stop();
+        let (stopper, health) = (self.stopper(), self.pool.health());
+        let on_signal = {
+            let stopper = stopper.clone();
+            move |signal| {
+                // First what counts, then what is said of it.
+                stopper.stop();
+                info!("{signal}: no more orders are taken, writes in flight may end; once more ends at once");
+            }
         };
         if let Err(failure) = shutdown::on_signal(on_signal) {
             warn!("a signal will end the process without its grace period: {failure}");
         }
-        watchdog::start(self.pool.health());
-        match self.join() {
-            Ok(()) => true,
-            Err(failures) => {
-                for failure in failures {
-                    error!("{failure}");
-                }
+        watchdog::start(health, stopper.clone());
+        let joined = self.join();
+        match (&joined, stopper.failed()) {
+            (Ok(()), None) => true,
+            (Ok(()), Some(shard)) => {
+                error!("shard {shard} came to its end before anybody asked; please report this");
+                false
+            }
+            (Err(failures), _) => {
+                failures.iter().for_each(|failure| error!("{failure}"));
                 false
             }
         }
@@ -156,6 +169,7 @@ fn start(config: &Config) -> Result<Agent, RunError> {
         grace_period: config.lifecycle.grace_period,
         resync_period: config.lifecycle.resync_period,
         report_qps: config.lifecycle.report_qps,
+        says_all: false,
         source: membership::source(config)?,
     };
     info!(

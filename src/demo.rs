@@ -8,20 +8,20 @@ pub(crate) mod belief;
 pub(crate) mod check;
 pub(crate) mod fleet;
 mod outcome;
+mod progress;
 mod world;
 
 use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
-use indicatif::{ProgressBar, ProgressStyle};
-
 use crate::{
     config::{DemoConfig, Format},
     membership::wire::server::{Order, Stack},
-    time,
+    output, time,
 };
 
 use outcome::Faults;
 pub use outcome::Outcome;
+use progress::Progress;
 use world::{World, WorldError};
 
 /// Host of the demo's base URL.
@@ -38,14 +38,14 @@ const QUIET: Duration = Duration::from_millis(500);
 pub fn run(config: &DemoConfig) -> ExitCode {
     match converge(config) {
         Ok(outcome) => {
-            match config.format {
-                Format::Json => println!("{}", outcome.json()),
-                Format::Text => print!("{outcome}"),
-            }
-            if outcome.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            let told = match config.format {
+                Format::Json => output::result(format_args!("{}\n", outcome.json())),
+                Format::Text => output::result(&outcome),
+            };
+            if outcome.is_right() { told } else { ExitCode::FAILURE }
         }
         Err(error) => {
-            eprintln!("demo: {error}");
+            output::complain(format_args!("demo: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -57,14 +57,13 @@ fn converge(config: &DemoConfig) -> Result<Outcome, WorldError> {
     let mut world = World::start(config.engine, config.seed)?;
     let began = time::now();
 
-    let bar = progress(orders.len() as u64);
-    bar.set_message("orders");
+    let bar = Progress::start();
     world.send(&orders);
     settle(&world, orders.len(), &bar);
     let elapsed = time::now().duration_since(began);
     let mut outcome = Outcome::new(config, &world.counters(), world.requests(), elapsed);
 
-    bar.set_message("orders known");
+    bar.next_phase();
     outcome.judge(catch_up(&mut world, &expected));
     outcome.reports = world.belief().heard();
     quiet(&world);
@@ -76,20 +75,19 @@ fn converge(config: &DemoConfig) -> Result<Outcome, WorldError> {
     }
     quiet(&world);
     outcome.requests_for_unchanged = world.asked() - before;
-    bar.finish_and_clear();
+    bar.end();
     world.end()?;
     Ok(outcome)
 }
 
 /// Waits until so many orders have come to their ends; `false` where that takes too long.
-fn settle(world: &World, orders: usize, bar: &ProgressBar) -> bool {
+fn settle(world: &World, orders: usize, bar: &Progress) -> bool {
     let (counters, orders) = (world.counters(), orders as u64);
-    bar.set_length(orders);
     let mut ended = (0, time::now());
     loop {
         std::thread::sleep(Duration::from_millis(20));
         let settled = counters.accepted.get() - counters.pending();
-        bar.set_position(settled);
+        bar.set(settled, orders);
         if counters.accepted.get() == orders && counters.pending() == 0 {
             return true;
         }
@@ -132,10 +130,4 @@ fn quiet(world: &World) {
             last = (asked, time::now());
         }
     }
-}
-
-/// A bar on a terminal; nothing elsewhere.
-fn progress(orders: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{spinner} {bar:40} {pos}/{len} {msg} settled, {elapsed}");
-    ProgressBar::new(orders).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

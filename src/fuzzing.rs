@@ -23,6 +23,7 @@ mod orders;
 mod plugin;
 mod replay;
 mod script;
+mod settings;
 mod store;
 mod tls;
 mod trace;
@@ -31,7 +32,8 @@ mod watch;
 
 pub use self::{
     answers::answers, gzip::gzip, join::join, kubeconfig::kubeconfig, list::list, oidc::oidc, orders::orders,
-    plugin::plugin, replay::replay, store::store, tls::tls, trace::trace, urls::urls, watch::watch,
+    plugin::plugin, replay::replay, settings::settings, store::store, tls::tls, trace::trace, urls::urls,
+    watch::watch,
 };
 
 #[cfg(test)]

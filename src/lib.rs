@@ -2,6 +2,8 @@
 //!
 //! `docs/architecture.md` follows one order through these modules.
 
+// They panic where an output cannot be written, and wait where nobody reads it.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 pub mod agent;
@@ -10,6 +12,7 @@ pub mod cluster;
 pub mod config;
 pub mod demo;
 pub mod embedded;
+pub mod fatal;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -19,6 +22,7 @@ pub mod membership;
 pub mod net;
 mod notify;
 pub mod order;
+pub mod output;
 mod redact;
 pub mod replay;
 pub mod shutdown;

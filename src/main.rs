@@ -1,5 +1,7 @@
 //! The binary: parse, run, exit code.
 
+// They panic where an output cannot be written, and wait where nobody reads it.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::process::ExitCode;
@@ -7,22 +9,21 @@ use std::process::ExitCode;
 use stackherd::{
     agent,
     config::{Command, Log, Process, VERSION},
-    demo, replay, telemetry,
+    demo, fatal, output, replay, shutdown, telemetry,
 };
 
 fn main() -> ExitCode {
+    shutdown::ignore_strays();
+    fatal::watch_over(run)
+}
+
+fn run() -> ExitCode {
     let command = match Command::parse(std::env::args_os(), &Process) {
         Ok(command) => command,
-        Err(error) => {
-            error.print();
-            return ExitCode::from(error.exit_code());
-        }
+        Err(error) => return ExitCode::from(error.tell()),
     };
     match command {
-        Command::Version => {
-            println!("stackherd {VERSION}");
-            ExitCode::SUCCESS
-        }
+        Command::Version => output::result(format_args!("stackherd {VERSION}\n")),
         Command::Agent(config) => logging(&config.log.clone(), || agent::run(&config)),
         Command::Replay(config) => logging(&config.log.clone(), || replay::run(&config)),
         Command::Demo(config) => logging(&config.log.clone(), || demo::run(&config)),
@@ -34,7 +35,7 @@ fn logging(log: &Log, run: impl FnOnce() -> ExitCode) -> ExitCode {
     match telemetry::start(log) {
         Ok(()) => run(),
         Err(error) => {
-            eprintln!("stackherd: {error}");
+            output::complain(format_args!("stackherd: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -5,6 +5,7 @@ pub mod auth;
 pub(crate) mod codec;
 pub(crate) mod frames;
 pub mod hello;
+pub mod inbound;
 pub mod introduction;
 mod joining;
 pub mod leave;

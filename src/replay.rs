@@ -1,9 +1,10 @@
 //! `stackherd replay FILE|-`: orders from JSON Lines, applied to the cluster.
 
-pub(crate) mod lines;
+pub mod lines;
+mod printer;
 
 use std::{
-    io::Write as _,
+    pin::pin,
     process::ExitCode,
     rc::Rc,
     sync::{
@@ -13,7 +14,11 @@ use std::{
     time::Duration,
 };
 
-use futures::{FutureExt, StreamExt};
+use futures::{
+    FutureExt, StreamExt,
+    channel::mpsc::UnboundedReceiver,
+    future::{Either, select},
+};
 use tracing::{error, info};
 
 use crate::{
@@ -21,20 +26,24 @@ use crate::{
     cluster::ClusterConfig,
     config::{Input, ReplayConfig},
     membership::wire,
-    net,
+    net, output,
     stack::{desired::BaseUrl, report::Report},
     time,
 };
+use printer::{Printer, Progress};
 
 /// Replays a file; the exit code is that of the process: 1 where a line is no order, or an
-/// order could not be applied as it stands.
+/// order could not be applied as it stands, or a report not be printed.
 pub fn run(config: &ReplayConfig) -> ExitCode {
     for note in &config.notes {
         info!("{note}");
     }
     let began = time::now();
-    let faults = Arc::new(Faults::default());
-    let agent = match start(config, Arc::clone(&faults)) {
+    let (faults, progress) = (Arc::<Faults>::default(), Arc::<Progress>::default());
+    let agent = match start(
+        config,
+        source(config.input.clone(), config.max_message_bytes, Arc::clone(&faults), Arc::clone(&progress)),
+    ) {
         Ok(agent) => agent,
         Err(failure) => {
             error!("{failure}");
@@ -43,13 +52,14 @@ pub fn run(config: &ReplayConfig) -> ExitCode {
     };
     let counters = agent.counters();
     let whole = agent.herd();
+    progress.finish(REPORTED);
     let bad_lines = faults.lines.load(Relaxed);
-    eprintln!("{}", summary(&counters, bad_lines, time::now().duration_since(began)));
+    output::complain(summary(&counters, bad_lines, time::now().duration_since(began)));
     let spoiled = bad_lines + counters.failed.get() + counters.faulty.get() + counters.pending();
-    if whole && spoiled == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if whole && spoiled == 0 && !progress.failed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn start(config: &ReplayConfig, faults: Arc<Faults>) -> Result<Agent, RunError> {
+fn start(config: &ReplayConfig, source: Source) -> Result<Agent, RunError> {
     let setup = Setup {
         engine: config.engine,
         cluster: ClusterConfig::load(config.cluster.kube_config.as_deref())?,
@@ -58,7 +68,8 @@ fn start(config: &ReplayConfig, faults: Arc<Faults>) -> Result<Agent, RunError> 
         grace_period: config.grace_period,
         resync_period: None,
         report_qps: 0.0,
-        source: source(config.input.clone(), faults),
+        says_all: true,
+        source,
     };
     Ok(Agent::start(setup)?)
 }
@@ -82,8 +93,10 @@ fn summary(counters: &Counters, bad_lines: u64, elapsed: Duration) -> String {
     format!("{}; {requests} API requests, {writes} of them writes; {elapsed:.1?}", parts.join(", "))
 }
 
-/// How long the last reports may take to be printed.
+/// How long nothing may happen to the last reports, before they are given up.
 const REPORTED: Duration = Duration::from_secs(5);
+/// How often it is looked whether they are printed.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// What went wrong with lines, readable after the run.
 #[derive(Debug, Default)]
@@ -91,51 +104,87 @@ struct Faults {
     lines: AtomicU64,
 }
 
-/// Orders out of `input`. Lines that are no order are told on stderr and counted in `faults`.
-fn source(input: Input, faults: Arc<Faults>) -> Source {
-    Arc::new(move |front| Feed {
-        run: feed(input.clone(), front.clone(), Arc::clone(&faults)).boxed_local(),
-        report: Rc::new(move |shard, report| {
-            print(&report);
-            front.sent(shard);
-        }),
+/// Orders out of `input`. Lines that are no order are told on stderr and counted in `faults`; how
+/// far the reports are is in `progress`.
+fn source(input: Input, longest: usize, faults: Arc<Faults>, progress: Arc<Progress>) -> Source {
+    Arc::new(move |front| {
+        let (printer, printed) = Printer::start(Arc::clone(&progress), |line| output::print(line));
+        let (faults, progress) = (Arc::clone(&faults), Arc::clone(&progress));
+        Feed {
+            run: feed(input.clone(), longest, front, faults, progress, printed).boxed_local(),
+            report: Rc::new(move |shard, report| print(&printer, shard, &report)),
+        }
     })
 }
 
-async fn feed(input: Input, front: Front, faults: Arc<Faults>) {
+async fn feed(
+    input: Input,
+    longest: usize,
+    front: Front,
+    faults: Arc<Faults>,
+    progress: Arc<Progress>,
+    mut printed: UnboundedReceiver<usize>,
+) {
     // What stood before is not told: the file's orders are what this is about.
     front.opened(false);
-    let mut lines = lines::read(input);
+    let giving_room = async {
+        while let Some(shard) = printed.next().await {
+            front.sent(shard);
+        }
+        // Without a thread that prints no room is given, and the orders go on all the same.
+        std::future::pending::<()>().await;
+    };
+    let feeding = async {
+        // Who types orders may take for ever over the next line.
+        select(pin!(submit_all(input, longest, &front, &faults)), pin!(front.stop.wait())).await;
+        front.settled().await;
+        reported(&front, &progress).await;
+    };
+    select(pin!(feeding), pin!(giving_room)).await;
+}
+
+async fn submit_all(input: Input, longest: usize, front: &Front, faults: &Faults) {
+    let mut lines = lines::read(input, longest);
     while let Some(line) = lines.next().await {
         if front.stop.requested() {
             break;
         }
         match line {
-            Ok(line) => match lines::order(&line.text) {
+            Ok(line) => match lines::order(&line.text, &|name| front.is_module(name)) {
                 Ok((order, trace)) => front.submit(order, trace).await,
                 Err(error) => {
                     faults.lines.fetch_add(1, Relaxed);
-                    eprintln!("line {}: {error}", line.number);
+                    output::complain(format_args!("line {}: {error}", line.number));
                 }
             },
             Err(error) => {
                 faults.lines.fetch_add(1, Relaxed);
-                eprintln!("{error}");
+                output::complain(error);
             }
         }
     }
-    front.settled().await;
-    // Bounded: what never comes to an end must not keep a file from coming to its own.
-    let _ = net::timeout(REPORTED, front.reported()).await;
 }
 
-fn print(report: &Report) {
-    match serde_json::to_string(&wire::message(report)) {
-        Ok(line) => {
-            let mut out = std::io::stdout().lock();
-            // A reader that went away (`| head`) is no reason to stop herding.
-            let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+/// Waits for the last reports, as long as somebody may still read them: what never comes to an end
+/// must not keep a file from coming to its own, and a stop not be kept waiting by a reader.
+async fn reported(front: &Front, progress: &Progress) {
+    let printed = async {
+        let mut reported = pin!(front.reported());
+        while let Either::Right(_) = select(reported.as_mut(), pin!(net::sleep(REPORTED))).await {
+            if progress.waiting() == 0 {
+                return;
+            }
         }
-        Err(error) => eprintln!("a report could not be written as JSON: {error}"),
+        while progress.waiting() > 0 {
+            net::sleep(LOOK).await;
+        }
+    };
+    select(pin!(printed), pin!(front.stop.wait())).await;
+}
+
+fn print(printer: &Printer, shard: usize, report: &Report) {
+    match serde_json::to_string(&wire::message(report)) {
+        Ok(line) => printer.take(shard, line + "\n"),
+        Err(error) => output::complain(format_args!("a report could not be written as JSON: {error}")),
     }
 }

@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT: the first asks for a clean stop, the second ends the process at once.
+//! Signals: SIGTERM, SIGINT and SIGHUP ask for a clean stop, the second one of them ends the process
+//! at once; those that mean nothing here do nothing.
 
 use std::{
     fmt, io,
@@ -7,10 +8,27 @@ use std::{
 };
 
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{
+        SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ,
+    },
     flag,
     iterator::Signals,
 };
+
+/// Signals that would end the process and mean nothing to it; the Go agent ignores the same.
+/// SIGXFSZ comes of a log file that may not grow any more, which is a lost line. (SIGPIPE is
+/// ignored by Rust's runtime.)
+const STRAYS: [i32; 8] = [SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGXCPU, SIGXFSZ];
+
+/// Lets signals that mean nothing here do nothing.
+pub fn ignore_strays() {
+    // A handler that nobody asks, and not SIG_IGN: credential plugins would inherit that.
+    let unasked = Arc::new(AtomicBool::new(false));
+    for signal in STRAYS {
+        // Where it fails the signal does what it did before.
+        let _ = flag::register(signal, Arc::clone(&unasked));
+    }
+}
 
 /// Which signal came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +37,8 @@ pub enum Signal {
     Interrupt,
     /// A supervisor wants the process to stop.
     Terminate,
+    /// The terminal is gone, or a supervisor wants a restart: there are no settings to read again.
+    HangUp,
 }
 
 impl fmt::Display for Signal {
@@ -26,6 +46,7 @@ impl fmt::Display for Signal {
         f.write_str(match self {
             Signal::Interrupt => "SIGINT",
             Signal::Terminate => "SIGTERM",
+            Signal::HangUp => "SIGHUP",
         })
     }
 }
@@ -36,22 +57,40 @@ impl fmt::Display for Signal {
 pub struct ShutdownError(#[from] io::Error);
 
 /// Calls `first` on a thread of its own when the first signal comes. The second one ends the
-/// process from within the handler, with code 130 (SIGINT) or 143 (SIGTERM), so that it works
-/// however stuck the rest of the process is.
+/// process from within the handler, with code 129 (SIGHUP), 130 (SIGINT) or 143 (SIGTERM), so that
+/// it works however stuck the rest of the process is.
+///
+/// A SIGHUP that was ignored when the process began (`nohup`) stays ignored.
 pub fn on_signal(first: impl FnOnce(Signal) + Send + 'static) -> Result<(), ShutdownError> {
     let armed = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let asked: Vec<i32> = [SIGHUP, SIGINT, SIGTERM]
+        .into_iter()
+        .filter(|it| *it != SIGHUP || !is_ignored(SIGHUP, &status))
+        .collect();
+    for signal in &asked {
         // The order counts: a handler that armed before it looked would end at the first signal.
-        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&armed))?;
-        flag::register(signal, Arc::clone(&armed))?;
+        flag::register_conditional_shutdown(*signal, 128 + *signal, Arc::clone(&armed))?;
+        flag::register(*signal, Arc::clone(&armed))?;
     }
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let mut signals = Signals::new(asked)?;
     thread::Builder::new().name("signals".into()).spawn(move || {
         if let Some(signal) = signals.forever().next() {
-            first(if signal == SIGINT { Signal::Interrupt } else { Signal::Terminate });
+            first(match signal {
+                SIGINT => Signal::Interrupt,
+                SIGHUP => Signal::HangUp,
+                _ => Signal::Terminate,
+            });
         }
     })?;
     Ok(())
+}
+
+/// Whether a process ignores a signal, by its `/proc/<pid>/status`.
+fn is_ignored(signal: i32, status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signal - 1) & 1 == 1
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! Logs, to standard error: standard output belongs to what a command prints for others to read.
-
-use std::io::IsTerminal;
+//! What becomes of a line where that cannot be written is [`output`]'s business.
 
 use tracing::Subscriber;
 use tracing_subscriber::{EnvFilter, filter::ParseError, fmt::MakeWriter, util::TryInitError};
 
-use crate::config::Log;
+use crate::{config::Log, output};
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
@@ -23,13 +22,12 @@ pub enum TelemetryError {
     Twice(#[from] TryInitError),
 }
 
-/// Starts the log of this process. Colours only where somebody looks on and did not ask to be
-/// spared them (`NO_COLOR`, see no-color.org).
+/// Starts the log of this process.
 pub fn start(log: &Log) -> Result<(), TelemetryError> {
     use tracing_subscriber::util::SubscriberInitExt;
-    let spared = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let colours = std::io::stderr().is_terminal() && !spared;
-    subscriber(log, colours, std::io::stderr)?.try_init()?;
+    output::set_json(log.json);
+    let colours = output::in_colours(&std::io::stderr());
+    subscriber(log, colours, output::LogLines::default)?.try_init()?;
     Ok(())
 }
 
@@ -44,7 +42,12 @@ where
 {
     let filter = EnvFilter::try_new(&log.filter)
         .map_err(|source| TelemetryError::Filter { filter: log.filter.clone(), source })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .with_ansi(colours)
+        // It would tell of a line that could not be written by `eprintln!`, which panics.
+        .log_internal_errors(false);
     Ok(match log.json {
         true => Box::new(builder.json().flatten_event(true).finish()),
         false => Box::new(builder.finish()),

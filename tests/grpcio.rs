@@ -18,11 +18,13 @@ use std::{
 };
 
 use futures::StreamExt;
+use prost::Message as _;
 use serde_json::{Value, json};
 use stackherd::{
     membership::{
         auth::Auth,
         hello::{Hello, VERSION},
+        inbound::Inbound,
         introduction::Introduction,
         leave::Leaver,
         reports::Reports,
@@ -187,7 +189,11 @@ impl Agent {
                     }
                 }
             });
-            session.run(async move |order| drop(to_test.send(order)), leave).await
+            let orders = async move |inbound| {
+                let Inbound::Message(bytes) = inbound else { panic!("{inbound:?}") };
+                drop(to_test.send(Order::decode(bytes).unwrap()));
+            };
+            session.run(orders, leave).await
         });
         Self { orders, tell, thread: thread.unwrap() }
     }

@@ -86,6 +86,8 @@
 //! # }
 //! ```
 
+// They panic where an output cannot be written, and wait where nobody reads it.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod contain;

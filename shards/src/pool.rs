@@ -51,14 +51,22 @@ impl PoolConfig {
         Self {
             name: name.to_owned(),
             shards,
-            // There are shards squared of them.
-            mesh_capacity: (8192 / shards.max(1)).clamp(64, 1024),
+            mesh_capacity: mesh_capacity(shards),
             overflow: 4096,
             linger: Duration::from_secs(1),
             heartbeat: Duration::from_millis(50),
             blocking_threads: 1,
         }
     }
+}
+
+/// There are shards squared of the channels, and each takes its memory at once: so many messages that
+/// a shard's channels have room for 4,096 together, as far as that leaves each a few. What does not
+/// fit waits in the overflow, which takes memory only for what is in it.
+fn mesh_capacity(shards: usize) -> usize {
+    let each = (4096 / shards.max(1)).clamp(16, 1024);
+    // A channel would round up.
+    1 << each.ilog2()
 }
 
 /// What a shard is given to begin with.

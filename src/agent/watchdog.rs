@@ -1,47 +1,76 @@
-//! Notices a shard that hangs: its stacks would have no owner, and nobody would say so.
+//! Notices a shard that hangs, or that failed and took the others along with it into waiting: its
+//! stacks would have no owner, and nobody would say so.
 //!
-//! A shard that panics or ends is told of by its own thread. One that hangs cannot be ended from
-//! outside, so the process ends instead, and whoever runs it starts it anew.
+//! A shard that panics or ends is told of by its own thread, and the others end because of it. One
+//! that hangs cannot be ended from outside, nor can others that do not end, so the process ends
+//! instead, and whoever runs it starts it anew.
 
-use std::{process, thread, time::Duration};
+use std::{thread, time::Duration};
 
-use shards::{Health, ShardId};
+use shards::{Health, ShardId, Stopper};
 use tracing::{error, warn};
 
-use crate::time::{Instant, after, now};
+use crate::{
+    fatal,
+    time::{Instant, after, now, times},
+};
 
 /// No sign of life for so long: the shard hangs. Far beyond what throttling to a tenth of a core
 /// does (150 ms).
 const LIMIT: Duration = Duration::from_secs(60);
+/// A shard has failed, and for so long the others have not come to their end.
+const REST: Duration = Duration::from_secs(2);
 /// How often it is looked at.
-const EVERY: Duration = Duration::from_secs(5);
-/// What the process ends with: an internal error, in the words of sysexits.h.
-const EXIT_CODE: i32 = 70;
+const EVERY: Duration = Duration::from_secs(1);
 
 /// Watches the shards from a thread of its own, for as long as the process lives.
-pub(super) fn start(health: Health) {
-    let bark = |hanging: Vec<ShardId>| {
-        let shards: Vec<_> = hanging.iter().map(ToString::to_string).collect();
-        error!(
-            shards = shards.join(","),
-            "shards have not shown a sign of life for {LIMIT:?}: their stacks have no owner. The process ends; please report this with the log before it"
-        );
-        process::exit(EXIT_CODE);
+pub(super) fn start(health: Health, stopper: Stopper) {
+    let watching = move || {
+        // Whatever comes of saying so, the process ends.
+        let _end = End;
+        match watch(&health, &stopper, Watchdog::new(LIMIT, REST, EVERY, now())) {
+            Alarm::Hanging(shards) => {
+                let shards: Vec<_> = shards.iter().map(ToString::to_string).collect();
+                error!(
+                    shards = shards.join(","),
+                    "shards have not shown a sign of life for {LIMIT:?}: their stacks have no owner. The process ends; please report this with the log before it"
+                );
+            }
+            Alarm::Failed(shard) => error!(
+                shard = %shard,
+                "a shard has failed and the others did not end within {REST:?}. The process ends; please report this with the log before it"
+            ),
+        }
     };
-    let watching = move || watch(&health, LIMIT, EVERY, bark);
     if let Err(failure) = thread::Builder::new().name("watchdog".into()).spawn(watching) {
         warn!("a shard that hangs will not be noticed, there is no thread for the watchdog: {failure}");
     }
 }
 
-/// Looks every so often, until shards hang.
-fn watch(health: &Health, limit: Duration, every: Duration, bark: impl FnOnce(Vec<ShardId>)) {
-    let mut watchdog = Watchdog::new(limit, every, now());
+/// Ends the process.
+struct End;
+
+impl Drop for End {
+    fn drop(&mut self) {
+        fatal::end(fatal::EXIT_CODE);
+    }
+}
+
+/// What the watchdog barks at.
+#[derive(Debug, PartialEq, Eq)]
+enum Alarm {
+    /// These show no sign of life.
+    Hanging(Vec<ShardId>),
+    /// This one has failed, and the process still lives.
+    Failed(ShardId),
+}
+
+/// Looks every so often, until something is wrong.
+fn watch(health: &Health, stopper: &Stopper, mut watchdog: Watchdog) -> Alarm {
     loop {
-        thread::sleep(every);
-        let hanging = health.silent_for(limit);
-        if watchdog.barks(now(), !hanging.is_empty()) {
-            return bark(hanging);
+        thread::sleep(watchdog.every);
+        if let Some(alarm) = watchdog.look(now(), health.silent_for(watchdog.limit), stopper.failed()) {
+            return alarm;
         }
     }
 }
@@ -50,25 +79,35 @@ fn watch(health: &Health, limit: Duration, every: Duration, bark: impl FnOnce(Ve
 #[derive(Debug)]
 struct Watchdog {
     limit: Duration,
+    rest: Duration,
     every: Duration,
     looked: Instant,
     /// The process was stopped: shards have until then to show that they live.
     patient_until: Option<Instant>,
+    /// Since when a shard is known to have failed.
+    failed: Option<Instant>,
 }
 
 impl Watchdog {
-    fn new(limit: Duration, every: Duration, now: Instant) -> Self {
-        Self { limit, every, looked: now, patient_until: None }
+    fn new(limit: Duration, rest: Duration, every: Duration, now: Instant) -> Self {
+        Self { limit, rest, every, looked: now, patient_until: None, failed: None }
     }
 
-    fn barks(&mut self, now: Instant, silent: bool) -> bool {
+    fn look(&mut self, now: Instant, silent: Vec<ShardId>, failed: Option<ShardId>) -> Option<Alarm> {
         let since = now.saturating_duration_since(self.looked);
         self.looked = now;
-        if since > self.every * 2 {
+        // Many times what a busy machine costs.
+        if since > times(self.every, 10.0) {
             self.patient_until = Some(after(now, self.limit));
         }
+        if let Some(shard) = failed {
+            let since = *self.failed.get_or_insert(now);
+            if now.saturating_duration_since(since) >= self.rest {
+                return Some(Alarm::Failed(shard));
+            }
+        }
         let patient = self.patient_until.is_some_and(|until| now < until);
-        silent && !patient
+        (!silent.is_empty() && !patient).then_some(Alarm::Hanging(silent))
     }
 }
 
@@ -80,37 +119,73 @@ mod tests {
 
     use super::*;
 
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
     #[test]
     fn row_16_a_shard_that_hangs_is_noticed() {
         let pool = shards::start(PoolConfig::new("hangs", 2), |context: shards::Context<()>| async move {
             if context.id.index() == 1 {
-                thread::sleep(Duration::from_secs(2));
+                thread::sleep(seconds(2));
             }
             context.stop.wait().await;
         });
         let pool = pool.unwrap();
-        let (health, (told, hanging)) = (pool.health(), mpsc::channel());
-        let (limit, every) = (Duration::from_millis(700), Duration::from_millis(50));
-        thread::spawn(move || watch(&health, limit, every, |shards| told.send(shards).unwrap()));
-        assert_eq!(hanging.recv_timeout(Duration::from_secs(10)).unwrap(), [ShardId::new(1)]);
+        let (health, stopper, (told, alarm)) = (pool.health(), pool.stopper(), mpsc::channel());
+        let watchdog =
+            Watchdog::new(Duration::from_millis(700), seconds(60), Duration::from_millis(50), now());
+        thread::spawn(move || told.send(watch(&health, &stopper, watchdog)).unwrap());
+        let alarm = alarm.recv_timeout(seconds(10)).unwrap();
+        assert_eq!(alarm, Alarm::Hanging(vec![ShardId::new(1)]));
         pool.stopper().stop();
         assert!(pool.join().into_iter().all(|shard| shard.is_ok()));
     }
 
     #[test]
+    fn a_shard_that_failed_is_noticed_where_the_others_do_not_end() {
+        let pool = shards::start(PoolConfig::new("fails", 2), |context: shards::Context<()>| async move {
+            if context.id.index() == 1 {
+                panic!("on purpose");
+            }
+            context.stop.wait().await;
+            // As if it waited for the other one.
+            shards::engine::sleep(seconds(2)).await;
+        });
+        let pool = pool.unwrap();
+        let every = Duration::from_millis(20);
+        let watchdog = Watchdog::new(seconds(60), Duration::from_millis(300), every, now());
+        let alarm = watch(&pool.health(), &pool.stopper(), watchdog);
+        assert_eq!(alarm, Alarm::Failed(ShardId::new(1)));
+        pool.join();
+    }
+
+    #[test]
     fn a_process_that_was_stopped_gets_time_to_show_that_it_lives() {
-        let (limit, every) = (Duration::from_secs(60), Duration::from_secs(5));
         let begun = now();
-        let at = |seconds| begun + Duration::from_secs(seconds);
-        let mut watchdog = Watchdog::new(limit, every, begun);
-        assert!(!watchdog.barks(at(5), false));
+        let at = |after| begun + seconds(after);
+        let hanging = || vec![ShardId::new(0)];
+        let new = || Watchdog::new(seconds(60), seconds(2), seconds(1), begun);
+        let mut watchdog = new();
+        assert_eq!(watchdog.look(at(1), Vec::new(), None), None);
         // Stopped for an hour: nobody has shown anything since.
-        assert!(!watchdog.barks(at(3605), true));
-        for seconds in (3610..3665).step_by(5) {
-            assert!(!watchdog.barks(at(seconds), true), "{seconds}");
+        assert_eq!(watchdog.look(at(3601), hanging(), None), None);
+        for after in 3602..3661 {
+            assert_eq!(watchdog.look(at(after), hanging(), None), None, "{after}");
         }
-        assert!(watchdog.barks(at(3665), true));
-        let mut awake = Watchdog::new(limit, every, begun);
-        assert!(awake.barks(at(5), true));
+        assert_eq!(watchdog.look(at(3661), hanging(), None), Some(Alarm::Hanging(hanging())));
+        let mut awake = new();
+        assert_eq!(awake.look(at(1), hanging(), None), Some(Alarm::Hanging(hanging())));
+    }
+
+    #[test]
+    fn a_shard_that_failed_has_a_moment_to_take_the_others_along() {
+        let begun = now();
+        let at = |after| begun + seconds(after);
+        let failed = Some(ShardId::new(3));
+        let mut watchdog = Watchdog::new(seconds(60), seconds(2), seconds(1), begun);
+        assert_eq!(watchdog.look(at(1), Vec::new(), failed), None);
+        assert_eq!(watchdog.look(at(2), Vec::new(), failed), None);
+        assert_eq!(watchdog.look(at(3), Vec::new(), failed), Some(Alarm::Failed(ShardId::new(3))));
     }
 }

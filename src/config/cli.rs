@@ -1,13 +1,21 @@
 //! The command line: which of the four things to do, and with which settings.
 
-use std::{ffi::OsString, fmt, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    fmt,
+    io::{self, IsTerminal},
+    num::NonZeroUsize,
+    path::PathBuf,
+    time::Duration,
+};
 
-use clap::{Arg, ArgMatches, error::ErrorKind};
+use clap::{Arg, ArgMatches};
 
 use super::{
     Config, cluster::Cluster, duration, engine::Engine, env::Environment, fault::Faults, flag::Group, flags,
-    settings::Settings, telemetry::Log, url::BaseUrl, value,
+    membership::max_message_bytes, settings::Settings, telemetry::Log, url::BaseUrl, value,
 };
+use crate::output;
 
 /// What the process is asked to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +37,8 @@ pub struct ReplayConfig {
     pub input: Input,
     /// Gateway hosts end in its host.
     pub base_url: BaseUrl,
+    /// Longest line that is read, in bytes.
+    pub max_message_bytes: usize,
     /// The API server.
     pub cluster: Cluster,
     /// How the work is divided.
@@ -93,25 +103,34 @@ impl CliError {
     /// 0 where help or the version was asked for.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(error)
-                if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
-            {
-                0
-            }
+            Self::Usage(error) if !error.use_stderr() => 0,
             Self::Usage(_) | Self::Settings(_) => EX_USAGE,
         }
     }
 
-    /// Says it: help to standard output, faults to standard error.
-    pub fn print(&self) {
+    /// Says it: help to standard output, faults to standard error. Gives [`exit_code`], or 1 where
+    /// help could not be written.
+    ///
+    /// [`exit_code`]: Self::exit_code
+    pub fn tell(&self) -> u8 {
         match self {
-            Self::Usage(error) => {
-                // Nothing is left to be told to if the terminal is gone.
-                let _ = error.print();
+            Self::Usage(error) if !error.use_stderr() => {
+                if let Err(failure) = output::print(rendered(error, &io::stdout())) {
+                    output::complain(format_args!("stackherd: standard output: {failure}"));
+                    return 1;
+                }
             }
-            Self::Settings(faults) => eprintln!("{faults}"),
+            Self::Usage(error) => output::complain(rendered(error, &io::stderr()).trim_end()),
+            Self::Settings(faults) => output::complain(faults),
         }
+        self.exit_code()
     }
+}
+
+/// What clap has to say, as it is to look on this output.
+fn rendered(error: &clap::Error, output: &impl IsTerminal) -> String {
+    let text = error.render();
+    if output::in_colours(output) { text.ansi().to_string() } else { text.to_string() }
 }
 
 impl fmt::Display for CliError {
@@ -195,6 +214,7 @@ impl ReplayConfig {
         if base_url.as_ref().is_some_and(|url| flags::REPLAY_BASE_URL.default == Some(&url.text)) {
             settings.note(format!("Gateway hosts end in the host of {}: see --base-url", flags::REPLAY_URL));
         }
+        let max_message_bytes = max_message_bytes(&mut settings);
         let cluster = Cluster::read(&mut settings);
         let engine = Engine::read(&mut settings);
         let grace_period = settings.read(&flags::GRACE_PERIOD, duration::duration);
@@ -204,6 +224,7 @@ impl ReplayConfig {
             Some(Self {
                 input,
                 base_url: base_url?,
+                max_message_bytes: max_message_bytes?,
                 cluster: cluster?,
                 engine: engine?,
                 grace_period: grace_period?,

@@ -72,6 +72,7 @@ impl World {
             grace_period: Duration::from_secs(5),
             resync_period: None,
             report_qps: 0.0,
+            says_all: false,
             source: agent::membership_at(membership.address(), "demo", &format!("https://{BASE_HOST}")),
         };
         let agent = Agent::start(setup)?;

@@ -4,8 +4,9 @@
 pub(crate) mod simulated;
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     pin::{Pin, pin},
+    rc::Rc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -18,18 +19,16 @@ use futures::{
 use http::uri::PathAndQuery;
 use hyper::client::conn::http2::SendRequest;
 use tonic::{Status, body::Body, client::Grpc, metadata::MetadataMap};
-use tracing::{debug, error, info};
+use tracing::{debug, info};
 
 use crate::{
     membership::{
-        codec::{OrderCodec, Undecodable},
+        codec::ReportCodec,
+        inbound::{Downlink, Inbound},
         joining::{Heartbeat, Joining},
         leave::{Leave, Stage},
         reports::Reports,
-        wire::{
-            self,
-            server::{Message, Order, order},
-        },
+        wire::{self, server::Message},
     },
     net::{
         self, Task, endpoint::Endpoint, executor::LocalExecutor, io::Io, sleep, spawn, timeout,
@@ -56,11 +55,6 @@ const _: () = assert!(
 /// TCP_USER_TIMEOUT.
 const PING_INTERVAL: Duration = Duration::from_secs(330);
 const PING_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Largest order that is read: half of the memory that deployments give the agent. Larger
-/// than anything the API server would take for one object (1.5 MiB), so a legitimate order
-/// never meets it; one that does ends the stream with a clear error.
-const MAX_ORDER: usize = 64 << 20;
 
 /// How long an order after the other is handed on without letting other tasks run.
 const SLICE: Duration = Duration::from_micros(500);
@@ -117,12 +111,17 @@ pub(super) struct Stream {
     messages: mpsc::Sender<Message>,
 }
 
+/// The body of the answer, as soon as there is one.
+type Answer = Rc<RefCell<Option<hyper::body::Incoming>>>;
+
 /// The call that is the stream.
 enum Call {
     Grpc {
         requests: SendRequest<Body>,
         request: tonic::Request<Uplink>,
         origin: http::Uri,
+        /// The longest message that is taken, in bytes.
+        longest: usize,
     },
     #[cfg(test)]
     Simulated(std::rc::Rc<dyn simulated::Peer>, simulated::Join),
@@ -132,7 +131,7 @@ enum Call {
 #[cfg_attr(test, allow(clippy::large_enum_variant, reason = "the large one is the one there is"))]
 enum Incoming {
     /// With the connection's handle, which keeps it open.
-    Grpc(tonic::Streaming<Result<Order, Undecodable>>, #[allow(dead_code, reason = "held")] Grpc<Http2>),
+    Grpc(Downlink<hyper::body::Incoming>, #[allow(dead_code, reason = "held")] Grpc<Http2>),
     #[cfg(test)]
     Simulated(simulated::Downlink),
 }
@@ -142,13 +141,15 @@ impl Call {
     /// coming; what we send does not wait for it.
     async fn answered(self) -> Result<Incoming, Broken> {
         match self {
-            Self::Grpc { requests, request, origin } => {
-                let mut grpc =
-                    Grpc::with_origin(Http2(requests), origin).max_decoding_message_size(MAX_ORDER);
+            Self::Grpc { requests, request, origin, longest } => {
+                let answer = Answer::default();
+                let mut grpc = Grpc::with_origin(Http2(requests, Rc::clone(&answer)), origin);
                 grpc.ready().await?;
                 let path = PathAndQuery::from_static("/server.Server/Join");
-                let response = grpc.streaming(request, path, OrderCodec).await.map_err(Broken::Status)?;
-                Ok(Incoming::Grpc(response.into_inner(), grpc))
+                grpc.streaming(request, path, ReportCodec).await.map_err(Broken::Status)?;
+                // tonic has seen the headers alone: see `Downlink`.
+                let body = answer.take().ok_or(Broken::Ended)?;
+                Ok(Incoming::Grpc(Downlink::new(body, longest), grpc))
             }
             #[cfg(test)]
             Self::Simulated(peer, join) => {
@@ -159,9 +160,9 @@ impl Call {
 }
 
 impl Incoming {
-    async fn message(&mut self) -> Result<Option<Result<Order, Undecodable>>, Status> {
+    async fn message(&mut self) -> Result<Option<Inbound>, Status> {
         match self {
-            Self::Grpc(streaming, _) => streaming.message().await,
+            Self::Grpc(downlink, _) => downlink.message().await,
             #[cfg(test)]
             Self::Simulated(downlink) => simulated::message(downlink).await,
         }
@@ -169,8 +170,14 @@ impl Incoming {
 }
 
 impl Stream {
-    /// Shakes hands over `io`. The request itself goes out in [`Stream::stay`].
-    pub(super) async fn open(io: Io, endpoint: &Endpoint, metadata: MetadataMap) -> Result<Self, Broken> {
+    /// Shakes hands over `io`. The request itself goes out in [`Stream::stay`]. Messages of more than
+    /// `longest` bytes are passed over.
+    pub(super) async fn open(
+        io: Io,
+        endpoint: &Endpoint,
+        metadata: MetadataMap,
+        longest: usize,
+    ) -> Result<Self, Broken> {
         let (requests, connection) = hyper::client::conn::http2::Builder::new(LocalExecutor)
             .timer(HyperTimer)
             .initial_stream_window_size(STREAM_WINDOW)
@@ -183,7 +190,7 @@ impl Stream {
         let (pongs, messages, uplink) = uplink();
         let mut request = tonic::Request::new(uplink);
         *request.metadata_mut() = metadata;
-        let call = Call::Grpc { requests, request, origin: origin(endpoint) };
+        let call = Call::Grpc { requests, request, origin: origin(endpoint), longest };
         Ok(Self { call, connection, pongs, messages })
     }
 
@@ -200,7 +207,7 @@ impl Stream {
         self,
         joining: &mut Joining,
         reports: &Reports,
-        orders: &mut impl AsyncFnMut(Order),
+        orders: &mut impl AsyncFnMut(Inbound),
         leave: &Leave,
         outdated: impl Future<Output = ()>,
     ) -> Result<Parting, Broken> {
@@ -255,7 +262,7 @@ async fn listen(
     call: Call,
     joining: &mut Joining,
     mut pongs: mpsc::Sender<()>,
-    orders: &mut impl AsyncFnMut(Order),
+    orders: &mut impl AsyncFnMut(Inbound),
     leave: &Leave,
 ) -> Broken {
     let mut incoming = match call.answered().await {
@@ -280,23 +287,23 @@ async fn listen(
 
 /// Answers or hands on one message of the server's.
 async fn receive(
-    received: Result<Order, Undecodable>,
+    received: Inbound,
     pongs: &mut mpsc::Sender<()>,
-    orders: &mut impl AsyncFnMut(Order),
+    orders: &mut impl AsyncFnMut(Inbound),
     leave: &Leave,
 ) {
-    let order = match received {
-        Ok(order) => order,
-        Err(undecodable) => return error!("left out: {undecodable}"),
+    let kind = match &received {
+        Inbound::Message(bytes) => wire::kind(bytes),
+        Inbound::TooLong { .. } => wire::Kind::Other,
     };
-    match &order.message {
+    match kind {
         // Fails only where as many Pongs are already waiting.
-        Some(order::Message::Ping(_)) => drop(pongs.try_send(())),
-        Some(order::Message::Connected(_)) => debug!("membership says connected"),
-        _ if leave.stage() > Stage::Stay => debug!("leaving: an order was not taken"),
-        _ => {
+        wire::Kind::Ping => drop(pongs.try_send(())),
+        wire::Kind::Connected => debug!("membership says connected"),
+        wire::Kind::Other if leave.stage() > Stage::Stay => debug!("leaving: an order was not taken"),
+        wire::Kind::Other => {
             // Where the receiver is stuck, leaving must not be.
-            let _ = select(pin!(orders(order)), pin!(leave.reached(Stage::Close))).await;
+            let _ = select(pin!(orders(received)), pin!(leave.reached(Stage::Close))).await;
         }
     }
 }
@@ -371,11 +378,12 @@ impl futures::Stream for Uplink {
     }
 }
 
-/// A hyper connection as the service that tonic calls.
-struct Http2(SendRequest<Body>);
+/// A hyper connection as the service that tonic calls. tonic is handed the answer's headers; its body
+/// is put aside.
+struct Http2(SendRequest<Body>, Answer);
 
 impl tower_service::Service<http::Request<Body>> for Http2 {
-    type Response = http::Response<hyper::body::Incoming>;
+    type Response = http::Response<Body>;
     type Error = hyper::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>>>>;
 
@@ -384,6 +392,11 @@ impl tower_service::Service<http::Request<Body>> for Http2 {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        Box::pin(self.0.send_request(request))
+        let (answered, answer) = (self.0.send_request(request), Rc::clone(&self.1));
+        Box::pin(async move {
+            let (parts, body) = answered.await?.into_parts();
+            answer.replace(Some(body));
+            Ok(http::Response::from_parts(parts, Body::empty()))
+        })
     }
 }

@@ -37,6 +37,9 @@ pub struct Invocation {
     shell: String,
     /// What it reads on its standard input.
     stdin: PathBuf,
+    /// Where its outputs go, if not to files that the test reads.
+    stdout: Option<Stdio>,
+    stderr: Option<Stdio>,
 }
 
 impl Invocation {
@@ -46,6 +49,8 @@ impl Invocation {
             environment: Vec::new(),
             shell: String::new(),
             stdin: "/dev/null".into(),
+            stdout: None,
+            stderr: None,
         }
     }
 
@@ -86,10 +91,25 @@ impl Invocation {
         self
     }
 
+    /// What it says on standard output goes there.
+    pub fn stdout(mut self, to: impl Into<Stdio>) -> Self {
+        self.stdout = Some(to.into());
+        self
+    }
+
+    /// What it says on standard error goes there.
+    pub fn stderr(mut self, to: impl Into<Stdio>) -> Self {
+        self.stderr = Some(to.into());
+        self
+    }
+
     /// Starts it.
     pub fn start(self) -> Process {
         let folder = tempfile::Builder::new().prefix("stackherd-e2e-").tempdir().expect("temporary folder");
         let (out, err) = (folder.path().join("stdout"), folder.path().join("stderr"));
+        // Empty where the output goes elsewhere.
+        let file = |path: &Path| Stdio::from(File::create(path).expect("a file"));
+        let (to_out, to_err) = (file(&out), file(&err));
         let script = format!("{}\n{SCRIPT}", self.shell);
         let mut command = Command::new("/bin/sh");
         command.env_clear().env("HOME", folder.path());
@@ -102,8 +122,8 @@ impl Invocation {
             .args([self.stdin.as_os_str(), BINARY.as_ref()])
             .args(self.arguments)
             .stdin(Stdio::piped())
-            .stdout(File::create(&out).expect("a file"))
-            .stderr(File::create(&err).expect("a file"));
+            .stdout(self.stdout.unwrap_or(to_out))
+            .stderr(self.stderr.unwrap_or(to_err));
         Process { child: command.spawn().expect("/bin/sh"), out, err, _folder: folder }
     }
 
@@ -163,7 +183,11 @@ impl Process {
     }
 
     pub fn terminate(&self) {
-        kill_process(self.pid(), Signal::TERM).expect("our own child");
+        self.signal(Signal::TERM);
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("our own child");
     }
 
     /// It has ended.

@@ -186,3 +186,10 @@ fn more_shards_than_cores_run_unpinned() {
     });
     assert_eq!(pool.unwrap().join(), vec![Ok(shards - 1); shards]);
 }
+
+#[test]
+fn the_channels_of_a_shard_have_room_for_a_bounded_number_of_messages() {
+    let capacity = |shards| PoolConfig::new("room", shards).mesh_capacity;
+    assert_eq!([1, 2, 4, 8, 16, 100, 256].map(capacity), [1024, 1024, 1024, 512, 256, 32, 16]);
+    assert!((1..=MAX_SHARDS).all(|shards| capacity(shards) * shards <= 4096.max(16 * shards)));
+}

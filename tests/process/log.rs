@@ -1,0 +1,141 @@
+//! The log is best effort: nothing waits for it, nothing fails for it.
+
+use std::{
+    fs::{self, File},
+    io::{Read, Write},
+    os::fd::OwnedFd,
+    thread,
+    time::Duration,
+};
+
+use rustix::pipe::{PipeFlags, fcntl_getpipe_size, pipe_with};
+
+use crate::{Scene, WITHIN, support::now};
+
+/// What the issue asks for.
+const RUNS: usize = 20;
+/// Enough lines for any pipe and disk.
+const EVERYTHING: (&str, &str) = ("RUST_LOG", "trace");
+
+fn pipe(flags: PipeFlags) -> (OwnedFd, OwnedFd) {
+    pipe_with(flags | PipeFlags::CLOEXEC).unwrap()
+}
+
+/// A pipe that has no room any more.
+fn full_pipe(flags: PipeFlags) -> (OwnedFd, OwnedFd) {
+    let (reader, writer) = pipe(flags);
+    let size = fcntl_getpipe_size(&writer).unwrap();
+    let mut writer = File::from(writer);
+    writer.write_all(&vec![b'.'; size]).unwrap();
+    (reader, writer.into())
+}
+
+#[test]
+fn a_reader_that_goes_away_costs_lines_and_nothing_else() {
+    for run in 0..RUNS {
+        let (reader, writer) = pipe(PipeFlags::empty());
+        let mut scene = Scene::start(|agent| agent.env(EVERYTHING.0, EVERYTHING.1).stderr(writer));
+        let mut reader = File::from(reader);
+        let mut some = [0; 4096];
+        assert!(reader.read(&mut some).unwrap() > 0, "run {run}");
+        // At another moment in each run.
+        thread::sleep(Duration::from_millis(run as u64));
+        drop(reader);
+        scene.goes_on();
+        scene.ends_well();
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up_costs_lines_and_nothing_else() {
+    for run in 0..RUNS {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        // The size that a file may have stands for a disk's: another error by which a write fails in
+        // its middle. In blocks of 512 bytes.
+        let blocks = 8 + run;
+        let limited = format!("ulimit -f {blocks} && exec 2>'{}'", log.display());
+        let mut scene = Scene::start(|agent| agent.env(EVERYTHING.0, EVERYTHING.1).after(&limited));
+        scene.goes_on();
+        assert_eq!(fs::metadata(&log).unwrap().len(), 512 * blocks as u64, "run {run}: it is full");
+        scene.ends_well();
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_from_the_start_costs_lines_and_nothing_else() {
+    let mut scene = Scene::start(|agent| agent.env(EVERYTHING.0, EVERYTHING.1).after("exec 2>/dev/full"));
+    scene.goes_on();
+    scene.ends_well();
+}
+
+#[test]
+fn a_pipe_that_is_closed_from_the_start_costs_lines_and_nothing_else() {
+    let (reader, writer) = pipe(PipeFlags::empty());
+    drop(reader);
+    let mut scene = Scene::start(|agent| agent.stderr(writer));
+    scene.goes_on();
+    scene.ends_well();
+}
+
+#[test]
+fn no_outputs_at_all_cost_lines_and_nothing_else() {
+    let mut scene = Scene::start(|agent| agent.after("exec 2>&- >&-"));
+    scene.goes_on();
+    scene.ends_well();
+}
+
+#[test]
+fn a_full_pipe_that_does_not_block_costs_lines_and_nothing_else() {
+    let (_reader, writer) = full_pipe(PipeFlags::NONBLOCK);
+    let mut scene = Scene::start(|agent| agent.stderr(writer));
+    scene.goes_on();
+    scene.ends_well();
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_holds_up_nothing() {
+    let (_reader, writer) = full_pipe(PipeFlags::empty());
+    let mut scene = Scene::start(|agent| agent.env(EVERYTHING.0, EVERYTHING.1).stderr(writer));
+    for _ in 0..5 {
+        scene.goes_on();
+    }
+    let start = now();
+    scene.ends_well();
+    assert!(start.elapsed() < Duration::from_secs(10), "its end waits for a second at most");
+}
+
+#[test]
+fn once_the_log_can_be_written_again_it_says_how_much_was_lost() {
+    let (reader, writer) = full_pipe(PipeFlags::empty());
+    let mut scene = Scene::start(|agent| {
+        let agent = agent.args(["--json-formatting-logger"]);
+        agent.env(EVERYTHING.0, EVERYTHING.1).stderr(writer)
+    });
+    // Far more than what may wait.
+    let mut reader = File::from(reader);
+    for _ in 0..40 {
+        scene.goes_on();
+    }
+    let reading = thread::spawn(move || {
+        let mut text = Vec::new();
+        reader.read_to_end(&mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    });
+    scene.goes_on();
+    scene.ends_well();
+    let text = reading.join().unwrap();
+    let log = text.trim_start_matches('.');
+    // Whole lines all of them.
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lost: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line["message"].as_str())
+        .filter(|message| message.contains("lost: standard error"))
+        .collect();
+    assert!((1..10).contains(&lost.len()), "{lost:?}");
+    let number = |message: &str| message.split(' ').next().and_then(|number| number.parse::<u64>().ok());
+    assert!(number(lost[0]).unwrap() > 0, "{lost:?}");
+    let last = lines.last().unwrap();
+    assert!(now().elapsed() < WITHIN && last["level"].is_string(), "{last}");
+}
