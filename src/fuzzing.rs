@@ -28,6 +28,7 @@ mod script;
 mod settings;
 mod socks;
 mod store;
+mod tls;
 mod trace;
 mod urls;
 mod watch;
@@ -35,7 +36,7 @@ mod watch;
 pub use self::{
     answers::answers, compressed::compressed, gzip::gzip, join::join, kubeconfig::kubeconfig, list::list,
     oidc::oidc, orders::orders, peer::peer, plugin::plugin, replay::replay, settings::settings, socks::socks,
-    store::store, trace::trace, urls::urls, watch::watch,
+    store::store, tls::tls, trace::trace, urls::urls, watch::watch,
 };
 
 #[cfg(test)]

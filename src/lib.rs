@@ -23,6 +23,7 @@ pub mod net;
 mod notify;
 pub mod order;
 pub mod output;
+mod redact;
 pub mod replay;
 pub mod shutdown;
 pub mod stack;

@@ -13,9 +13,12 @@ use kube::core::response::Status;
 use serde_json::Value;
 
 use super::{scan, warning};
-use crate::stack::{
-    object::{Object, ObjectKey, Resource},
-    write::{Answer, ReadError, Refusal, Write},
+use crate::{
+    redact,
+    stack::{
+        object::{Object, ObjectKey, Resource},
+        write::{Answer, ReadError, Refusal, Write},
+    },
 };
 
 /// A whole reply: status, headers, body.
@@ -122,8 +125,34 @@ pub(super) fn not_json(headers: &HeaderMap) -> Option<String> {
         .then(|| format!("the answer is {kind:?}, no JSON: check the server's URL and what stands before it"))
 }
 
+/// What the server warns of after a write, without the secrets that it quotes from it.
+pub fn warnings(write: &Write, reply: &Reply) -> warning::Warnings {
+    let mut warnings = warning::read(&reply.headers);
+    if let Write::Create { body, .. } | Write::Patch { body, .. } = write {
+        let secrets = redact::secrets_in(body);
+        for (text, _) in &mut warnings.texts {
+            *text = redact::without(text, secrets.iter().copied());
+        }
+    }
+    warnings
+}
+
 /// How a write ended.
 pub fn write(write: &Write, reply: &Reply) -> Answer {
+    let mut answer = read_write(write, reply);
+    // The server quotes the values that it does not like.
+    if let Write::Create { body, .. } | Write::Patch { body, .. } = write {
+        let text = match &mut answer {
+            Answer::Refused(refusal) => &mut refusal.message,
+            Answer::NotApplied { cause, .. } | Answer::Unknown { cause, .. } => cause,
+            _ => return answer,
+        };
+        *text = redact::without(text, redact::secrets_in(body));
+    }
+    answer
+}
+
+fn read_write(write: &Write, reply: &Reply) -> Answer {
     let status = reply.status;
     let retry_after = reply.retry_after();
     if status.is_success() {
@@ -199,10 +228,16 @@ fn object(key: &ObjectKey, reply: &Reply) -> Result<Object, String> {
         return Err(format!("{}, but {other}", reply.status));
     }
     scan::check(&reply.body).map_err(|problem| format!("{}, but the answer has {problem}", reply.status))?;
-    let json = serde_json::from_slice(&reply.body)
-        .map_err(|error| format!("{}, but with an answer that is no JSON: {error}", reply.status))?;
-    let object = Object::from_json(&key.resource, json)
-        .map_err(|error| format!("{}, but with an answer that is no object: {error}", reply.status))?;
+    let json = serde_json::from_slice(&reply.body).map_err(|error| {
+        format!("{}, but with an answer that is no JSON: {}", reply.status, redact::serde(&error.to_string()))
+    })?;
+    let object = Object::from_json(&key.resource, json).map_err(|error| {
+        format!(
+            "{}, but with an answer that is no object: {}",
+            reply.status,
+            redact::serde(&error.to_string())
+        )
+    })?;
     if object.key.name != key.name {
         return Err(format!("{}, but the answer is about {}", reply.status, object.key));
     }

@@ -130,7 +130,7 @@ impl Client {
         };
         match self.perform(permit, request, true).await {
             Ok(reply) => {
-                let warnings = warning::read(&reply.headers);
+                let warnings = answer::warnings(write, &reply);
                 warning::tell(&mut self.0.warnings.borrow_mut(), write.key(), &warnings, time::now());
                 answer::write(write, &reply)
             }

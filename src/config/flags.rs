@@ -25,7 +25,9 @@ pub(super) const TLS_CA_CERT: Flag = Flag::one(
     "tls-ca-cert",
     "PEM",
     "Certificate authorities to trust for membership, as PEM text, instead of the system's",
-);
+)
+// It is none, but what is put there by mistake may be.
+.secret();
 
 pub(super) const MAX_MESSAGE_BYTES: Flag = Flag::one(
     "max-message-bytes",

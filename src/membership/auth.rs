@@ -131,7 +131,9 @@ async fn bearer(issuer: &str, agent_id: &str, secret: &str, proxy: &Proxy) -> Re
         let second = client.request_with_body(&endpoint);
         answer = fetch::fetch(&connector, &second).await.map_err(fetch_failed)?;
     }
-    oidc::access_token(&endpoint, &answer).map_err(oidc_failed)
+    let sent = first.authorization.as_deref().unwrap_or_default();
+    let secrets = [secret, sent.trim_start_matches("Basic ").trim_end_matches('=')];
+    oidc::access_token(&endpoint, &answer).map_err(|error| oidc_failed(error.without(secrets)))
 }
 
 #[cfg(test)]

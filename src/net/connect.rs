@@ -15,7 +15,7 @@ use crate::{
         io::Io,
         proxy::{Proxy, ProxyError},
         timer::timeout,
-        tls,
+        tls::{self, trouble::Peer},
     },
     time,
 };
@@ -87,7 +87,8 @@ pub enum ConnectCause {
         /// What it said.
         reason: String,
     },
-    /// The TLS handshake failed: among others, a certificate that is not trusted.
+    /// The TLS handshake failed: among others, a certificate that is not trusted. The words are
+    /// those of [`tls::trouble`].
     #[error("TLS: {0}")]
     Tls(#[source] io::Error),
     /// TLS is wanted and there is no configuration, or the host is no name for a certificate.
@@ -189,7 +190,12 @@ impl Connector {
 async fn secured(io: Io, config: Arc<ClientConfig>, endpoint: &Endpoint) -> Result<Io, ConnectCause> {
     let name = ServerName::try_from(endpoint.server_name().to_owned())
         .map_err(|error| ConnectCause::NoTls(format!("{:?}: {error}", endpoint.server_name())))?;
-    TlsConnector::from(config).connect(name, io).await.map(Io::client).map_err(ConnectCause::Tls)
+    let peer =
+        Peer { name: endpoint.host_port().into(), identified: config.client_auth_cert_resolver.has_certs() };
+    match TlsConnector::from(config).connect(name, io).await {
+        Ok(stream) => Ok(Io::client(stream, peer)),
+        Err(error) => Err(ConnectCause::Tls(peer.explain_handshake(error))),
+    }
 }
 
 #[cfg(test)]

@@ -34,6 +34,12 @@ pub enum EndpointError {
     },
 }
 
+/// What of a text that is no endpoint may be shown. Before an @ there may be a password.
+fn shown(text: &str) -> String {
+    const MOST: usize = 200;
+    if text.contains('@') { "(not shown)".into() } else { text.chars().take(MOST).collect() }
+}
+
 impl Endpoint {
     /// From parts.
     pub fn new(secure: bool, host: &str, port: u16) -> Self {
@@ -44,7 +50,7 @@ impl Endpoint {
 
     /// From a URL; its path is the caller's. Without a port, the scheme's.
     pub fn from_url(text: &str) -> Result<Self, EndpointError> {
-        let error = || EndpointError::NoUrl { text: text.into() };
+        let error = || EndpointError::NoUrl { text: shown(text) };
         let uri: http::Uri = text.parse().map_err(|_| error())?;
         let secure = match uri.scheme_str() {
             Some("https") => true,
@@ -58,7 +64,7 @@ impl Endpoint {
     /// From `host:port` or `host`; Go's gRPC targets `dns:///…` and `passthrough:///…`, which
     /// existing configurations may have, mean the same.
     pub fn from_host_port(secure: bool, text: &str, default_port: u16) -> Result<Self, EndpointError> {
-        let error = || EndpointError::NoAuthority { text: text.into() };
+        let error = || EndpointError::NoAuthority { text: shown(text) };
         let bare = ["dns:///", "passthrough:///"].iter().find_map(|scheme| text.strip_prefix(scheme));
         let authority: http::uri::Authority = bare.unwrap_or(text).parse().map_err(|_| error())?;
         Self::from_authority(secure, &authority, default_port).ok_or_else(error)

@@ -13,7 +13,7 @@ use futures::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
 use hyper::rt::ReadBufCursor;
 
-use super::budget::Budget;
+use super::{budget::Budget, tls::trouble::Peer};
 
 /// What a peer may send over TLS without a byte of content in it: records that are empty, tickets,
 /// new keys. The handshake has a deadline besides.
@@ -29,7 +29,7 @@ pub struct Io(Layer);
 #[derive(Debug)]
 enum Layer {
     Tcp(Box<Socket>),
-    Client(Box<futures_rustls::client::TlsStream<Io>>),
+    Client(Box<futures_rustls::client::TlsStream<Io>>, Peer),
     Server(Box<futures_rustls::server::TlsStream<Io>>),
 }
 
@@ -41,9 +41,10 @@ impl Io {
         Ok(Self(Layer::Tcp(Box::new(socket))))
     }
 
-    pub(super) fn client(mut stream: futures_rustls::client::TlsStream<Io>) -> Self {
+    /// `peer`: whose it is, for errors on it.
+    pub(super) fn client(mut stream: futures_rustls::client::TlsStream<Io>, peer: Peer) -> Self {
         stream.get_mut().0.fruitful();
-        Self(Layer::Client(Box::new(stream)))
+        Self(Layer::Client(Box::new(stream), peer))
     }
 
     pub(super) fn server(stream: futures_rustls::server::TlsStream<Io>) -> Self {
@@ -54,7 +55,7 @@ impl Io {
     pub(super) fn alpn(&self) -> Option<&[u8]> {
         match &self.0 {
             Layer::Tcp(_) => None,
-            Layer::Client(tls) => tls.get_ref().1.alpn_protocol(),
+            Layer::Client(tls, _) => tls.get_ref().1.alpn_protocol(),
             Layer::Server(tls) => tls.get_ref().1.alpn_protocol(),
         }
     }
@@ -130,12 +131,12 @@ impl AsyncRead for Io {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize>> {
         match &mut self.0 {
             Layer::Tcp(io) => io.poll_read(cx, buf),
-            Layer::Client(io) => {
+            Layer::Client(io, peer) => {
                 let polled = Pin::new(&mut *io).poll_read(cx, buf);
                 if polled.is_ready() {
                     io.get_mut().0.fruitful();
                 }
-                polled
+                polled.map_err(|error| peer.explain(error))
             }
             Layer::Server(io) => Pin::new(io).poll_read(cx, buf),
         }
@@ -146,7 +147,7 @@ impl AsyncWrite for Io {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
         match &mut self.0 {
             Layer::Tcp(io) => Pin::new(&mut io.stream).poll_write(cx, buf),
-            Layer::Client(io) => Pin::new(io).poll_write(cx, buf),
+            Layer::Client(io, peer) => Pin::new(io).poll_write(cx, buf).map_err(|error| peer.explain(error)),
             Layer::Server(io) => Pin::new(io).poll_write(cx, buf),
         }
     }
@@ -154,7 +155,7 @@ impl AsyncWrite for Io {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         match &mut self.0 {
             Layer::Tcp(io) => Pin::new(&mut io.stream).poll_flush(cx),
-            Layer::Client(io) => Pin::new(io).poll_flush(cx),
+            Layer::Client(io, peer) => Pin::new(io).poll_flush(cx).map_err(|error| peer.explain(error)),
             Layer::Server(io) => Pin::new(io).poll_flush(cx),
         }
     }
@@ -166,7 +167,7 @@ impl AsyncWrite for Io {
                 Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
                 other => other,
             }),
-            Layer::Client(io) => Pin::new(io).poll_close(cx),
+            Layer::Client(io, _) => Pin::new(io).poll_close(cx),
             Layer::Server(io) => Pin::new(io).poll_close(cx),
         }
     }

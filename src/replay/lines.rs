@@ -14,6 +14,7 @@ use crate::{
     config::Input,
     membership::wire::{self, OrderError, server},
     order::{Order, Trace},
+    redact,
 };
 
 /// Lines that may wait between the reader and the shards.
@@ -49,7 +50,7 @@ pub(crate) enum InputError {
 pub enum LineError {
     /// Not JSON, or not the JSON of an Order.
     #[error("no order in proto3 JSON: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(String),
     /// JSON of an Order that says nothing.
     #[error("names no order; expected one of existingStack, deletedStack, enabledStack, disabledStack")]
     Empty,
@@ -126,7 +127,9 @@ fn next(reader: &mut dyn BufRead, number: u64, longest: u64) -> Option<Result<Li
 
 /// The order in a line, and the trace that it belongs to.
 pub fn order(text: &[u8], is_module: &dyn Fn(&str) -> bool) -> Result<(Order, Option<Trace>), LineError> {
-    let message: server::Order = nulls::without(text)?;
+    let message: server::Order = nulls::without(text)
+        // The line may hold a client's secret.
+        .map_err(|error| LineError::Json(redact::serde(&error.to_string())))?;
     let trace = wire::trace(&message);
     let order = wire::order_with(message, is_module)?.ok_or(LineError::Empty)?;
     Ok((order, trace))

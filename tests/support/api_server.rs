@@ -45,23 +45,53 @@ pub struct ApiServer {
     pub token: &'static str,
 }
 
+/// Certificates, each a file.
+pub struct Certificates {
+    pub server: PathBuf,
+    pub server_key: PathBuf,
+    /// What a client has to trust; without a comment in it.
+    pub trusted: PathBuf,
+    /// Who signs clients'.
+    pub client_ca: PathBuf,
+}
+
+impl Certificates {
+    fn arguments(&self) -> [String; 3] {
+        [
+            format!("--tls-cert-file={}", self.server.display()),
+            format!("--tls-private-key-file={}", self.server_key.display()),
+            format!("--client-ca-file={}", self.client_ca.display()),
+        ]
+    }
+}
+
 impl ApiServer {
     /// Starts one that answers for these custom resources; `None` where the binaries or the
     /// manifests are missing (the first was said loudly).
     pub fn start(crds: Crds) -> Option<Self> {
-        Self::start_for(&assets::this_test(), crds, &[])
+        Self::start_anew(&assets::this_test(), crds, None, &[])
     }
 
     /// One with these arguments more.
     pub fn start_with(crds: Crds, more: &[&str]) -> Option<Self> {
-        Self::start_for(&assets::this_test(), crds, more)
+        Self::start_anew(&assets::this_test(), crds, None, more)
     }
 
-    fn start_for(whose: &str, crds: Crds, more: &[&str]) -> Option<Self> {
+    /// The same with certificates of the caller's making.
+    pub fn start_with_certificates(crds: Crds, certificates: &Certificates) -> Option<Self> {
+        Self::start_anew(&assets::this_test(), crds, Some(certificates), &[])
+    }
+
+    fn start_anew(
+        whose: &str,
+        crds: Crds,
+        certificates: Option<&Certificates>,
+        more: &[&str],
+    ) -> Option<Self> {
         let manifests = crds.manifests()?;
         let assets = assets::find(whose)?;
         let server = (1..=TRIES)
-            .find_map(|attempt| match Self::launch(&assets, more) {
+            .find_map(|attempt| match Self::launch(&assets, certificates, more) {
                 Ok(server) => Some(server),
                 Err(words) => {
                     assert!(attempt < TRIES, "the API server does not start:\n{words}");
@@ -81,7 +111,7 @@ impl ApiServer {
             Crds::Ours => &OURS,
             Crds::Operators => &OPERATORS,
         };
-        cell.get_or_init(|| Self::start_for(&assets::these_tests(), crds, &[])).as_ref()
+        cell.get_or_init(|| Self::start_anew(&assets::these_tests(), crds, None, &[])).as_ref()
     }
 
     /// A client with all rights.
@@ -103,7 +133,7 @@ impl ApiServer {
         path
     }
 
-    fn launch(assets: &Path, more: &[&str]) -> Result<Self, String> {
+    fn launch(assets: &Path, certificates: Option<&Certificates>, more: &[&str]) -> Result<Self, String> {
         let folder =
             tempfile::Builder::new().prefix("stackherd-envtest-").tempdir().expect("temporary folder");
         let root = folder.path();
@@ -114,6 +144,11 @@ impl ApiServer {
         let mut etcd = Guarded::start(&assets.join("etcd"), &arguments, root.join("etcd.log"), root);
         let mut arguments = api_server_arguments(root, client, port);
         arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
+        let mut ca = root.join("certs/apiserver.crt");
+        if let Some(certificates) = certificates {
+            arguments.extend(certificates.arguments());
+            ca.clone_from(&certificates.trusted);
+        }
         let (program, log) = (assets.join("kube-apiserver"), root.join("kube-apiserver.log"));
         let mut api_server = Guarded::start(&program, &arguments, log, Path::new(""));
         let url = format!("https://127.0.0.1:{port}");
@@ -125,7 +160,7 @@ impl ApiServer {
             }) {
                 return Err(ended);
             }
-            if let Ok(ca_pem) = fs::read_to_string(root.join("certs/apiserver.crt"))
+            if let Ok(ca_pem) = fs::read_to_string(&ca)
                 && is_ready(&url, &ca_pem)
             {
                 return Ok(Self { _api_server: api_server, _etcd: etcd, folder, url, ca_pem, token: TOKEN });

@@ -1,5 +1,7 @@
 //! Everything that has to pass before a merge, one step after the other.
 
+use std::process::Command;
+
 use crate::{
     envtest, grpcio, simulation,
     step::{self, cargo},
@@ -12,6 +14,7 @@ pub(crate) fn command() -> Result<(), String> {
     // The fixtures come before anything that cargo builds, so that the two compilers do not
     // fight for the same cores, and a missing Go or Python shows within seconds.
     let python = grpcio::python()?;
+    openssl()?;
     let assets = envtest::assets()?;
     let mut clippy = cargo();
     step::run("clippy", clippy.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
@@ -31,4 +34,13 @@ pub(crate) fn command() -> Result<(), String> {
     step::run("docs", &mut doc)?;
     eprintln!("all passed in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// Certificates that no Rust library makes come from it.
+fn openssl() -> Result<(), String> {
+    step::output(Command::new("openssl").arg("version")).map(drop).map_err(|fault| {
+        format!(
+            "{fault}\nthe tests of TLS need the openssl command: on Debian and Ubuntu apt-get install openssl"
+        )
+    })
 }

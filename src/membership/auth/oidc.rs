@@ -5,6 +5,8 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use http::StatusCode;
 use serde::Deserialize;
 
+use crate::redact;
+
 /// What is sent to an issuer. `GET` without a form, else `POST`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Request {
@@ -67,6 +69,18 @@ pub enum OidcError {
     },
 }
 
+impl OidcError {
+    /// The same where the issuer repeats what it was sent.
+    pub(crate) fn without<'a>(self, secrets: impl IntoIterator<Item = &'a str>) -> Self {
+        match self {
+            Self::Refused { endpoint, status, body } => {
+                Self::Refused { endpoint, status, body: redact::without(&body, secrets) }
+            }
+            other => other,
+        }
+    }
+}
+
 pub(crate) fn discovery_request(issuer: &str) -> Request {
     let base = issuer.strip_suffix('/').unwrap_or(issuer);
     Request { url: format!("{base}/.well-known/openid-configuration"), form: None, authorization: None }
@@ -84,7 +98,7 @@ pub(crate) fn token_endpoint(issuer: &str, answer: &Answer) -> Result<String, Oi
         return Err(OidcError::Discovery { status: answer.status, body: beginning(&answer.body) });
     }
     let document: Document = serde_json::from_slice(&answer.body)
-        .map_err(|error| OidcError::Document { reason: error.to_string() })?;
+        .map_err(|error| OidcError::Document { reason: redact::serde(&error.to_string()) })?;
     let bare = |url: &str| url.strip_suffix('/').unwrap_or(url).to_owned();
     if bare(&document.issuer) != bare(issuer) {
         return Err(OidcError::OtherIssuer { found: document.issuer });
