@@ -10,7 +10,7 @@ use std::{
 
 use rustix::pipe::{PipeFlags, fcntl_getpipe_size, pipe_with};
 
-use crate::{Scene, WITHIN, support::now};
+use crate::{Scene, support::now};
 
 /// What the issue asks for.
 const RUNS: usize = 20;
