@@ -6,6 +6,7 @@
 mod conductor;
 pub mod counters;
 mod front;
+mod headcount;
 mod kinds;
 mod knowledge;
 mod mail;
@@ -44,6 +45,8 @@ pub struct Setup {
     pub cluster: ClusterConfig,
     /// Limits of requests to it, over all shards.
     pub limits: Limits,
+    /// Objects of one kind that the API server may list.
+    pub max_list_items: u64,
     /// Where the region's gateways live.
     pub base_url: BaseUrl,
     /// How long writes in flight may take to end when the agent stops.
@@ -52,6 +55,9 @@ pub struct Setup {
     pub resync_period: Option<Duration>,
     /// Reports a second that repeat what was told before, over all shards; 0 is unlimited.
     pub report_qps: f64,
+    /// Whether every line about an order is logged, and not only the first ones of each kind and
+    /// then how many more there were.
+    pub says_all: bool,
     /// Where orders come from.
     pub source: Source,
 }
@@ -161,10 +167,12 @@ fn start(config: &Config) -> Result<Agent, RunError> {
         engine: config.engine,
         cluster: ClusterConfig::load(config.cluster.kube_config.as_deref())?,
         limits: limits(&config.cluster),
+        max_list_items: config.cluster.max_list_items,
         base_url: BaseUrl::from(&config.identity.base_url),
         grace_period: config.lifecycle.grace_period,
         resync_period: config.lifecycle.resync_period,
         report_qps: config.lifecycle.report_qps,
+        says_all: false,
         source: membership::source(config)?,
     };
     info!(

@@ -13,6 +13,7 @@ mod fault;
 pub mod flag;
 pub mod flags;
 mod membership;
+mod otlp;
 mod secret;
 mod settings;
 mod telemetry;
@@ -29,8 +30,9 @@ pub use self::{
     env::{Environment, Process},
     fault::{Fault, Faults, Source},
     membership::{Auth, Identity, Membership, Trust},
+    otlp::{Exporter, OtlpMode},
     secret::Secret,
-    telemetry::{Exporter, Log, OtlpMode, Traces},
+    telemetry::{Log, Traces},
     url::{BaseUrl, HostPort},
 };
 

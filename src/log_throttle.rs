@@ -70,16 +70,20 @@ impl<K: Hash + Eq> LogThrottle<K> {
         Self::shared_by(1)
     }
 
-    /// The part of one among so many that log the same kinds (the shards of the process), two lines
-    /// at once at least.
+    /// The part of one among so many that log the same kinds (the shards of the process): ten lines
+    /// at once as well, and after that three a minute together.
     pub fn shared_by(sharers: usize) -> Self {
         let sharers = u32::try_from(sharers).unwrap_or(u32::MAX).max(1);
-        Self {
-            kinds: HashMap::default(),
-            others: Kind::default(),
-            at_once: AT_ONCE.div_ceil(sharers).max(2),
-            pace: PACE.saturating_mul(sharers),
-        }
+        Self { pace: PACE.saturating_mul(sharers), ..Self::with(AT_ONCE) }
+    }
+
+    /// Lets every line through: for a run that somebody watches.
+    pub fn off() -> Self {
+        Self::with(u32::MAX)
+    }
+
+    fn with(at_once: u32) -> Self {
+        Self { kinds: HashMap::default(), others: Kind::default(), at_once, pace: PACE }
     }
 
     /// Whether a line of this kind is to be said now, and how many were not since the last one.
@@ -215,9 +219,15 @@ mod tests {
     #[test]
     fn sharers_divide_what_may_be_said() {
         let (mut throttle, now) = (LogThrottle::shared_by(8), now());
-        assert_eq!((0..100).filter(|_| throttle.say(now, ()).is_some()).count(), 2);
+        assert_eq!((0..100).filter(|_| throttle.say(now, ()).is_some()).count(), 10);
         assert_eq!(throttle.say(now + 7 * PACE, ()), None);
         assert!(throttle.say(now + 8 * PACE, ()).is_some());
+    }
+
+    #[test]
+    fn one_that_is_off_lets_every_line_through() {
+        let (mut throttle, now) = (LogThrottle::off(), now());
+        assert!((0..10_000).all(|_| throttle.say(now, ()) == Some(Unsaid(0))));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! cannot be used without spoiling the rest of it (one bad label, one bad client id) is left
 //! out there and kept as a [`Fault`], to be told with the stack's name.
 
+pub mod limits;
 mod trace;
 
 use std::{
@@ -92,6 +93,16 @@ pub fn is_dns1123_subdomain(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(part)
 }
 
+/// Whether `id` makes the name of an object with a stack's name and a dash before it, its length
+/// aside.
+pub fn is_client_id(id: &str) -> bool {
+    let (first, rest) = id.split_once('.').map_or((id, None), |(first, rest)| (first, Some(rest)));
+    let alnum = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    // What comes before it begins the first part.
+    let begins = first.bytes().all(|c| alnum(c) || c == b'-') && first.bytes().last().is_some_and(alnum);
+    begins && rest.is_none_or(is_dns1123_subdomain)
+}
+
 /// What membership wants of one stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
@@ -128,14 +139,31 @@ pub struct Snapshot {
     /// Complete keys of labels and annotations that the order got wrong: what the cluster has of
     /// them stays, since an error takes nothing away.
     pub spared: BTreeSet<String>,
+    /// Of what, besides, nothing is taken away, since a part of it was left out.
+    pub spares: Spares,
     /// The delegated OpenID server.
     pub auth: Option<AuthConfig>,
     /// Whether there shall be a Stargate.
     pub stargate: StargateWish,
     /// Wanted clients by id; the value says whether the client is public.
     pub clients: BTreeMap<String, bool>,
-    /// What was left out of the order and why.
+    /// What was left out of the order and why. A field with many of them has the first few one by
+    /// one, and then one that says how many more there are.
     pub faults: Vec<Fault>,
+}
+
+/// Kinds of things of which an order left something out that has no name, or too many to name them:
+/// what the cluster has of these stays for this order, wanted or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Spares {
+    /// Additional labels.
+    pub labels: bool,
+    /// Additional annotations.
+    pub annotations: bool,
+    /// Modules, Stargate aside, which is asked for in another way.
+    pub modules: bool,
+    /// Clients.
+    pub clients: bool,
 }
 
 /// An OpenID server and the client to use with it.

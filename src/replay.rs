@@ -1,6 +1,6 @@
 //! `stackherd replay FILE|-`: orders from JSON Lines, applied to the cluster.
 
-pub(crate) mod lines;
+pub mod lines;
 mod printer;
 
 use std::{
@@ -40,8 +40,10 @@ pub fn run(config: &ReplayConfig) -> ExitCode {
     }
     let began = time::now();
     let (faults, progress) = (Arc::<Faults>::default(), Arc::<Progress>::default());
-    let agent = match start(config, source(config.input.clone(), Arc::clone(&faults), Arc::clone(&progress)))
-    {
+    let agent = match start(
+        config,
+        source(config.input.clone(), config.max_message_bytes, Arc::clone(&faults), Arc::clone(&progress)),
+    ) {
         Ok(agent) => agent,
         Err(failure) => {
             error!("{failure}");
@@ -62,10 +64,12 @@ fn start(config: &ReplayConfig, source: Source) -> Result<Agent, RunError> {
         engine: config.engine,
         cluster: ClusterConfig::load(config.cluster.kube_config.as_deref())?,
         limits: agent::limits(&config.cluster),
+        max_list_items: config.cluster.max_list_items,
         base_url: BaseUrl::from(&config.base_url),
         grace_period: config.grace_period,
         resync_period: None,
         report_qps: 0.0,
+        says_all: true,
         source,
     };
     Ok(Agent::start(setup)?)
@@ -103,12 +107,12 @@ struct Faults {
 
 /// Orders out of `input`. Lines that are no order are told on stderr and counted in `faults`; how
 /// far the reports are is in `progress`.
-fn source(input: Input, faults: Arc<Faults>, progress: Arc<Progress>) -> Source {
+fn source(input: Input, longest: usize, faults: Arc<Faults>, progress: Arc<Progress>) -> Source {
     Arc::new(move |front| {
         let (printer, printed) = Printer::start(Arc::clone(&progress), |line| output::print(line));
         let (faults, progress) = (Arc::clone(&faults), Arc::clone(&progress));
         Feed {
-            run: feed(input.clone(), front, faults, progress, printed).boxed_local(),
+            run: feed(input.clone(), longest, front, faults, progress, printed).boxed_local(),
             report: Rc::new(move |shard, report| print(&printer, shard, &report)),
         }
     })
@@ -116,6 +120,7 @@ fn source(input: Input, faults: Arc<Faults>, progress: Arc<Progress>) -> Source 
 
 async fn feed(
     input: Input,
+    longest: usize,
     front: Front,
     faults: Arc<Faults>,
     progress: Arc<Progress>,
@@ -132,21 +137,21 @@ async fn feed(
     };
     let feeding = async {
         // Who types orders may take for ever over the next line.
-        select(pin!(submit_all(input, &front, &faults)), pin!(front.stop.wait())).await;
+        select(pin!(submit_all(input, longest, &front, &faults)), pin!(front.stop.wait())).await;
         front.settled().await;
         reported(&front, &progress).await;
     };
     select(pin!(feeding), pin!(giving_room)).await;
 }
 
-async fn submit_all(input: Input, front: &Front, faults: &Faults) {
-    let mut lines = lines::read(input);
+async fn submit_all(input: Input, longest: usize, front: &Front, faults: &Faults) {
+    let mut lines = lines::read(input, longest);
     while let Some(line) = lines.next().await {
         if front.stop.requested() {
             break;
         }
         match line {
-            Ok(line) => match lines::order(&line.text) {
+            Ok(line) => match lines::order(&line.text, &|name| front.is_module(name)) {
                 Ok((order, trace)) => front.submit(order, trace).await,
                 Err(error) => {
                     faults.lines.fetch_add(1, Relaxed);

@@ -25,6 +25,8 @@ use stackherd::membership::wire::server::{Module, Stack, order};
 use support::rest::Rest;
 
 const WITHIN: Duration = Duration::from_secs(30);
+/// More than the API server takes, and less than the limit of a message.
+const LARGE: usize = 7 << 19;
 
 struct Scene {
     rest: Rest,
@@ -274,18 +276,18 @@ fn bytes_that_are_no_order_are_told_and_the_stream_goes_on() {
 }
 
 #[test]
-fn ten_megabytes_of_an_order_that_are_of_no_use_do_no_harm() {
+fn megabytes_of_an_order_that_are_of_no_use_do_no_harm() {
     let mut scene = Scene::set();
-    let order = Stack { seed: "x".repeat(10 << 20), ..stack("big-seed") };
+    let order = Stack { seed: "x".repeat(LARGE), ..stack("big-seed") };
     scene.order(order.modules(&["ledger"]).order());
     scene.until_there("ledgers", "big-seed");
     scene.recovers("big-seed");
 }
 
 #[test]
-fn ten_megabytes_that_the_server_refuses_are_told_and_parked() {
+fn megabytes_that_the_server_refuses_are_told_and_parked() {
     let mut scene = Scene::set();
-    scene.order(stack("big-spec").versions(&"x".repeat(10 << 20)).modules(&["ledger"]).order());
+    scene.order(stack("big-spec").versions(&"x".repeat(LARGE)).modules(&["ledger"]).order());
     scene.is_told(&["big-spec", "413"]);
     assert_eq!(find(&scene.rest, "stacks", "big-spec"), None);
     let longest = scene.agent.log().lines().map(str::len).max().unwrap_or_default();

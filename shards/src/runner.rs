@@ -119,6 +119,11 @@ where
         displaced
     }
 
+    /// Whether there is anything to do for the key.
+    pub fn has(&self, key: &K) -> bool {
+        self.0.desk.table.borrow().has(key)
+    }
+
     /// Something happened that concerns the key: see [`Table::wake`].
     pub fn wake(&self, key: &K) {
         self.0.desk.table.borrow_mut().wake(key);

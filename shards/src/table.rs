@@ -54,7 +54,8 @@ pub struct Stats {
 /// The mailboxes of one shard. See the [module](self) for how keys move.
 #[derive(Debug)]
 pub struct Table<K, O> {
-    entries: HashMap<K, Entry<O>, ahash::RandomState>,
+    /// Boxed, since a map of a million has up to as many places that are empty.
+    entries: HashMap<K, Box<Entry<O>>, ahash::RandomState>,
     /// Exactly the keys in `Place::Ready`, each once.
     ready: VecDeque<K>,
     /// Exactly the keys in `Place::Deferred`, by time and then in the order of deferral. A map
@@ -70,7 +71,7 @@ pub struct Table<K, O> {
 struct Entry<O> {
     place: Place,
     /// An order that was put off; it runs before those that wait.
-    held: Option<Held<O>>,
+    held: Option<Box<Held<O>>>,
     waiting: Mailbox<O>,
 }
 
@@ -116,7 +117,7 @@ impl<K: Hash + Eq + Clone, O: Order> Table<K, O> {
             let mut waiting = Mailbox::default();
             let none = waiting.push(order);
             self.waiting += 1;
-            self.entries.insert(key, Entry { place: Place::Ready, held: None, waiting });
+            self.entries.insert(key, Box::new(Entry { place: Place::Ready, held: None, waiting }));
             return none;
         };
         let mut displaced = entry.waiting.push(order);
@@ -152,6 +153,11 @@ impl<K: Hash + Eq + Clone, O: Order> Table<K, O> {
         entry.place = Place::InFlight { class: order.class(), woken: false };
         self.in_flight += 1;
         Some((key, order))
+    }
+
+    /// Whether there is anything to do for the key.
+    pub fn has(&self, key: &K) -> bool {
+        self.entries.contains_key(key)
     }
 
     /// Whether an order waits that supersedes the one in flight.
@@ -198,7 +204,7 @@ impl<K: Hash + Eq + Clone, O: Order> Table<K, O> {
             return displaced;
         };
         let woken = matches!(entry.place, Place::InFlight { woken: true, .. });
-        entry.held = Some(Held { order, keep });
+        entry.held = Some(Box::new(Held { order, keep }));
         displaced.add(entry.drop_held());
         if woken || entry.held.is_none() {
             entry.place = Place::Ready;

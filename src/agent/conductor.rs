@@ -149,7 +149,7 @@ impl Conductor {
     }
 
     async fn step(&mut self) {
-        self.tick_at = self.kinds.is_restless().then(|| self.tick_at.unwrap_or_else(|| now() + TICK));
+        self.tick_at = self.kinds.is_restless().then(|| self.tick_at.unwrap_or_else(|| after(now(), TICK)));
         let until = self.tick_at.into_iter().chain(self.introduce_at).min();
         let event = match until {
             None => self.events.next().await,
@@ -176,10 +176,9 @@ impl Conductor {
         let acts = self.kinds.tick(now());
         self.carry_out(acts);
         if let Some(more) = self.incomplete.due(self.counters.incomplete.get(), now()) {
-            let kinds: Vec<_> = self.kinds.out().into_iter().map(|(kind, _)| kind.plural.clone()).collect();
             warn!(
                 orders = more,
-                kinds = kinds.join(","),
+                kinds = self.out(),
                 "orders have all their objects but those of kinds that cannot be listed; they are run \
                  again once these can be"
             );
@@ -208,7 +207,7 @@ impl Conductor {
             Event::TakenUp(catalog) => {
                 self.taken_up += usize::from(self.published.as_ref() == Some(&catalog));
                 if self.taken_up == self.shards && !std::mem::replace(&mut self.ready, true) {
-                    info!(server = %self.client.server(), "all objects are known, orders are taken up");
+                    self.tell_ready();
                 }
                 Vec::new()
             }
@@ -263,6 +262,21 @@ impl Conductor {
             self.tell_modules();
             self.shared.set_modules(modules);
         }
+    }
+
+    fn tell_ready(&self) {
+        let (server, out) = (self.client.server(), self.out());
+        if out.is_empty() {
+            info!(%server, "all objects are known, orders are taken up");
+        } else {
+            warn!(%server, without = out, "all other objects are known, orders are taken up");
+        }
+    }
+
+    /// The kinds that are out of play.
+    fn out(&self) -> String {
+        let kinds: Vec<_> = self.kinds.out().into_iter().map(|(kind, _)| kind.plural.clone()).collect();
+        kinds.join(",")
     }
 
     fn tell_modules(&self) {

@@ -184,6 +184,11 @@ impl Front {
         self.shared.modules.borrow().clone()
     }
 
+    /// Whether the cluster has a module of this name.
+    pub fn is_module(&self, singular: &str) -> bool {
+        self.shared.modules.borrow().kinds.iter().any(|kind| kind.singular == singular)
+    }
+
     /// Waits for a newer edition of the modules than this.
     pub async fn modules_after(&self, known: u64) -> Modules {
         let changed = || Some(self.modules()).filter(|modules| modules.edition > known);

@@ -164,8 +164,10 @@ impl Knowledge {
         objects: &[Object],
     ) {
         let (stack, at) = (stack.as_str(), now());
+        let objects: AHashMap<&ObjectKey, &Object> =
+            objects.iter().map(|object| (&object.key, object)).collect();
         for (key, uid) in keys.iter().zip(uids) {
-            let change = match objects.iter().find(|object| object.key == *key) {
+            let change = match objects.get(key) {
                 Some(object) if object.belongs_to() == Some(stack) => {
                     self.store.borrow_mut().changed(object, at)
                 }
@@ -182,6 +184,16 @@ impl Knowledge {
             };
             self.tell(key, change);
         }
+    }
+
+    /// Whether anything of a stack is there.
+    pub(super) fn has(&self, stack: &StackName) -> bool {
+        self.store.borrow().has(stack.as_str())
+    }
+
+    /// How many stacks something is there of.
+    pub(super) fn stacks(&self) -> usize {
+        self.store.borrow().stacks()
     }
 
     /// All objects of a stack.

@@ -1,32 +1,45 @@
 //! Membership as a source of orders: the session on the front shard.
 
-use std::{cell::Cell, convert::Infallible, net::SocketAddr, pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    convert::Infallible,
+    net::SocketAddr,
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{
     FutureExt,
     future::{Either, select},
 };
+use shards::Turn;
 use tracing::{error, info, warn};
 
 use super::front::{Feed, Front, Source};
 use crate::{
     config::{Auth as AuthSettings, Config, Identity},
+    log_throttle::LogThrottle,
     membership::{
         auth::Auth,
         hello::{Hello, VERSION},
+        inbound::{Inbound, LONGEST},
         introduction::Introduction,
         leave::Leaver,
         reports::{Flow, Reports},
         session::{Session, SessionConfig, USER_TIMEOUT},
-        wire::{self, server},
+        wire::Reading,
     },
     net::{
+        self,
         connect::Connector,
         endpoint::Endpoint,
         proxy::{Proxy, ProxyError},
         tls::{self, TlsError},
     },
     stack::{object::Resource, report::Report},
+    time::now,
 };
 
 /// Bound on resolving, connecting and the TLS handshake.
@@ -38,7 +51,7 @@ pub enum MembershipError {
     /// TLS to it cannot be configured.
     #[error("TLS to membership: {0}")]
     Tls(#[from] TlsError),
-    /// The proxy in the environment is no proxy.
+    /// The proxy on the way there, from the environment, cannot be used.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
 }
@@ -55,11 +68,14 @@ pub(super) fn source(config: &Config) -> Result<Source, MembershipError> {
         }
         None => None,
     };
+    let endpoint = Endpoint::new(tls.is_some(), &server.host, server.port);
+    let proxy = Proxy::from_env();
+    proxy.on_the_way_to(&endpoint)?;
     let session = SessionConfig {
-        endpoint: Endpoint::new(tls.is_some(), &server.host, server.port),
+        endpoint,
         connector: Connector {
             tls,
-            proxy: Proxy::from_env()?,
+            proxy,
             connect_timeout: CONNECT_TIMEOUT,
             user_timeout: Some(USER_TIMEOUT),
         },
@@ -72,7 +88,8 @@ pub(super) fn source(config: &Config) -> Result<Source, MembershipError> {
         id: config.identity.id.clone(),
     };
     let hello = hello(&config.identity);
-    Ok(Arc::new(move |front| feed(session.clone(), hello.clone(), front)))
+    let longest = config.membership.max_message_bytes;
+    Ok(Arc::new(move |front| feed(session.clone(), longest, hello.clone(), front)))
 }
 
 /// Orders of a membership on this machine that asks for no credentials, in plain text: for the
@@ -95,7 +112,7 @@ pub fn local(address: SocketAddr, id: &str, base_url: &str) -> Source {
         version: VERSION.to_owned(),
         ..Hello::default()
     };
-    Arc::new(move |front| feed(session.clone(), hello.clone(), front))
+    Arc::new(move |front| feed(session.clone(), LONGEST, hello.clone(), front))
 }
 
 /// Who the agent says it is, but for the modules.
@@ -103,7 +120,7 @@ fn hello(identity: &Identity) -> Hello {
     Hello {
         id: identity.id.clone(),
         base_url: identity.base_url.text.clone(),
-        additional_base_urls: identity.additional_base_urls.iter().map(|url| url.text.clone()).collect(),
+        additional_base_urls: identity.additional_base_urls.clone(),
         production: identity.production,
         outdated: identity.outdated,
         version: VERSION.to_owned(),
@@ -111,7 +128,7 @@ fn hello(identity: &Identity) -> Hello {
     }
 }
 
-fn feed(config: SessionConfig, hello: Hello, front: Front) -> Feed {
+fn feed(config: SessionConfig, longest: usize, hello: Hello, front: Front) -> Feed {
     let reports = Reports::new({
         let front = front.clone();
         move |flow| match flow {
@@ -122,7 +139,7 @@ fn feed(config: SessionConfig, hello: Hello, front: Front) -> Feed {
     });
     let outgoing = reports.clone();
     Feed {
-        run: stay(config, hello, front, reports).boxed_local(),
+        run: stay(config, longest, hello, front, reports).boxed_local(),
         report: Rc::new(move |shard, report: Report| outgoing.push(shard, report)),
     }
 }
@@ -141,7 +158,7 @@ fn with_modules(hello: &Hello, modules: &[Arc<Resource>]) -> Hello {
 
 /// Stays joined until the agent stops: then takes no more orders, and closes the stream once
 /// nothing is in flight any more.
-async fn stay(config: SessionConfig, hello: Hello, front: Front, reports: Reports) {
+async fn stay(config: SessionConfig, longest: usize, hello: Hello, front: Front, reports: Reports) {
     let modules = front.modules();
     let introduction = match Introduction::new(&with_modules(&hello, &modules.kinds)) {
         Ok(introduction) => introduction,
@@ -150,18 +167,19 @@ async fn stay(config: SessionConfig, hello: Hello, front: Front, reports: Report
             return;
         }
     };
-    let session = Session::new(config, introduction.clone(), reports);
+    let session = Session::new(config, introduction.clone(), reports).longest(longest);
     let leaver = Leaver::new();
     let leave = leaver.leave();
-    let bad = Rc::new(Cell::new(0_u64));
+    let door = Door::new(front.clone());
     let leaving = async {
         front.stop.wait().await;
         leaver.stop_orders();
         front.drained().await;
         leaver.close();
     };
-    let running = session.run(async |message| accept(&front, &bad, message).await, leave);
-    let introducing = pin!(introduce(&front, &hello, &introduction, modules.edition));
+    let running = session.run(async |message| door.accept(message).await, leave);
+    let introducing = introduce(&front, &hello, &introduction, modules.edition);
+    let introducing = pin!(async { futures::join!(introducing, door.tell_rest()).0 });
     let both = pin!(async { futures::join!(running, leaving) });
     let left = match select(both, introducing).await {
         Either::Left(((left, ()), _)) => left,
@@ -189,16 +207,87 @@ async fn introduce(
     }
 }
 
-async fn accept(front: &Front, bad: &Cell<u64>, message: server::Order) {
-    let trace = wire::trace(&message);
-    match wire::order(message) {
-        Ok(Some(order)) => front.submit(order, trace).await,
-        Ok(None) => {
-            warn!("an order of a kind that this version does not know is passed over; upgrade the agent")
+/// Fields of a message that are read in one go: some tenths of a millisecond at most.
+const FIELDS: usize = 500;
+
+/// How often what was not logged is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Where messages become orders.
+struct Door {
+    front: Front,
+    /// Messages that are no orders.
+    refused: Cell<u64>,
+    lines: RefCell<LogThrottle<(&'static str, &'static str)>>,
+}
+
+impl Door {
+    fn new(front: Front) -> Self {
+        Self { front, refused: Cell::new(0), lines: RefCell::default() }
+    }
+
+    /// Takes a message in. One of any size is read in small steps, so that Pongs need not wait.
+    async fn accept(&self, inbound: Inbound) {
+        let message = match inbound {
+            Inbound::Message(message) => message,
+            Inbound::TooLong { bytes, longest } => {
+                return self.refuse(("message", "longer than --max-message-bytes"), || {
+                    format!(
+                        "a message of {bytes} bytes from membership is left out: --max-message-bytes allows \
+                         {longest}"
+                    )
+                });
+            }
+        };
+        let is_module = |name: &str| self.front.is_module(name);
+        let (mut reading, mut turn) = (Reading::new(&message, &is_module), Turn::new());
+        loop {
+            match reading.step(FIELDS) {
+                Ok(true) => break,
+                Ok(false) => turn.check().await,
+                Err(malformed) => {
+                    return self.refuse(("message", "no order"), || {
+                        let bytes = message.len();
+                        format!(
+                            "left out: a message of {bytes} bytes from membership is no order: {malformed}"
+                        )
+                    });
+                }
+            }
         }
-        Err(failure) => {
-            bad.set(bad.get() + 1);
-            error!(refused_so_far = bad.get(), "an order is refused, all others go on: {failure}");
+        match reading.finish() {
+            Ok((Some(order), trace)) => self.front.submit(order, trace).await,
+            Ok((None, _)) => self.pass_over(),
+            Err(failure) => {
+                self.refuse(failure.kind(), || format!("an order is refused, all others go on: {failure}"))
+            }
+        }
+    }
+
+    /// An order of a kind to come.
+    fn pass_over(&self) {
+        if let Some(unsaid) = self.lines.borrow_mut().say(now(), ("message", "of an unknown kind")) {
+            warn!(
+                "an order of a kind that this version does not know is passed over; upgrade the agent{unsaid}"
+            );
+        }
+    }
+
+    fn refuse(&self, kind: (&'static str, &'static str), line: impl FnOnce() -> String) {
+        self.refused.set(self.refused.get() + 1);
+        if let Some(unsaid) = self.lines.borrow_mut().say(now(), kind) {
+            error!(refused_so_far = self.refused.get(), "{}{unsaid}", line());
+        }
+    }
+
+    /// Says how many lines were not, though nothing of their kind follows.
+    async fn tell_rest(&self) -> Infallible {
+        loop {
+            net::sleep(LOOK).await;
+            for (kind, unsaid) in self.lines.borrow_mut().overdue(now()) {
+                let (what, how) = kind.unwrap_or(("others", "of several kinds"));
+                error!(refused_so_far = self.refused.get(), "{unsaid} more were left out: {what}, {how}");
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     pin::pin,
     rc::Rc,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures::{
@@ -20,67 +20,42 @@ use super::{
     conductor::{Conductor, Event},
     counters::Counters,
     front::{Feed, Front, Shared, Tell},
+    headcount::Headcount,
     knowledge::Knowledge,
     mail::{FRONT, Job, Mail, Seen},
     recovery::Recovery,
     reporter::Reporter,
     watcher::Watcher,
-    worker::{Memories, Worker},
+    worker::{Lines, Memories, Worker},
 };
 use crate::{
     cluster::{Client, Limits},
     guard::{self, Guard},
+    log_throttle::LogThrottle,
     net,
     order::StackName,
     stack::{
         machine,
         object::{Catalog, ObjectKey, Resource, Role},
     },
+    time::now,
 };
 
 /// Stacks that a sweep looks at in one go: some tenths of a millisecond.
 const SWEPT_TOGETHER: usize = 500;
 
+/// Stacks without an object that are looked at in one go: some tenths of a millisecond.
+const NEWCOMERS: usize = 2_000;
+
+/// How often what changes without mail is looked at: how many stacks are known, and what was not
+/// logged.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Runs one shard until the agent was stopped and what it had in flight has ended.
 pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, counters: Arc<Counters>) {
     let shards::Context { id, shards, router, mut inbox, stop, .. } = context;
-    let client = Client::new(&setup.cluster, share(setup.limits, shards));
-    let knowledge = Rc::new(Knowledge::new());
-    let nothing = Arc::new(Catalog::new(Vec::new()));
-    let slots = setup.engine.max_in_flight_stacks.get().div_ceil(shards);
-    let recovery = Rc::new(Recovery::new(slots));
-    let worker = Worker::new(
-        client.clone(),
-        Rc::clone(&knowledge),
-        Rc::clone(&recovery),
-        machines(&setup, &nothing),
-        Arc::clone(&counters),
-        stop.clone(),
-    );
-    let memories = worker.memories();
-    let runner = Runner::new(worker, slots);
-    if guard::stands(Guard::LearnFirst) {
-        // Until everything is known that there is, orders wait.
-        runner.hold();
-    }
-    let qps = setup.report_qps / shards as f64;
-    let shard = Rc::new(Shard {
-        id,
-        memories,
-        runner,
-        reporter: Rc::new(Reporter::new(id, router.clone(), Rc::clone(&knowledge), qps)),
-        watcher: Watcher::new(client.clone(), router.clone(), shards),
-        knowledge,
-        catalog: RefCell::new(nothing),
-        coming: RefCell::default(),
-        ready: Cell::new(false),
-        stack: Catalog::new(Vec::new()).stack,
-        front: OnceCell::new(),
-        setup,
-        counters,
-        router,
-        stop,
-    });
+    let client = client(&setup, shards);
+    let (shard, recovery) = Shard::new(id, shards, router, stop, &client, setup, counters);
     #[cfg(test)]
     {
         let shard: Rc<dyn super::simulated::Look> = shard.clone();
@@ -88,6 +63,7 @@ pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, count
     }
     let mut helpers = vec![
         net::spawn(Rc::clone(&shard.reporter).run()),
+        net::spawn(Rc::clone(&shard).look()),
         net::spawn(recover(Rc::clone(&shard), recovery, client.clone())),
     ];
     if let Some(period) = shard.setup.resync_period {
@@ -95,17 +71,9 @@ pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, count
     }
     let mut tasks = vec![net::spawn(Rc::clone(&shard).leave())];
     if id == FRONT {
-        let (events, conducted) = mpsc::unbounded();
-        let (shared, carrier) = Shared::start(&shard.router, shards);
+        let (carrier, carrying) = shard.begin_front(&client, shards);
         helpers.push(carrier);
-        let conductor =
-            Conductor::new(Rc::clone(&shared), client.clone(), &shard.setup, events.clone(), conducted)
-                .counting(Arc::clone(&shard.counters));
-        let front = AtFront { shared, report: OnceCell::new(), events };
-        if shard.front.set(front).is_err() {
-            error!("the front shard was started twice");
-        }
-        tasks.push(net::spawn(Rc::clone(&shard).carry(conductor)));
+        tasks.push(carrying);
     }
     shard.read_mail(&mut inbox).await;
     for task in tasks {
@@ -150,6 +118,8 @@ struct Shard {
     stack: Arc<Resource>,
     /// On the front shard alone.
     front: OnceCell<AtFront>,
+    headcount: Headcount,
+    lines: Lines,
     setup: Arc<Setup>,
     counters: Arc<Counters>,
     router: Router<Mail>,
@@ -157,6 +127,75 @@ struct Shard {
 }
 
 impl Shard {
+    /// A shard that knows nothing yet, and what it runs again after an outage.
+    fn new(
+        id: ShardId,
+        shards: usize,
+        router: Router<Mail>,
+        stop: Stop,
+        client: &Client,
+        setup: Arc<Setup>,
+        counters: Arc<Counters>,
+    ) -> (Rc<Self>, Rc<Recovery>) {
+        let knowledge = Rc::new(Knowledge::new());
+        let nothing = Arc::new(Catalog::new(Vec::new()));
+        let throttle = if setup.says_all { LogThrottle::off() } else { LogThrottle::shared_by(shards) };
+        let lines: Lines = Rc::new(RefCell::new(throttle));
+        let slots = setup.engine.max_in_flight_stacks.get().div_ceil(shards);
+        let recovery = Rc::new(Recovery::new(slots));
+        let worker = Worker::new(
+            client.clone(),
+            Rc::clone(&knowledge),
+            Rc::clone(&recovery),
+            machines(&setup, &nothing),
+            Arc::clone(&counters),
+            Rc::clone(&lines),
+            stop.clone(),
+        );
+        let memories = worker.memories();
+        let runner = Runner::new(worker, slots);
+        if guard::stands(Guard::LearnFirst) {
+            // Until everything is known that there is, orders wait.
+            runner.hold();
+        }
+        let qps = setup.report_qps / shards as f64;
+        let shard = Rc::new(Self {
+            id,
+            memories,
+            runner,
+            reporter: Rc::new(Reporter::new(id, router.clone(), Rc::clone(&knowledge), qps)),
+            watcher: Watcher::new(client.clone(), router.clone(), shards),
+            knowledge,
+            catalog: RefCell::new(nothing),
+            coming: RefCell::default(),
+            ready: Cell::new(false),
+            stack: Catalog::new(Vec::new()).stack,
+            front: OnceCell::new(),
+            headcount: Headcount::new(setup.engine.max_stacks.get(), Arc::clone(&counters)),
+            lines,
+            setup,
+            counters,
+            router,
+            stop,
+        });
+        (shard, recovery)
+    }
+
+    /// What the front shard does besides: the task that carries what is sent to others, and the one
+    /// that carries the source of orders.
+    fn begin_front(self: &Rc<Self>, client: &Client, shards: usize) -> (net::Task<()>, net::Task<()>) {
+        let (events, conducted) = mpsc::unbounded();
+        let (shared, carrier) = Shared::start(&self.router, shards);
+        let conductor =
+            Conductor::new(Rc::clone(&shared), client.clone(), &self.setup, events.clone(), conducted)
+                .counting(Arc::clone(&self.counters));
+        let front = AtFront { shared, report: OnceCell::new(), events };
+        if self.front.set(front).is_err() {
+            error!("the front shard was started twice");
+        }
+        (carrier, net::spawn(Rc::clone(self).carry(conductor)))
+    }
+
     /// Takes mail until every shard has said that it has nothing more to send.
     async fn read_mail(&self, inbox: &mut Inbox<Mail>) {
         let mut turn = Turn::new();
@@ -185,10 +224,59 @@ impl Shard {
     }
 
     fn take_order(&self, job: Job) {
+        if !self.admits(&job.order.stack) {
+            self.counters.failed.add(1);
+            let most = self.setup.engine.max_stacks;
+            if let Some(unsaid) = self.lines.borrow_mut().say(now(), "orders beyond --max-stacks") {
+                error!(
+                    "stack {}: an order is refused, since {most} stacks are known, as many as --max-stacks \
+                     allows, and nothing is known of this one; raise it if the fleet is as large{unsaid}",
+                    job.order.stack
+                );
+            }
+            return;
+        }
         self.knowledge.order_came(&ObjectKey::new(&self.stack, job.order.stack.as_str()));
         let displaced = self.runner.offer(job.order.stack.clone(), job);
         let uncounted = displaced.into_iter().filter(|job| !job.counted).count();
         self.counters.superseded.add(uncounted as u64);
+    }
+
+    /// Whether the stack is known, or there is room for one more.
+    fn admits(&self, stack: &StackName) -> bool {
+        if self.runner.has(stack) || self.knowledge.has(stack) || self.memories.has(stack) {
+            return true;
+        }
+        self.count(2);
+        if self.headcount.admit(stack) {
+            return true;
+        }
+        // Some may have come meanwhile, or have come to nothing.
+        self.count(64);
+        self.headcount.admit(stack)
+    }
+
+    /// Says how many stacks this shard knows of, after a look at so many newcomers.
+    fn count(&self, newcomers: usize) {
+        self.headcount.look(newcomers, self.knowledge.stacks(), |stack| {
+            !self.knowledge.has(stack) && (self.runner.has(stack) || self.memories.has(stack))
+        });
+    }
+
+    /// Looks now and then at what changes without mail.
+    async fn look(self: Rc<Self>) {
+        let mut turn = Turn::new();
+        loop {
+            net::sleep(LOOK).await;
+            for _ in 0..20 {
+                self.count(NEWCOMERS);
+                turn.check().await;
+            }
+            for (kind, unsaid) in self.lines.borrow_mut().overdue(now()) {
+                let kind = kind.unwrap_or("others");
+                warn!("{unsaid} more lines about {kind} were not logged");
+            }
+        }
     }
 
     /// An object is not as it was: an order that was put off for it goes on.
@@ -337,6 +425,10 @@ impl AtFront {
 fn machines(setup: &Setup, catalog: &Arc<Catalog>) -> machine::Context {
     let options = machine::Options::default();
     machine::Context::new(Catalog::clone(catalog), setup.base_url.clone(), options, fastrand::u64(..))
+}
+
+fn client(setup: &Setup, shards: usize) -> Client {
+    Client::new(&setup.cluster, share(setup.limits, shards)).listing_at_most(setup.max_list_items)
 }
 
 /// One shard's part of the process' limits.

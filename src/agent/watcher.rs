@@ -128,7 +128,11 @@ impl Post {
                 self.listed = true;
                 self.looked(Look::Listed).await;
             }
-            News::Refused { refusal, .. } => self.looked(Look::Refused(refusal.to_string())).await,
+            // A definition that was made just now is served a moment later.
+            News::Refused { missing: true, refusal } => self.looked(Look::Failing(refusal.to_string())).await,
+            News::Refused { missing: false, refusal } => {
+                self.looked(Look::Refused(refusal.to_string())).await;
+            }
             News::Failing { cause } => self.looked(Look::Failing(cause)).await,
             News::Recovered => self.looked(Look::Recovered).await,
         }

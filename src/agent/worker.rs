@@ -23,6 +23,7 @@ use super::{
 use crate::{
     cluster::Client,
     guard::{self, Guard},
+    log_throttle::LogThrottle,
     order::{Change, StackName},
     stack::{
         desired::fingerprint,
@@ -36,6 +37,9 @@ use crate::{
 /// While a shard stops and its runner still takes up orders, each is put off for so long.
 const STOPPING: Duration = Duration::from_millis(100);
 
+/// What a shard may log about orders, by kind.
+pub(super) type Lines = Rc<RefCell<LogThrottle<&'static str>>>;
+
 /// What all orders of one shard share.
 pub(super) struct Worker {
     client: Client,
@@ -45,6 +49,7 @@ pub(super) struct Worker {
     context: RefCell<Rc<Context>>,
     memories: Memories,
     counters: Arc<Counters>,
+    lines: Lines,
     stop: Stop,
 }
 
@@ -56,10 +61,12 @@ impl Worker {
         recovery: Rc<Recovery>,
         context: Context,
         counters: Arc<Counters>,
+        lines: Lines,
         stop: Stop,
     ) -> Self {
         let context = RefCell::new(Rc::new(context));
-        Self { client, knowledge, recovery, context, memories: Memories::default(), counters, stop }
+        let memories = Memories::default();
+        Self { client, knowledge, recovery, context, memories, counters, lines, stop }
     }
 
     /// What is remembered of this shard's stacks.
@@ -97,7 +104,7 @@ impl Memories {
         }
     }
 
-    fn has(&self, stack: &StackName) -> bool {
+    pub(super) fn has(&self, stack: &StackName) -> bool {
         self.0.borrow().contains_key(stack)
     }
 
@@ -355,21 +362,28 @@ impl Run<'_> {
         Verdict::Later { order: job, at, keep }
     }
 
-    /// Says what the machine has to say.
+    /// Says what the machine has to say, and does not repeat itself for each of a million orders.
     fn tell(&mut self) {
         for notice in self.machine.notices() {
+            if let Notice::NothingToDelete { .. } = notice {
+                self.worker.knowledge.nothing_to_delete(self.machine.stack());
+            }
+            // The kind is named once, by the conductor, with the number of such orders.
+            let quiet = matches!(notice, Notice::Incomplete { .. });
+            let say = || self.worker.lines.borrow_mut().say(now(), notice.kind());
+            let Some(unsaid) = (!quiet).then(say).flatten() else {
+                debug!("{notice}");
+                continue;
+            };
             match notice {
-                Notice::NothingToDelete { .. } => {
-                    info!("{notice}");
-                    self.worker.knowledge.nothing_to_delete(self.machine.stack());
+                Notice::Faults { .. } | Notice::Clash { .. } | Notice::Refused { .. } => {
+                    error!("{notice}{unsaid}");
                 }
-                Notice::Fault { .. } | Notice::Clash { .. } | Notice::Refused { .. } => error!("{notice}"),
-                // Said when it began; what is tried every second is not worth a line each time.
-                Notice::Failed { .. } if self.worker.recovery.is_probe(&self.stack) => debug!("{notice}"),
-                Notice::Failed { .. } => warn!("{notice}"),
-                // The kind is named once, by the conductor, with the number of such orders.
-                Notice::Incomplete { .. } => debug!("{notice}"),
-                Notice::NoStack { .. } | Notice::Terminating { .. } => info!("{notice}"),
+                Notice::Failed { .. } => warn!("{notice}{unsaid}"),
+                Notice::NoStack { .. }
+                | Notice::Terminating { .. }
+                | Notice::NothingToDelete { .. }
+                | Notice::Incomplete { .. } => info!("{notice}{unsaid}"),
             }
         }
     }

@@ -13,7 +13,7 @@ use clap::{Arg, ArgMatches};
 
 use super::{
     Config, cluster::Cluster, duration, engine::Engine, env::Environment, fault::Faults, flag::Group, flags,
-    settings::Settings, telemetry::Log, url::BaseUrl, value,
+    membership::max_message_bytes, settings::Settings, telemetry::Log, url::BaseUrl, value,
 };
 use crate::output;
 
@@ -37,6 +37,8 @@ pub struct ReplayConfig {
     pub input: Input,
     /// Gateway hosts end in its host.
     pub base_url: BaseUrl,
+    /// Longest line that is read, in bytes.
+    pub max_message_bytes: usize,
     /// The API server.
     pub cluster: Cluster,
     /// How the work is divided.
@@ -212,6 +214,7 @@ impl ReplayConfig {
         if base_url.as_ref().is_some_and(|url| flags::REPLAY_BASE_URL.default == Some(&url.text)) {
             settings.note(format!("Gateway hosts end in the host of {}: see --base-url", flags::REPLAY_URL));
         }
+        let max_message_bytes = max_message_bytes(&mut settings);
         let cluster = Cluster::read(&mut settings);
         let engine = Engine::read(&mut settings);
         let grace_period = settings.read(&flags::GRACE_PERIOD, duration::duration);
@@ -221,6 +224,7 @@ impl ReplayConfig {
             Some(Self {
                 input,
                 base_url: base_url?,
+                max_message_bytes: max_message_bytes?,
                 cluster: cluster?,
                 engine: engine?,
                 grace_period: grace_period?,

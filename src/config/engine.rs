@@ -11,11 +11,15 @@ pub struct Engine {
     pub shards: NonZeroUsize,
     /// Stacks worked on at the same time, for the whole process.
     pub max_in_flight_stacks: NonZeroUsize,
+    /// Stacks of which something is known at most, for the whole process.
+    pub max_stacks: NonZeroUsize,
 }
 
 /// More shards than any machine has cores; beyond it somebody mistyped.
 const MOST_SHARDS: usize = shards::pool::MAX_SHARDS;
 const MOST_STACKS: usize = 1_000_000;
+/// A hundred times the largest fleet that the agent is made for.
+const MOST_KNOWN: usize = 100_000_000;
 
 impl Engine {
     pub(super) fn read(settings: &mut Settings<'_>) -> Option<Self> {
@@ -23,7 +27,8 @@ impl Engine {
         // The affinity mask and the cgroup's quota count, not the machine's cores.
         let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let stacks = settings.read(&flags::MAX_IN_FLIGHT_STACKS, |text| value::count(text, MOST_STACKS));
-        Some(Self { shards: given.unwrap_or(cores), max_in_flight_stacks: stacks? })
+        let known = settings.read(&flags::MAX_STACKS, |text| value::count(text, MOST_KNOWN));
+        Some(Self { shards: given.unwrap_or(cores), max_in_flight_stacks: stacks?, max_stacks: known? })
     }
 }
 

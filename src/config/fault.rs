@@ -9,21 +9,37 @@ use super::flag::Flag;
 pub struct Fault(String);
 
 impl Fault {
-    /// A required setting that is not there. `remedy` continues "give ...".
-    pub(super) fn missing(flag: &Flag, remedy: &str) -> Self {
-        Self(format!("--{} (variable {}) is not set: give {remedy}", flag.name, flag.variable()))
+    /// A required setting that is not there. `remedy` continues "give ...". `link`: its variable is
+    /// there, and says where a service is.
+    pub(super) fn missing(flag: &Flag, remedy: &str, link: bool) -> Self {
+        let link = if link { " (its variable holds the link to a service that is called so)" } else { "" };
+        Self(format!("--{} (variable {}) is not set{link}: give {remedy}", flag.name, flag.variable()))
+    }
+
+    /// A variable that holds bytes which are no text.
+    pub(super) fn bytes(flag: &Flag) -> Self {
+        Self(format!("{} (flag --{}) holds bytes that are no UTF-8: give text", flag.variable(), flag.name))
     }
 
     /// A value that came from `source` and cannot be used.
     pub(super) fn wrong(flag: &Flag, source: Source, value: &str, why: &str) -> Self {
-        let value = if flag.secret { "(not shown)".into() } else { shown(value) };
+        let shown = if flag.secret { "(not shown)".into() } else { shown(value) };
+        let quotes = match is_quoted(value) {
+            true => " (the quotation marks around it are part of the value: leave them out)",
+            false => "",
+        };
         Self(match source {
-            Source::Variable => format!("{}={value} (flag --{}): {why}", flag.variable(), flag.name),
+            Source::Variable => format!("{}={shown} (flag --{}): {why}{quotes}", flag.variable(), flag.name),
             Source::Flag | Source::Default => {
-                format!("--{}={value} (variable {}): {why}", flag.name, flag.variable())
+                format!("--{}={shown} (variable {}): {why}{quotes}", flag.name, flag.variable())
             }
         })
     }
+}
+
+/// As they come from `docker run --env-file`, and from YAML that was quoted twice.
+fn is_quoted(value: &str) -> bool {
+    ['"', '\''].iter().any(|mark| value.len() > 1 && value.starts_with(*mark) && value.ends_with(*mark))
 }
 
 impl fmt::Display for Fault {
@@ -32,9 +48,13 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The beginning of a value, quoted.
+/// The beginning of a value, quoted. What stands before an `@` may be a user with a password.
 fn shown(value: &str) -> String {
     const MOST: usize = 80;
+    let value = match value.rsplit_once('@') {
+        None => value.to_owned(),
+        Some((_, rest)) => format!("(not shown)@{rest}"),
+    };
     match value.char_indices().nth(MOST) {
         None => format!("{value:?}"),
         Some((end, _)) => format!("{:?}...", &value[..end]),

@@ -29,23 +29,54 @@ pub struct Flag {
     pub shape: Shape,
     /// Its value is never shown.
     pub secret: bool,
+    /// It takes URLs or addresses, so what looks like the link to a service is meant as one.
+    pub address: bool,
+    /// The letter that stands for it.
+    pub short: Option<char>,
 }
 
 impl Flag {
     /// A flag with one value.
     pub const fn one(name: &'static str, value: &'static str, help: &'static str) -> Self {
-        Self { name, value, help, default: None, shape: Shape::One, secret: false }
+        Self {
+            name,
+            value,
+            help,
+            default: None,
+            shape: Shape::One,
+            secret: false,
+            address: false,
+            short: None,
+        }
     }
 
     /// A flag that is on or off, off by default.
     pub const fn switch(name: &'static str, help: &'static str) -> Self {
         let off = Some("false");
-        Self { name, value: "BOOL", help, default: off, shape: Shape::Switch, secret: false }
+        Self {
+            name,
+            value: "BOOL",
+            help,
+            default: off,
+            shape: Shape::Switch,
+            secret: false,
+            address: false,
+            short: None,
+        }
     }
 
     /// A flag with a list of values.
     pub const fn many(name: &'static str, value: &'static str, help: &'static str) -> Self {
-        Self { name, value, help, default: None, shape: Shape::Many, secret: false }
+        Self {
+            name,
+            value,
+            help,
+            default: None,
+            shape: Shape::Many,
+            secret: false,
+            address: false,
+            short: None,
+        }
     }
 
     /// With this default.
@@ -56,6 +87,16 @@ impl Flag {
     /// With a value that is never shown.
     pub const fn secret(self) -> Self {
         Self { secret: true, ..self }
+    }
+
+    /// With a value that is a URL or an address.
+    pub const fn address(self) -> Self {
+        Self { address: true, ..self }
+    }
+
+    /// With a letter that stands for it.
+    pub const fn short(self, letter: char) -> Self {
+        Self { short: Some(letter), ..self }
     }
 
     /// Its environment variable: `SERVER_ADDRESS`.
@@ -71,6 +112,10 @@ impl Flag {
             .value_name(self.value)
             .help_heading(heading)
             .help(self.text());
+        let arg = match self.short {
+            Some(letter) => arg.short(letter),
+            None => arg,
+        };
         match self.shape {
             // As with the Go agent the next argument is the value, whatever it looks like: PEM
             // begins with dashes, and a secret may.

@@ -17,8 +17,8 @@ pub struct Identity {
     pub id: String,
     /// The region's URL; Gateway hosts end in its host.
     pub base_url: BaseUrl,
-    /// More URLs of the region.
-    pub additional_base_urls: Vec<BaseUrl>,
+    /// More URLs of the region, free text to the agent.
+    pub additional_base_urls: Vec<String>,
     /// A production region.
     pub production: bool,
     /// An outdated region.
@@ -32,6 +32,8 @@ pub struct Membership {
     pub server: HostPort,
     /// Present where TLS is on.
     pub tls: Option<Trust>,
+    /// Longest message that is read, in bytes.
+    pub max_message_bytes: usize,
 }
 
 /// How to log in to membership.
@@ -57,7 +59,7 @@ impl Identity {
             "the URL under which this region's stacks are reached, such as https://region.example.com",
             BaseUrl::parse,
         );
-        let additional_base_urls = settings.list(&flags::ADDITIONAL_BASE_URLS, BaseUrl::parse);
+        let additional_base_urls = settings.list(&flags::ADDITIONAL_BASE_URLS, value::metadata);
         let production = settings.switch(&flags::PRODUCTION);
         let outdated = settings.switch(&flags::OUTDATED);
         Some(Self { id: id?, base_url: base_url?, additional_base_urls, production, outdated })
@@ -70,31 +72,36 @@ const GRPC_PORT: u16 = 443;
 impl Membership {
     pub(super) fn read(settings: &mut Settings<'_>) -> Option<Self> {
         let server = settings.read(&flags::SERVER_ADDRESS, |text| HostPort::parse(text, GRPC_PORT));
-        let enabled = settings.switch(&flags::TLS_ENABLED);
-        let skip_verify = settings.switch(&flags::TLS_INSECURE_SKIP_VERIFY);
-        let tls = match enabled {
-            true => Some(trust(settings, skip_verify)),
+        // What has no effect stops nothing.
+        let tls = match settings.switch(&flags::TLS_ENABLED) {
+            true => Some(trust(settings)),
             false => {
-                if settings.read(&flags::TLS_CA_CERT, |_| Ok(())).is_some() {
+                if settings.is_given(&flags::TLS_CA_CERT) {
                     settings.note("--tls-ca-cert has no effect without --tls-enabled");
                 }
                 None
             }
         };
-        Some(Self { server: server?, tls })
+        let max_message_bytes = max_message_bytes(settings);
+        Some(Self { server: server?, tls, max_message_bytes: max_message_bytes? })
     }
 }
 
-fn trust(settings: &mut Settings<'_>, skip_verify: bool) -> Trust {
-    let authorities = settings.read(&flags::TLS_CA_CERT, authorities);
-    match authorities {
-        _ if skip_verify => {
-            settings.note("membership's certificate is not verified (--tls-insecure-skip-verify)");
-            Trust::Nothing
-        }
-        Some(authorities) => authorities,
-        None => Trust::System,
+/// The least that a usual order fits in, and the most of which the agent's memory (128 MiB in
+/// deployments) could hold one at all.
+const MESSAGE_BYTES: (usize, usize) = (1 << 10, 64 << 20);
+
+pub(super) fn max_message_bytes(settings: &mut Settings<'_>) -> Option<usize> {
+    let (least, most) = MESSAGE_BYTES;
+    settings.read(&flags::MAX_MESSAGE_BYTES, |text| value::whole(text, least, most))
+}
+
+fn trust(settings: &mut Settings<'_>) -> Trust {
+    if settings.switch(&flags::TLS_INSECURE_SKIP_VERIFY) {
+        settings.note("membership's certificate is not verified (--tls-insecure-skip-verify)");
+        return Trust::Nothing;
     }
+    settings.read(&flags::TLS_CA_CERT, authorities).unwrap_or(Trust::System)
 }
 
 /// Certificates to trust, tried here so that a fault in them is told with all others.

@@ -11,27 +11,52 @@ use super::{
     value,
 };
 
-/// The settings of one run: flags over environment over defaults. An empty flag or variable
-/// counts as not set, since charts render empty strings.
+/// The settings of one run: flags over environment over defaults. Blanks around a value go (a secret
+/// that was read from a file ends in a line break), and an empty one counts as not set, since charts
+/// render empty strings.
 pub(super) struct Settings<'a> {
     matches: &'a ArgMatches,
     env: &'a dyn Environment,
     faults: Vec<Fault>,
     notes: Vec<String>,
+    /// Settings that cannot be used and do not matter so much that they would stop the start.
+    unusable: Vec<String>,
+}
+
+/// What is found where a setting may stand.
+struct Found {
+    text: Option<(String, Source)>,
+    odd: Option<Odd>,
+}
+
+/// A variable that does not count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Odd {
+    /// Kubernetes and Docker set it, for a service that is called so.
+    Link,
+    /// It is no text.
+    Bytes,
 }
 
 impl<'a> Settings<'a> {
     pub(super) fn new(matches: &'a ArgMatches, env: &'a dyn Environment) -> Self {
-        Self { matches, env, faults: Vec::new(), notes: Vec::new() }
+        Self { matches, env, faults: Vec::new(), notes: Vec::new(), unusable: Vec::new() }
     }
 
-    /// A flag's text and where it came from.
-    fn given(&self, flag: &Flag) -> Option<(String, Source)> {
-        let set = |text: &String| !text.is_empty();
-        let flagged = || self.command_line(flag).into_iter().rfind(set).map(|text| (text, Source::Flag));
-        let variable = || self.variable(&flag.variable()).map(|text| (text, Source::Variable));
+    /// A flag's text and where it came from, and what is odd about its variable where that would count.
+    fn find(&self, flag: &Flag) -> Found {
         let default = || flag.default.map(|text| (text.to_owned(), Source::Default));
-        flagged().or_else(variable).or_else(default)
+        let texts = self.command_line(flag).into_iter().map(|text| bare(&text).to_owned());
+        if let Some(text) = texts.rev().find(|text| !text.is_empty()) {
+            return Found { text: Some((text, Source::Flag)), odd: None };
+        }
+        let (text, odd) = match self.variable(&flag.variable()) {
+            None => (default(), None),
+            Some(text) if text.contains(char::REPLACEMENT_CHARACTER) => (None, Some(Odd::Bytes)),
+            Some(text) if !flag.address && is_service_link(&text) => (default(), Some(Odd::Link)),
+            Some(text) => (Some((text, Source::Variable)), None),
+        };
+        Found { text, odd }
     }
 
     /// What stands on the command line. A flag that the subcommand does not have is not given.
@@ -42,9 +67,10 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// A variable that is set and not empty.
+    /// A variable that is set and not empty, without blanks around it. What in it is no UTF-8 shows as
+    /// U+FFFD.
     pub(super) fn variable(&self, name: &str) -> Option<String> {
-        self.env.get(name).filter(|text| !text.is_empty())
+        self.env.get(name).map(|text| bare(&text).to_owned()).filter(|text| !text.is_empty())
     }
 
     /// A setting that may be left out, parsed.
@@ -53,13 +79,72 @@ impl<'a> Settings<'a> {
         flag: &Flag,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        let (text, source) = self.given(flag)?;
+        let Found { text, odd } = self.find(flag);
+        match odd {
+            Some(Odd::Link) => self.note_link(flag),
+            Some(Odd::Bytes) => self.faults.push(Fault::bytes(flag)),
+            None => {}
+        }
+        let (text, source) = text?;
         match parse(&text) {
             Ok(value) => Some(value),
             Err(why) => {
                 self.faults.push(Fault::wrong(flag, source, &text, &why));
                 None
             }
+        }
+    }
+
+    /// A setting that does not matter so much that it would stop the start: where it cannot be used,
+    /// the default stands in, and [`note_unusable`](Self::note_unusable) says so.
+    pub(super) fn try_read<T>(
+        &mut self,
+        flag: &Flag,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let Found { text, odd } = self.find(flag);
+        match odd {
+            Some(Odd::Link) => self.note_link(flag),
+            Some(Odd::Bytes) => self.unusable.push(Fault::bytes(flag).to_string()),
+            None => {}
+        }
+        let default = || flag.default.and_then(|text| parse(text).ok());
+        let Some((text, source)) = text else { return default() };
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                self.unusable.push(Fault::wrong(flag, source, &text, &why).to_string());
+                default()
+            }
+        }
+    }
+
+    /// Something to be said with what [`try_read`](Self::try_read) could not use.
+    pub(super) fn unusable(&mut self, what: impl Into<String>) {
+        self.unusable.push(what.into());
+    }
+
+    /// Says in one line what could not be used.
+    pub(super) fn note_unusable(&mut self, of: &str) {
+        let unusable = std::mem::take(&mut self.unusable);
+        if !unusable.is_empty() {
+            self.note(format!("settings of {of} that cannot be used: {}", unusable.join("; ")));
+        }
+    }
+
+    /// Whether a flag or its variable is set.
+    pub(super) fn is_given(&self, flag: &Flag) -> bool {
+        self.find(flag).text.is_some_and(|(_, source)| source != Source::Default)
+    }
+
+    fn note_link(&mut self, flag: &Flag) {
+        let note = format!(
+            "{} is ignored: its value is the link to a service that happens to be called so (Kubernetes \
+             and Docker set those; see enableServiceLinks)",
+            flag.variable()
+        );
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
         }
     }
 
@@ -70,8 +155,9 @@ impl<'a> Settings<'a> {
         remedy: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        if self.given(flag).is_none() {
-            self.faults.push(Fault::missing(flag, remedy));
+        let Found { text, odd } = self.find(flag);
+        if text.is_none() && odd != Some(Odd::Bytes) {
+            self.faults.push(Fault::missing(flag, remedy, odd == Some(Odd::Link)));
         }
         self.read(flag, parse)
     }
@@ -81,27 +167,37 @@ impl<'a> Settings<'a> {
         self.read(flag, value::boolean).unwrap_or(false)
     }
 
-    /// A list: commas divide it, in the environment blanks as well.
+    /// Whether a switch is on that has no effect where it cannot be read.
+    pub(super) fn try_switch(&mut self, flag: &Flag) -> bool {
+        self.try_read(flag, value::boolean).unwrap_or(false)
+    }
+
+    /// A list: commas divide it, in the environment blanks as well. On the command line an item may stand
+    /// in quotation marks, as in CSV.
     pub(super) fn list<T>(&mut self, flag: &Flag, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
-        let items = |text: &str, divides: fn(char) -> bool| -> Vec<String> {
-            text.split(divides).map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+        let (texts, source) = match self.flagged(flag) {
+            texts if !texts.is_empty() => (texts, Source::Flag),
+            _ => {
+                let text = self.read(flag, |text| Ok(text.to_owned())).unwrap_or_default();
+                let divides = |c: char| c == ',' || c.is_whitespace();
+                (text.split(divides).map(str::to_owned).collect(), Source::Variable)
+            }
         };
-        let mut source = Source::Flag;
-        let mut texts = items(&self.command_line(flag).join(","), |c| c == ',');
-        if texts.is_empty() {
-            source = Source::Variable;
-            texts = items(&self.variable(&flag.variable()).unwrap_or_default(), |c| {
-                c == ',' || c.is_whitespace()
-            });
-        }
         let mut values = Vec::with_capacity(texts.len());
-        for text in &texts {
+        for text in texts.iter().map(|text| bare(text)).filter(|text| !text.is_empty()) {
             match parse(text) {
                 Ok(value) => values.push(value),
                 Err(why) => self.faults.push(Fault::wrong(flag, source, text, &why)),
             }
         }
         values
+    }
+
+    /// The items of a list on the command line; none where it is not given or holds none.
+    pub(super) fn flagged(&self, flag: &Flag) -> Vec<String> {
+        let lines = self.command_line(flag);
+        let items = lines.iter().flat_map(|line| value::items(line));
+        items.filter(|item| !bare(item).is_empty()).collect()
     }
 
     /// Something to say once the log is up.
@@ -112,7 +208,7 @@ impl<'a> Settings<'a> {
     /// Notes what is set and has no effect.
     pub(super) fn note_ignored(&mut self) {
         for flag in IGNORED.flags {
-            match self.given(flag) {
+            match self.find(flag).text {
                 Some((_, Source::Variable)) => self.note(format!("{} is ignored", flag.variable())),
                 Some(_) => self.note(format!("--{} is ignored", flag.name)),
                 None => {}
@@ -139,4 +235,17 @@ impl<'a> Settings<'a> {
             _ => Err(Faults(self.faults)),
         }
     }
+}
+
+/// Text without blanks around it, and without the mark that some editors begin a file with.
+pub(super) fn bare(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
+}
+
+/// Whether a value is of the kind that kubelet and Docker set for services: `tcp://10.0.0.1:80`,
+/// `udp://[fd00::1]:53`.
+fn is_service_link(text: &str) -> bool {
+    let Some((protocol, address)) = text.split_once("://") else { return false };
+    matches!(protocol, "tcp" | "udp" | "sctp")
+        && address.parse::<std::net::SocketAddr>().is_ok_and(|address| address.port() != 0)
 }

@@ -2,7 +2,7 @@
 
 use tracing_subscriber::EnvFilter;
 
-use super::{flags, settings::Settings, url::HostPort, value};
+use super::{flags, otlp, otlp::Exporter, settings::Settings, value};
 
 /// How to log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,70 +52,109 @@ pub struct Traces {
     pub attributes: Vec<(String, String)>,
 }
 
-/// Where traces go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Exporter {
-    /// To standard output.
-    Stdout,
-    /// To a collector.
-    Otlp {
-        /// Its protocol.
-        mode: OtlpMode,
-        /// Its address.
-        endpoint: HostPort,
-        /// Without TLS.
-        insecure: bool,
-    },
-}
-
-/// Protocol of a collector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OtlpMode {
-    /// gRPC
-    Grpc,
-    /// HTTP
-    Http,
-}
-
 #[derive(Clone, Copy)]
 enum Kind {
     Otlp,
     Stdout,
+    Off,
 }
+
+const KINDS: [(&str, Kind); 5] = [
+    ("otlp", Kind::Otlp),
+    ("stdout", Kind::Stdout),
+    ("console", Kind::Stdout),
+    ("logging", Kind::Stdout),
+    ("none", Kind::Off),
+];
 
 impl Traces {
     /// Nothing where tracing is off. Charts render the exporter's other settings even then, out
     /// of empty parts (`:` for an endpoint), so these are looked at only when they count.
+    ///
+    /// Whatever is wrong here is one note: no setting of traces stops the start.
     pub(super) fn read(settings: &mut Settings<'_>) -> Option<Self> {
-        let kinds = [("otlp", Kind::Otlp), ("stdout", Kind::Stdout)];
-        let kind = settings.read(&flags::OTEL_TRACES_EXPORTER, |text| value::choice(text, &kinds));
-        let attributes = settings.list(&flags::OTEL_RESOURCE_ATTRIBUTES, attribute);
-        let exporter = match kind? {
-            Kind::Stdout => Some(Exporter::Stdout),
-            Kind::Otlp => Exporter::otlp(settings),
+        let traces = Self::read_on(settings);
+        settings.note_unusable("traces");
+        traces
+    }
+
+    fn read_on(settings: &mut Settings<'_>) -> Option<Self> {
+        let disabled = settings.variable("OTEL_SDK_DISABLED");
+        if disabled.is_some_and(|text| text.eq_ignore_ascii_case("true")) {
+            return None;
+        }
+        let words = settings.try_read(&flags::OTEL_TRACES_EXPORTER, |text| Ok(text.to_ascii_lowercase()))?;
+        let exporter = match kind(settings, &words) {
+            Kind::Off => return None,
+            Kind::Stdout => Exporter::Stdout,
+            Kind::Otlp => otlp::exporter(settings)?,
         };
-        let batch = settings.switch(&flags::OTEL_TRACES_BATCH);
-        let service_name = settings.read(&flags::OTEL_SERVICE_NAME, |text| Ok(text.to_owned()));
+        let attributes = attributes(settings);
+        let batch = settings.try_switch(&flags::OTEL_TRACES_BATCH);
+        // Which of the two wins is OpenTelemetry's rule.
+        let named = attributes.iter().find(|(key, _)| key == "service.name").map(|(_, name)| name.clone());
+        let given = settings.is_given(&flags::OTEL_SERVICE_NAME);
+        let name = settings.try_read(&flags::OTEL_SERVICE_NAME, |text| Ok(text.to_owned()));
+        let service_name = named.filter(|_| !given).or(name)?;
         settings.note("traces are not exported yet: the settings otel-* were read and have no effect");
-        Some(Self { exporter: exporter?, batch, service_name: service_name?, attributes })
+        Some(Self { exporter, batch, service_name, attributes })
     }
 }
 
-impl Exporter {
-    fn otlp(settings: &mut Settings<'_>) -> Option<Self> {
-        let modes = [("grpc", OtlpMode::Grpc), ("http", OtlpMode::Http)];
-        let mode = settings.read(&flags::OTEL_TRACES_EXPORTER_OTLP_MODE, |text| value::choice(text, &modes));
-        let port = if mode == Some(OtlpMode::Http) { 4318 } else { 4317 };
-        let endpoint =
-            settings.read(&flags::OTEL_TRACES_EXPORTER_OTLP_ENDPOINT, |text| HostPort::parse(text, port));
-        let insecure = settings.switch(&flags::OTEL_TRACES_EXPORTER_OTLP_INSECURE);
-        Some(Self::Otlp { mode: mode?, endpoint: endpoint?, insecure })
+/// The first exporter of a list that can be used.
+fn kind(settings: &mut Settings<'_>, words: &str) -> Kind {
+    let mut chosen: Option<Kind> = None;
+    for word in words.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        match (value::choice(word, &KINDS), chosen) {
+            (Ok(Kind::Off), _) => {}
+            (Ok(kind), None) => chosen = Some(kind),
+            (Ok(_), Some(_)) => {
+                settings.unusable("more than one of --otel-traces-exporter: the first one is used");
+            }
+            (Err(_), _) => {
+                let shown: String = word.chars().take(40).collect();
+                settings.unusable(format!(
+                    "--otel-traces-exporter (variable OTEL_TRACES_EXPORTER) {shown:?}: give one of otlp, \
+                     stdout, console, none"
+                ));
+            }
+        }
     }
+    chosen.unwrap_or(Kind::Off)
 }
 
-fn attribute(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
-        _ => Err("no attribute: give key=value".into()),
+/// Resource attributes. In the environment they are OpenTelemetry's `a=b,c=d e`, and, as all lists, may
+/// be divided by blanks where each part is an attribute.
+fn attributes(settings: &mut Settings<'_>) -> Vec<(String, String)> {
+    let mut items = settings.flagged(&flags::OTEL_RESOURCE_ATTRIBUTES);
+    if items.is_empty() {
+        let text = settings.try_read(&flags::OTEL_RESOURCE_ATTRIBUTES, |text| Ok(text.to_owned()));
+        for item in text.unwrap_or_default().split(',') {
+            let parts: Vec<&str> = item.split_whitespace().collect();
+            match parts.iter().all(|part| attribute(part).is_some()) {
+                true => items.extend(parts.into_iter().map(str::to_owned)),
+                false => items.push(item.to_owned()),
+            }
+        }
     }
+    let mut attributes = Vec::with_capacity(items.len());
+    let mut wrong = 0;
+    for item in items.iter().filter(|item| !item.trim().is_empty()) {
+        match attribute(item) {
+            Some(attribute) => attributes.push(attribute),
+            None => wrong += 1,
+        }
+    }
+    if wrong > 0 {
+        settings.unusable(format!(
+            "{wrong} of --otel-resource-attributes (variable OTEL_RESOURCE_ATTRIBUTES): give key=value"
+        ));
+    }
+    attributes
+}
+
+fn attribute(text: &str) -> Option<(String, String)> {
+    let (key, value) = text.split_once('=')?;
+    let (key, value) = (otlp::decoded(key.trim()), otlp::decoded(value.trim()));
+    (!key.is_empty()).then_some((key, value))
 }

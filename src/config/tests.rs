@@ -1,5 +1,7 @@
 //! Command line and environment to settings.
 
+mod traces;
+
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use super::*;
@@ -44,7 +46,7 @@ fn what_is_not_set_has_the_documented_default() {
     assert_eq!(config.membership.server.to_string(), "localhost:8081");
     assert_eq!(config.membership.tls, None);
     assert_eq!(config.auth, Auth::Token(Secret::new("t0ken")));
-    assert_eq!(config.cluster.kube_config.as_deref(), Some(Path::new("/home/me/.kube/config")));
+    assert_eq!(config.cluster.kube_config, None);
     assert_eq!((config.cluster.qps, config.cluster.burst), (200.0, 400));
     assert_eq!(config.cluster.request_timeout, Duration::from_secs(10));
     assert_eq!(config.engine.max_in_flight_stacks.get(), 256);
@@ -52,6 +54,14 @@ fn what_is_not_set_has_the_documented_default() {
     assert_eq!(config.log, Log { filter: Log::INFO.into(), json: false });
     assert_eq!(config.traces, None);
     assert_eq!(config.notes, Vec::<String>::new());
+}
+
+#[test]
+fn a_kubeconfig_that_is_named_lies_below_the_home_folder_where_it_says_so() {
+    for (named, path) in [("~/k", "/home/me/k"), ("k", "k"), ("~/.kube/config", "/home/me/.kube/config")] {
+        let config = agent(&["--kube-config", named], &enough(&[])).unwrap();
+        assert_eq!(config.cluster.kube_config.as_deref(), Some(Path::new(path)));
+    }
 }
 
 #[test]
@@ -81,10 +91,8 @@ fn wrong_values_are_told_together_with_what_is_missing() {
     let env =
         enough(&[("ID", ""), ("OTEL_TRACES_EXPORTER", "jaeger"), ("OTEL_RESOURCE_ATTRIBUTES", "a=b,c")]);
     let faults = faults(&args, &env);
-    assert_eq!(faults.len(), 7, "{faults:#?}");
+    assert_eq!(faults.len(), 5, "no setting of traces is among them: {faults:#?}");
     let all = faults.join("\n");
-    assert!(all.contains("OTEL_TRACES_EXPORTER=\"jaeger\" (flag --otel-traces-exporter)"), "{all}");
-    assert!(all.contains("otlp, stdout"), "{all}");
     assert!(all.contains("--shards=\"0\" (variable SHARDS)"), "{all}");
 }
 
@@ -112,13 +120,13 @@ fn a_switch_needs_no_value() {
 
 #[test]
 fn lists_take_commas_and_in_the_environment_blanks() {
-    let texts = |config: &Config| -> Vec<String> {
-        config.identity.additional_base_urls.iter().map(|url| url.text.clone()).collect()
-    };
-    let env = enough(&[("ADDITIONAL_BASE_URLS", "http://a http://b,http://c, ")]);
-    assert_eq!(texts(&agent(&[], &env).unwrap()), ["http://a", "http://b", "http://c"]);
+    let texts = |args: &[&str], env: &Env| agent(args, env).unwrap().identity.additional_base_urls;
+    let env = enough(&[("ADDITIONAL_BASE_URLS", "http://a http://b,\n http://c, ")]);
+    assert_eq!(texts(&[], &env), ["http://a", "http://b", "http://c"]);
     let args = ["--additional-base-urls", "http://d,http://e", "--additional-base-urls=http://f"];
-    assert_eq!(texts(&agent(&args, &env).unwrap()), ["http://d", "http://e", "http://f"]);
+    assert_eq!(texts(&args, &env), ["http://d", "http://e", "http://f"]);
+    assert_eq!(texts(&["--additional-base-urls", "\"x,y\",not a URL"], &env), ["x,y", "not a URL"]);
+    assert_eq!(texts(&["--additional-base-urls="], &env).len(), 3, "an empty flag is not set");
 }
 
 #[test]
@@ -137,9 +145,145 @@ fn what_charts_set_and_nothing_reads_is_noted_once_each() {
 }
 
 #[test]
+fn the_go_agents_flags_without_effect_are_taken_whatever_they_say() {
+    let args = [
+        "--licence-issuer=https://l",
+        "--licence-expected-issuer",
+        "https://l",
+        "--licence-validate-tick=often",
+        "--otel-traces-exporter-jaeger-endpoint=http://j:14268",
+        "--otel-traces-exporter-jaeger-user",
+        "u",
+        "--otel-traces-exporter-jaeger-password=p",
+        "-t",
+        "--logs-enabled=maybe",
+    ];
+    let config = agent(&args, &enough(&[("LICENCE_ISSUER", ""), ("TOGGLE", "x")])).unwrap();
+    let ignored = config.notes.iter().filter(|note| note.ends_with(" is ignored")).count();
+    assert_eq!(ignored, 8, "{:?}", config.notes);
+    for form in ["-t=false", "--toggle", "--toggle=true"] {
+        assert_eq!(agent(&[form], &enough(&[])).unwrap().notes, ["--toggle is ignored"], "{form}");
+    }
+}
+
+#[test]
+fn a_flag_that_nobody_knows_is_an_error_and_a_variable_is_not() {
+    agent(&[], &enough(&[("LICENCE_SERVER", "x"), ("KUBERNETES_PORT", "tcp://10.0.0.1:443")])).unwrap();
+    for args in [&["--licence-server=x"][..], &["--debug", "false"], &["-x"], &["false"]] {
+        let error = Command::parse([&["stackherd"], args].concat(), &enough(&[])).unwrap_err();
+        assert_eq!(error.exit_code(), 64, "{args:?}");
+    }
+}
+
+#[test]
+fn blanks_around_a_value_are_no_part_of_it() {
+    let env = enough(&[
+        ("ID", " eu-1\n"),
+        ("BASE_URL", "\u{feff}https://eu.example.com\r\n"),
+        ("AUTHENTICATION_MODE", "bearer\n"),
+        ("AUTHENTICATION_ISSUER", "\thttps://idp/x/ "),
+        ("AUTHENTICATION_CLIENT_SECRET", "a b\n"),
+        ("KUBE_QPS", " 7 "),
+        ("RESYNC_PERIOD", "5m\n"),
+        ("PRODUCTION", "true\n"),
+        ("OUTDATED", " \n"),
+        ("TAG", " "),
+    ]);
+    let config = agent(&["--server-address", " m:1\n", "--kube-burst=\n"], &env).unwrap();
+    assert_eq!((&*config.identity.id, &*config.identity.base_url.text), ("eu-1", "https://eu.example.com"));
+    let issuer = "https://idp/x/".to_owned();
+    assert_eq!(config.auth, Auth::Bearer { issuer, client_secret: Secret::new("a b") });
+    assert_eq!((config.cluster.qps, config.cluster.burst), (7.0, 400));
+    assert!(config.identity.production && !config.identity.outdated);
+    assert_eq!(config.membership.server.to_string(), "m:1");
+    assert_eq!(config.notes, Vec::<String>::new());
+    let token = agent(&[], &enough(&[("AUTHENTICATION_TOKEN", "\n t0ken\r\n")])).unwrap().auth;
+    assert_eq!(token, Auth::Token(Secret::new("t0ken")));
+}
+
+/// As kubelet and Docker write them.
+const LINKS: [&str; 5] = [
+    "tcp://10.0.0.1:80",
+    "udp://10.0.0.1:53",
+    "sctp://10.0.0.1:9",
+    "tcp://[fd00::1]:443",
+    "tcp://172.17.0.5:5432",
+];
+
+#[test]
+fn the_link_to_a_service_is_no_value_of_a_flag_of_that_name() {
+    for link in LINKS {
+        let env = enough(&[("SHARDS", link), ("KUBE_QPS", link), ("DEBUG", link), ("TLS_CA_CERT", link)]);
+        let config = agent(&["--tls-enabled"], &env).unwrap();
+        assert_eq!((config.cluster.qps, config.membership.tls), (200.0, Some(Trust::System)));
+        let told = |note: &&String| note.contains("link to a service");
+        assert_eq!(config.notes.iter().filter(told).count(), 4, "{:?}", config.notes);
+        let demo = env
+            .into_iter()
+            .chain(self::env(&[("SEED", link), ("STACKS", link), ("FORMAT", link)]))
+            .collect::<Env>();
+        let Ok(Command::Demo(config)) = Command::parse(["stackherd", "demo"], &demo) else {
+            panic!("{link}")
+        };
+        assert_eq!((config.stacks.get(), config.seed, config.format), (500, 1, Format::Text));
+        let missing = faults(&[], &enough(&[("ID", link)]));
+        assert!(missing.len() == 1 && missing[0].contains("link to a service"), "{missing:?}");
+    }
+    // On the command line it is what somebody wrote, and so it is where an address belongs.
+    assert_eq!(faults(&["--shards", LINKS[0]], &enough(&[])).len(), 1);
+    let address = faults(&[], &enough(&[("SERVER_ADDRESS", LINKS[0])]));
+    assert!(address[0].contains("give host:port alone"), "{address:?}");
+    for no_link in
+        ["tcp://10.0.0.1", "http://10.0.0.1:80", "tcp://service:80", "tcp://10.0.0.1:0", "TCP://10.0.0.1:80"]
+    {
+        assert_eq!(faults(&[], &enough(&[("SHARDS", no_link)])).len(), 1, "{no_link}");
+    }
+}
+
+#[test]
+fn what_has_no_effect_stops_nothing() {
+    let without_tls = enough(&[("TLS_CA_CERT", "garbage"), ("TLS_INSECURE_SKIP_VERIFY", "maybe")]);
+    assert_eq!(agent(&[], &without_tls).unwrap().membership.tls, None);
+    let unverified =
+        enough(&[("TLS_ENABLED", "1"), ("TLS_CA_CERT", "garbage"), ("TLS_INSECURE_SKIP_VERIFY", "1")]);
+    assert_eq!(agent(&[], &unverified).unwrap().membership.tls, Some(Trust::Nothing));
+    // Nor does what belongs to the other way to log in.
+    let odd = "\u{fffd}";
+    agent(&[], &enough(&[("AUTHENTICATION_ISSUER", "not a URL"), ("AUTHENTICATION_CLIENT_SECRET", odd)]))
+        .unwrap();
+    let bearer = [
+        ("AUTHENTICATION_MODE", "bearer"),
+        ("AUTHENTICATION_TOKEN", odd),
+        ("AUTHENTICATION_ISSUER", "https://i"),
+        ("AUTHENTICATION_CLIENT_SECRET", "s"),
+    ];
+    agent(&[], &enough(&bearer)).unwrap();
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_named_where_it_counts() {
+    let env = enough(&[("KUBE_QPS", "7\u{fffd}"), ("AUTHENTICATION_TOKEN", "s3cret\u{fffd}")]);
+    let faults = faults(&[], &env);
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(faults.iter().all(|fault| fault.contains("no UTF-8") && !fault.contains("s3cret")), "{faults:?}");
+    assert!(faults[1].starts_with("KUBE_QPS "), "{faults:?}");
+    agent(&["--kube-qps=7", "--authentication-token=t"], &env).unwrap();
+}
+
+#[test]
+fn quotation_marks_are_part_of_a_value_and_the_error_says_so() {
+    for (name, value) in
+        [("PRODUCTION", "\"true\""), ("BASE_URL", "'https://x'"), ("RESYNC_PERIOD", "\"5m\"")]
+    {
+        let faults = faults(&[], &enough(&[(name, value)]));
+        assert!(faults.len() == 1 && faults[0].contains("quotation marks"), "{faults:?}");
+    }
+}
+
+#[test]
 fn tls_trusts_the_system_or_the_given_authorities_or_anybody() {
     let key = rcgen::generate_simple_self_signed(["m".to_owned()]).unwrap();
-    let pem = key.cert.pem();
+    let pem = key.cert.pem().trim_end().to_owned();
     let tls = |pairs: &[(&str, &str)]| agent(&[], &enough(pairs)).map(|config| config.membership.tls);
     assert_eq!(tls(&[("TLS_ENABLED", "true")]), Ok(Some(Trust::System)));
     assert_eq!(tls(&[("TLS_ENABLED", "true"), ("TLS_CA_CERT", &pem)]), Ok(Some(Trust::pem(pem.clone()))));
@@ -162,25 +306,12 @@ fn an_authority_that_is_no_certificate_is_a_fault() {
 
 #[test]
 fn secrets_show_neither_in_faults_nor_in_debug_output() {
-    let shown = faults(&["--authentication-token", "s3cret\n"], &enough(&[])).join("\n");
-    assert!(shown.contains("line break") && !shown.contains("s3cret"), "{shown}");
+    let shown = faults(&["--authentication-token", "s3cret\u{e9}"], &enough(&[])).join("\n");
+    assert!(shown.contains("printable ASCII") && !shown.contains("s3cret"), "{shown}");
+    let shown = faults(&["--base-url", "https://me:s3cret@host"], &enough(&[])).join("\n");
+    assert!(shown.contains("(not shown)@host") && !shown.contains("s3cret"), "{shown}");
     let config = agent(&["--authentication-token", "s3cret"], &enough(&[])).unwrap();
     assert!(!format!("{config:?}").contains("s3cret"));
-}
-
-#[test]
-fn traces_are_on_exactly_when_an_exporter_is_set() {
-    let junk = [("OTEL_TRACES_EXPORTER_OTLP_ENDPOINT", ":"), ("OTEL_TRACES_EXPORTER_OTLP_MODE", "x")];
-    assert_eq!(agent(&[], &enough(&junk)).unwrap().traces, None);
-    assert_eq!(faults(&["--otel-traces-exporter=otlp"], &enough(&junk)).len(), 2);
-    let endpoint = ("OTEL_TRACES_EXPORTER_OTLP_ENDPOINT", "collector");
-    let attributes = ("OTEL_RESOURCE_ATTRIBUTES", "a=b c=d=e");
-    let traces =
-        agent(&["--otel-traces-exporter=otlp"], &enough(&[endpoint, attributes])).unwrap().traces.unwrap();
-    let Exporter::Otlp { mode, endpoint, insecure } = traces.exporter else { panic!("not otlp") };
-    assert_eq!((mode, endpoint.to_string().as_str(), insecure), (OtlpMode::Grpc, "collector:4317", false));
-    let attributes: Vec<_> = traces.attributes.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-    assert_eq!(attributes, [("a", "b"), ("c", "d=e")]);
 }
 
 #[test]

@@ -59,6 +59,29 @@ pub(super) fn metadata(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// The items of a list as Go's flags take it, one line of CSV: commas divide, and an item that begins
+/// with a quotation mark goes to the next one, a doubled mark standing for one. A mark that is not closed
+/// goes to the end.
+pub(super) fn items(line: &str) -> Vec<String> {
+    let mut items = Vec::new();
+    let (mut item, mut quoted) = (String::new(), false);
+    let mut chars = line.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' if quoted && chars.peek() == Some(&'"') => {
+                chars.next();
+                item.push('"');
+            }
+            '"' if quoted => quoted = false,
+            '"' if item.trim().is_empty() => (item, quoted) = (String::new(), true),
+            ',' if !quoted => items.push(std::mem::take(&mut item)),
+            c => item.push(c),
+        }
+    }
+    items.push(item);
+    items
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +96,20 @@ mod tests {
         }
         for other in ["yes", "on", "tRUE", " true", "2"] {
             assert!(boolean(other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn items_are_those_of_a_line_of_csv() {
+        for (line, expected) in [
+            ("a,b", vec!["a", "b"]),
+            ("", vec![""]),
+            ("\"a,b\",c", vec!["a,b", "c"]),
+            ("a, \"b\"\"c\"", vec!["a", "b\"c"]),
+            ("k=\"v\"", vec!["k=\"v\""]),
+            ("\"open,a", vec!["open,a"]),
+        ] {
+            assert_eq!(items(line), expected, "{line}");
         }
     }
 

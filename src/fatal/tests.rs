@@ -130,13 +130,15 @@ fn agent_that_panics() {
     let membership = Membership::start(membership::Options::default()).unwrap();
     let nonzero = |n| NonZeroUsize::new(n).unwrap();
     let setup = Setup {
-        engine: Engine { shards: nonzero(2), max_in_flight_stacks: nonzero(8) },
+        engine: Engine { shards: nonzero(2), max_in_flight_stacks: nonzero(8), max_stacks: nonzero(1_000) },
         cluster: ClusterConfig::plain(&cluster.url()).unwrap(),
         limits: Limits { qps: 0.0, burst: 0, max_in_flight: 8, deadline: Duration::from_secs(5) },
+        max_list_items: crate::cluster::watch::MOST_ITEMS,
         base_url: BaseUrl { scheme: "https".into(), host: "demo.example".into() },
         grace_period: Duration::from_secs(30),
         resync_period: None,
         report_qps: 0.0,
+        says_all: true,
         source: agent::membership_at(membership.address(), "demo", "https://demo.example"),
     };
     let agent = Agent::start(setup).unwrap();

@@ -3,55 +3,101 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use futures::{StreamExt, executor::block_on, stream};
-use http::StatusCode;
+use futures::{executor::block_on, stream};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use prost::Message as _;
-use tonic::Streaming;
 
 use super::{orders, script};
 use crate::membership::{
-    codec::OrderDecoder,
+    frames::{self, Found, FrameError, Frames},
+    inbound::{Downlink, Inbound},
     wire::{self, server},
 };
 
 /// Longest message that is taken here.
 const LONGEST: usize = 1 << 10;
 
-/// The body of the answer to a Join: the same orders come out of it however it is cut into frames of
-/// HTTP/2, one that cannot be read costs no other, and there is an end to it.
+/// The body of the answer to a Join: the same messages come out of it however it is cut into frames
+/// of HTTP/2, one that is too long or cannot be read costs no other, and there is an end to it.
 pub fn join(data: &[u8]) {
-    let expected = messages(data);
+    let (expected, end) = messages(data);
     for seed in [0, 1] {
-        let chunks = script::chunks(data, seed).into_iter().map(Bytes::copy_from_slice);
-        let frames: Vec<_> = chunks.map(|chunk| Ok::<_, Infallible>(Frame::data(chunk))).collect();
-        let body = StreamBody::new(stream::iter(frames));
-        let mut stream = Streaming::new_response(OrderDecoder, body, StatusCode::OK, None, Some(LONGEST));
-        let mut read = Vec::new();
-        while let Some(Ok(item)) = block_on(stream.next()) {
-            read.push(item.ok());
-        }
-        assert_eq!(read, expected);
+        assert_eq!(found(data, seed), (expected.clone(), end));
+        let plain = expected.iter().take_while(|found| !is_compressed(found));
+        assert_eq!(read(data, seed), plain.cloned().map(inbound).collect::<Vec<_>>());
     }
-    for message in expected.into_iter().flatten() {
-        if let Ok(Some(order)) = wire::order(message) {
+    for found in expected {
+        let Found::Frame(frame) = found else { continue };
+        let decoded = server::Order::decode(&frame.bytes[..]).ok();
+        let read = wire::read(&frame.bytes, &|_| false);
+        assert!(decoded.is_none() || read.is_ok(), "what the generated type reads is read");
+        if let Ok(Ok((Some(order), _))) = read {
             orders::check(&order);
         }
     }
 }
 
+fn is_compressed(found: &Found) -> bool {
+    matches!(found, Found::Frame(frame) if frame.compressed)
+}
+
+fn inbound(found: Found) -> Inbound {
+    match found {
+        Found::Frame(frame) => Inbound::Message(frame.bytes),
+        Found::TooLong(bytes) => Inbound::TooLong { bytes, longest: LONGEST },
+    }
+}
+
+/// What is found by the frames alone, cut into pieces.
+fn found(data: &[u8], seed: u64) -> (Vec<Found>, Result<(), FrameError>) {
+    let (mut frames, mut found) = (Frames::new(LONGEST), Vec::new());
+    for chunk in script::chunks(data, seed) {
+        let mut chunk = Bytes::copy_from_slice(chunk);
+        loop {
+            match frames.next(&mut chunk) {
+                Ok(Some(one)) => found.push(one),
+                Ok(None) => break,
+                Err(error) => return (found, Err(error)),
+            }
+        }
+    }
+    (found, frames.finish())
+}
+
+/// What comes out of a body. A stream says nothing of compression, so it ends where there is any.
+fn read(data: &[u8], seed: u64) -> Vec<Inbound> {
+    let chunks = script::chunks(data, seed).into_iter().map(Bytes::copy_from_slice);
+    let frames: Vec<_> = chunks.map(|chunk| Ok::<_, Infallible>(Frame::data(chunk))).collect();
+    let mut downlink = Downlink::new(StreamBody::new(stream::iter(frames)), LONGEST);
+    let mut read = Vec::new();
+    while let Ok(Some(inbound)) = block_on(downlink.message()) {
+        read.push(inbound);
+    }
+    read
+}
+
 /// What gRPC says of its frames: a flag, four bytes of length, the message. Up to the first that
 /// cannot be taken.
-fn messages(mut data: &[u8]) -> Vec<Option<server::Order>> {
+fn messages(mut data: &[u8]) -> (Vec<Found>, Result<(), FrameError>) {
     let mut found = Vec::new();
-    while let Some(([0, length @ ..], rest)) = data.split_first_chunk::<5>() {
+    while let Some(([flag, length @ ..], rest)) = data.split_first_chunk::<5>() {
         let length = u32::from_be_bytes(*length) as usize;
-        let Some((message, rest)) = rest.split_at_checked(length).filter(|_| length <= LONGEST) else {
-            break;
+        if *flag > 1 {
+            return (found, Err(FrameError::Flag(*flag)));
+        }
+        if length > LONGEST {
+            found.push(Found::TooLong(length));
+        }
+        let Some((message, rest)) = rest.split_at_checked(length) else {
+            return (found, Err(FrameError::CutShort));
         };
-        found.push(server::Order::decode(message).ok());
+        if length <= LONGEST {
+            let bytes = Bytes::copy_from_slice(message);
+            found.push(Found::Frame(frames::Frame { compressed: *flag == 1, bytes }));
+        }
         data = rest;
     }
-    found
+    let end = if data.is_empty() { Ok(()) } else { Err(FrameError::CutShort) };
+    (found, end)
 }

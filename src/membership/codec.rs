@@ -1,59 +1,42 @@
-//! The stream's codec. tonic's own ends the stream at the first message that does not decode;
-//! but gRPC says where each message ends, so one bad order need not cost the others.
+//! The stream's codec: for what is sent. What comes is read by [`super::inbound`], since tonic's own
+//! reader ends the stream at the first message that is too long or does not decode; but gRPC says
+//! where each message ends, so one bad order need not cost the others.
 
-use bytes::Buf;
-use prost::Message as _;
 use tonic::{
     Status,
     codec::{BufferSettings, Codec, DecodeBuf, Decoder},
 };
 use tonic_prost::ProstEncoder;
 
-use crate::membership::wire::server::{Message, Order};
-
-/// A message that is no order.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("a message of {bytes} bytes from membership is no order: {source}")]
-pub(crate) struct Undecodable {
-    bytes: usize,
-    source: prost::DecodeError,
-}
+use crate::membership::wire::server::Message;
 
 #[derive(Debug, Default)]
-pub(crate) struct OrderCodec;
+pub(super) struct ReportCodec;
 
+/// Is handed no body, and so never asked.
 #[derive(Debug, Default)]
-pub(crate) struct OrderDecoder;
+pub(super) struct NoDecoder;
 
-impl Codec for OrderCodec {
+impl Codec for ReportCodec {
     type Encode = Message;
-    type Decode = Result<Order, Undecodable>;
+    type Decode = ();
     type Encoder = ProstEncoder<Message>;
-    type Decoder = OrderDecoder;
+    type Decoder = NoDecoder;
 
     fn encoder(&mut self) -> Self::Encoder {
         ProstEncoder::new(BufferSettings::default())
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        OrderDecoder
+        NoDecoder
     }
 }
 
-impl Decoder for OrderDecoder {
-    type Item = Result<Order, Undecodable>;
+impl Decoder for NoDecoder {
+    type Item = ();
     type Error = Status;
 
-    fn decode(&mut self, src: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {
-        Ok(Some(decode(src)))
+    fn decode(&mut self, _: &mut DecodeBuf<'_>) -> Result<Option<()>, Status> {
+        Ok(None)
     }
-}
-
-/// Reads one message to its end.
-pub(super) fn decode(src: &mut impl Buf) -> Result<Order, Undecodable> {
-    let bytes = src.remaining();
-    let decoded = Order::decode(&mut *src).map_err(|source| Undecodable { bytes, source });
-    // A failure leaves the rest of the message, which the next one must not begin with.
-    src.advance(src.remaining());
-    decoded
 }

@@ -10,12 +10,12 @@ use tracing::{info, warn};
 use crate::{
     membership::{
         auth::{Auth, AuthError},
+        inbound::{Inbound, LONGEST},
         introduction::Introduction,
         joining::Joining,
         leave::{Leave, Stage},
         reports::Reports,
         stream::{Broken, Parting, Stream},
-        wire::server,
     },
     net::{
         connect::{ConnectError, Connector},
@@ -69,20 +69,26 @@ pub struct Session {
     introduction: Introduction,
     reports: Reports,
     joining: Joining,
+    longest: usize,
 }
 
 impl Session {
     /// A session that will introduce itself like this and send these reports.
     pub fn new(config: SessionConfig, introduction: Introduction, reports: Reports) -> Self {
-        Self { config, introduction, reports, joining: Joining::new() }
+        Self { config, introduction, reports, joining: Joining::new(), longest: LONGEST }
+    }
+
+    /// Takes messages of at most so many bytes.
+    pub fn longest(self, longest: usize) -> Self {
+        Self { longest, ..self }
     }
 
     /// Joins, and joins again whenever the stream ends, until asked to leave.
     ///
-    /// `orders` is handed every order but Ping and Connected, one after the other; while it
+    /// `orders` is handed every message but Ping and Connected, one after the other; while it
     /// waits (for room in a queue) no more is read, so that the server is held back and
     /// memory stays bounded. Heartbeats and reports go on meanwhile.
-    pub async fn run(mut self, mut orders: impl AsyncFnMut(server::Order), leave: Leave) -> Left {
+    pub async fn run(mut self, mut orders: impl AsyncFnMut(Inbound), leave: Leave) -> Left {
         loop {
             let ended = {
                 let attempt = pin!(self.attempt(&mut orders, &leave));
@@ -108,7 +114,7 @@ impl Session {
     /// One try: authenticate, connect, join, stay. `None`: to be joined again at once.
     async fn attempt(
         &mut self,
-        orders: &mut impl AsyncFnMut(server::Order),
+        orders: &mut impl AsyncFnMut(Inbound),
         leave: &Leave,
     ) -> Result<Option<Left>, Ended> {
         let (metadata, version) = self.introduction.current();
@@ -125,6 +131,7 @@ impl Session {
         Ok(match parting {
             Parting::Left { graceful } => Some(Left { graceful, unsent: self.reports.waiting() }),
             Parting::Outdated => None,
+            Parting::Dismissed => return Err(Broken::Dismissed.into()),
         })
     }
 
@@ -137,7 +144,7 @@ impl Session {
         let (key, value) = auth.credential(id, &connector.proxy).await?;
         let io = connector.connect(endpoint).await?.io;
         metadata.insert(key, value);
-        Ok(Stream::open(io, endpoint, metadata).await?)
+        Ok(Stream::open(io, endpoint, metadata, self.longest).await?)
     }
 
     fn not_joined(&self) -> Left {
@@ -154,7 +161,9 @@ impl Session {
                 let (code, reason) = (status.code(), status.message());
                 warn!(%membership, ?wait, ?code, "membership refuses this agent, will try again: {reason}");
             }
-            Ended::Broken(Broken::Ended) => info!(%membership, ?wait, "stream ended, will join again"),
+            Ended::Broken(broken @ (Broken::Ended | Broken::Dismissed)) => {
+                info!(%membership, ?wait, "will join again: {broken}");
+            }
             ended => warn!(%membership, ?wait, "not joined, will try again: {ended}"),
         }
     }

@@ -1,11 +1,14 @@
 //! One joined stream, from the request to its end.
 
+mod answer;
+mod http2;
 #[cfg(test)]
 pub(crate) mod simulated;
 
 use std::{
     cell::Cell,
     pin::{Pin, pin},
+    rc::Rc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -18,21 +21,27 @@ use futures::{
 use http::uri::PathAndQuery;
 use hyper::client::conn::http2::SendRequest;
 use tonic::{Status, body::Body, client::Grpc, metadata::MetadataMap};
-use tracing::{debug, error, info};
+use tracing::{debug, info, warn};
+
+use http2::{Answer, Http2};
 
 use crate::{
     membership::{
-        codec::{OrderCodec, Undecodable},
+        codec::ReportCodec,
+        inbound::{Downlink, Inbound},
         joining::{Heartbeat, Joining},
         leave::{Leave, Stage},
         reports::Reports,
-        wire::{
-            self,
-            server::{Message, Order, order},
-        },
+        wire::{self, server::Message},
     },
     net::{
-        self, Task, endpoint::Endpoint, executor::LocalExecutor, io::Io, sleep, spawn, timeout,
+        self, Task,
+        connect::Protocol,
+        endpoint::Endpoint,
+        executor::LocalExecutor,
+        io::Io,
+        line::{Line, NoGreeting, Tapped},
+        sleep, spawn, timeout,
         timer::HyperTimer,
     },
     time,
@@ -57,11 +66,6 @@ const _: () = assert!(
 const PING_INTERVAL: Duration = Duration::from_secs(330);
 const PING_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Largest order that is read: half of the memory that deployments give the agent. Larger
-/// than anything the API server would take for one object (1.5 MiB), so a legitimate order
-/// never meets it; one that does ends the stream with a clear error.
-const MAX_ORDER: usize = 64 << 20;
-
 /// How long an order after the other is handed on without letting other tasks run.
 const SLICE: Duration = Duration::from_micros(500);
 
@@ -70,6 +74,21 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How long a slow server may take to take what is left to send before that.
 const FLUSH: Duration = Duration::from_secs(5);
+
+/// How long the server may take to show that it speaks HTTP/2, once it took the connection. With the
+/// time for connecting this is what Go's gRPC grants.
+const GREETING: Duration = Duration::from_secs(10);
+
+/// The headers of an answer, in bytes.
+const MAX_HEADERS: u32 = 1 << 20;
+
+/// How long a join may go unanswered before that is said. It is no failure: a gRPC server may send its
+/// headers with its first message, and membership sends none until it has something to say.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long at most. Membership pings now and then; where not even a Ping comes, something in between
+/// took the join and keeps it.
+const LONGEST_SILENCE: Duration = Duration::from_secs(600);
 
 /// Pongs that wait to be sent. One more says nothing new.
 const PONGS: usize = 64;
@@ -81,8 +100,18 @@ pub(super) enum Broken {
     Status(Status),
     #[error("membership ended the stream")]
     Ended,
+    /// In good order: it announced that this connection takes no more requests.
+    #[error("membership asked for another connection")]
+    Dismissed,
     #[error("HTTP/2: {0}")]
     Http(#[from] hyper::Error),
+    #[error("{endpoint}: {cause}")]
+    NoGreeting { endpoint: Endpoint, cause: NoGreeting },
+    #[error("membership took the join and did not answer it within {LONGEST_SILENCE:?}")]
+    Unanswered,
+    /// What the peer did is not to be borne.
+    #[error("{0}")]
+    Offence(String),
 }
 
 /// How a stream was left that did not break.
@@ -95,6 +124,8 @@ pub(super) enum Parting {
     },
     /// What was joined under is no longer true.
     Outdated,
+    /// Membership wants to be joined over another connection.
+    Dismissed,
 }
 
 /// A status with its cause: tonic's text for a broken connection alone says nothing.
@@ -113,6 +144,7 @@ pub(super) struct Stream {
     call: Call,
     /// Ends by itself once nothing uses it any more.
     connection: Option<Task<Result<(), hyper::Error>>>,
+    line: Option<Rc<Line>>,
     pongs: mpsc::Sender<()>,
     messages: mpsc::Sender<Message>,
 }
@@ -123,6 +155,8 @@ enum Call {
         requests: SendRequest<Body>,
         request: tonic::Request<Uplink>,
         origin: http::Uri,
+        /// The longest message that is taken, in bytes.
+        longest: usize,
     },
     #[cfg(test)]
     Simulated(std::rc::Rc<dyn simulated::Peer>, simulated::Join),
@@ -132,7 +166,7 @@ enum Call {
 #[cfg_attr(test, allow(clippy::large_enum_variant, reason = "the large one is the one there is"))]
 enum Incoming {
     /// With the connection's handle, which keeps it open.
-    Grpc(tonic::Streaming<Result<Order, Undecodable>>, #[allow(dead_code, reason = "held")] Grpc<Http2>),
+    Grpc(Downlink<hyper::body::Incoming>, #[allow(dead_code, reason = "held")] Grpc<Http2>),
     #[cfg(test)]
     Simulated(simulated::Downlink),
 }
@@ -142,13 +176,15 @@ impl Call {
     /// coming; what we send does not wait for it.
     async fn answered(self) -> Result<Incoming, Broken> {
         match self {
-            Self::Grpc { requests, request, origin } => {
-                let mut grpc =
-                    Grpc::with_origin(Http2(requests), origin).max_decoding_message_size(MAX_ORDER);
-                grpc.ready().await?;
+            Self::Grpc { requests, request, origin, longest } => {
+                let answer = Answer::default();
+                let mut grpc = Grpc::with_origin(Http2(requests, Rc::clone(&answer)), origin);
+                grpc.ready().await.map_err(|error| Broken::Status(Status::from_error(error)))?;
                 let path = PathAndQuery::from_static("/server.Server/Join");
-                let response = grpc.streaming(request, path, OrderCodec).await.map_err(Broken::Status)?;
-                Ok(Incoming::Grpc(response.into_inner(), grpc))
+                grpc.streaming(request, path, ReportCodec).await.map_err(Broken::Status)?;
+                // tonic has seen the headers alone: see `Downlink`.
+                let (body, encoding) = answer.take().ok_or(Broken::Ended)?;
+                Ok(Incoming::Grpc(Downlink::new(body, longest).encoded(encoding), grpc))
             }
             #[cfg(test)]
             Self::Simulated(peer, join) => {
@@ -159,9 +195,9 @@ impl Call {
 }
 
 impl Incoming {
-    async fn message(&mut self) -> Result<Option<Result<Order, Undecodable>>, Status> {
+    async fn message(&mut self) -> Result<Option<Inbound>, Status> {
         match self {
-            Self::Grpc(streaming, _) => streaming.message().await,
+            Self::Grpc(downlink, _) => downlink.message().await,
             #[cfg(test)]
             Self::Simulated(downlink) => simulated::message(downlink).await,
         }
@@ -169,10 +205,18 @@ impl Incoming {
 }
 
 impl Stream {
-    /// Shakes hands over `io`. The request itself goes out in [`Stream::stay`].
-    pub(super) async fn open(io: Io, endpoint: &Endpoint, metadata: MetadataMap) -> Result<Self, Broken> {
+    /// Shakes hands over `io`. The request itself goes out in [`Stream::stay`]. Messages of more than
+    /// `longest` bytes are passed over.
+    pub(super) async fn open(
+        io: Io,
+        endpoint: &Endpoint,
+        metadata: MetadataMap,
+        longest: usize,
+    ) -> Result<Self, Broken> {
+        let (io, line) = Tapped::new(io, Protocol::Http2);
         let (requests, connection) = hyper::client::conn::http2::Builder::new(LocalExecutor)
             .timer(HyperTimer)
+            .max_header_list_size(MAX_HEADERS)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .keep_alive_interval(PING_INTERVAL)
@@ -180,18 +224,22 @@ impl Stream {
             .handshake(io)
             .await?;
         let connection = Some(spawn(connection));
+        line.greeted(GREETING).await.map_err(|cause| {
+            line.cut();
+            Broken::NoGreeting { endpoint: endpoint.clone(), cause }
+        })?;
         let (pongs, messages, uplink) = uplink();
         let mut request = tonic::Request::new(uplink);
         *request.metadata_mut() = metadata;
-        let call = Call::Grpc { requests, request, origin: origin(endpoint) };
-        Ok(Self { call, connection, pongs, messages })
+        let call = Call::Grpc { requests, request, origin: origin(endpoint), longest };
+        Ok(Self { call, connection, line: Some(line), pongs, messages })
     }
 
     #[cfg(test)]
     pub(super) fn simulated(peer: std::rc::Rc<dyn simulated::Peer>, metadata: MetadataMap) -> Self {
         let (pongs, messages, uplink) = uplink();
         let join = simulated::Join { metadata, uplink: uplink.boxed_local() };
-        Self { call: Call::Simulated(peer, join), connection: None, pongs, messages }
+        Self { call: Call::Simulated(peer, join), connection: None, line: None, pongs, messages }
     }
 
     /// Joins and stays until the stream breaks, until asked to leave, or until `outdated`
@@ -200,11 +248,11 @@ impl Stream {
         self,
         joining: &mut Joining,
         reports: &Reports,
-        orders: &mut impl AsyncFnMut(Order),
+        orders: &mut impl AsyncFnMut(Inbound),
         leave: &Leave,
         outdated: impl Future<Output = ()>,
     ) -> Result<Parting, Broken> {
-        let Self { call, connection, pongs, messages } = self;
+        let Self { call, connection, line, pongs, messages } = self;
         reports.opened();
         let _heartbeats = spawn(heartbeats(pongs.clone()));
         let pump = spawn(pump(messages, reports.clone(), leave.clone()));
@@ -212,13 +260,15 @@ impl Stream {
         let ended = {
             let listening = pin!(listen(call, joining, pongs, orders, leave));
             let leaving = pin!(async {
-                match select(pin!(leave.reached(Stage::Close)), pin!(outdated)).await {
+                let (outdated, dismissed) = (pin!(outdated), pin!(dismissed(line.as_deref())));
+                match select(pin!(leave.reached(Stage::Close)), select(outdated, dismissed)).await {
                     Either::Left(_) => {
                         parting.set(Some(Parting::Left { graceful: false }));
                         let _ = timeout(FLUSH, pump).await;
                     }
-                    Either::Right(_) => {
-                        parting.set(Some(Parting::Outdated));
+                    Either::Right((why, _)) => {
+                        let outdated = matches!(why, Either::Left(_));
+                        parting.set(Some(if outdated { Parting::Outdated } else { Parting::Dismissed }));
                         pump.cancel().await;
                     }
                 }
@@ -230,7 +280,11 @@ impl Stream {
             }
         };
         let parting = match (parting.get(), ended) {
-            (None, Some(broken)) => return Err(broken),
+            (None, Some(broken)) => return Err(told_by(line.as_deref(), broken)),
+            // A refusal may well come behind the announcement.
+            (Some(Parting::Dismissed), Some(broken @ Broken::Status(_))) if says_why(&broken) => {
+                return Err(broken);
+            }
             (Some(Parting::Left { .. }), Some(Broken::Ended)) => Parting::Left { graceful: true },
             (how, _) => how.unwrap_or(Parting::Left { graceful: false }),
         };
@@ -244,6 +298,33 @@ impl Stream {
     }
 }
 
+/// HTTP/2's code for an end in good order.
+const NO_ERROR: u32 = 0;
+
+/// Waits until the server announces, in good order, that the connection takes no more requests. The
+/// stream could go on; but who announces that waits for it to end, and may lose patience.
+async fn dismissed(line: Option<&Line>) {
+    match line {
+        Some(line) if line.goes_away().await == NO_ERROR => {}
+        _ => std::future::pending().await,
+    }
+}
+
+/// Why a stream broke, where its connection knows better.
+fn told_by(line: Option<&Line>, broken: Broken) -> Broken {
+    let Some(line) = line else { return broken };
+    match line.offence() {
+        Some(offence) => Broken::Offence(offence),
+        None if line.going_away() == Some(NO_ERROR) && !says_why(&broken) => Broken::Dismissed,
+        None => broken,
+    }
+}
+
+/// A status that the server itself gave, not one that stands for a broken connection.
+fn says_why(broken: &Broken) -> bool {
+    matches!(broken, Broken::Status(status) if std::error::Error::source(status).is_none())
+}
+
 fn origin(endpoint: &Endpoint) -> http::Uri {
     // An endpoint's authority was parsed as one, so this cannot fail; without an origin tonic
     // would send a request that servers refuse, which is then what the log says.
@@ -255,10 +336,10 @@ async fn listen(
     call: Call,
     joining: &mut Joining,
     mut pongs: mpsc::Sender<()>,
-    orders: &mut impl AsyncFnMut(Order),
+    orders: &mut impl AsyncFnMut(Inbound),
     leave: &Leave,
 ) -> Broken {
-    let mut incoming = match call.answered().await {
+    let mut incoming = match patiently(call.answered()).await {
         Ok(incoming) => incoming,
         Err(broken) => return broken,
     };
@@ -278,25 +359,39 @@ async fn listen(
     }
 }
 
+/// Waits for the answer to a join, and says so where that takes long.
+async fn patiently(answer: impl Future<Output = Result<Incoming, Broken>>) -> Result<Incoming, Broken> {
+    let answer = pin!(answer);
+    match select(answer, pin!(sleep(PATIENCE))).await {
+        Either::Left((answered, _)) => answered,
+        Either::Right(((), answer)) => {
+            warn!(
+                "membership took the join and has not answered it for {PATIENCE:?}: it has nothing to say yet, or what is in between keeps the join to itself"
+            );
+            timeout(LONGEST_SILENCE.saturating_sub(PATIENCE), answer).await.unwrap_or(Err(Broken::Unanswered))
+        }
+    }
+}
+
 /// Answers or hands on one message of the server's.
 async fn receive(
-    received: Result<Order, Undecodable>,
+    received: Inbound,
     pongs: &mut mpsc::Sender<()>,
-    orders: &mut impl AsyncFnMut(Order),
+    orders: &mut impl AsyncFnMut(Inbound),
     leave: &Leave,
 ) {
-    let order = match received {
-        Ok(order) => order,
-        Err(undecodable) => return error!("left out: {undecodable}"),
+    let kind = match &received {
+        Inbound::Message(bytes) => wire::kind(bytes),
+        Inbound::TooLong { .. } => wire::Kind::Other,
     };
-    match &order.message {
+    match kind {
         // Fails only where as many Pongs are already waiting.
-        Some(order::Message::Ping(_)) => drop(pongs.try_send(())),
-        Some(order::Message::Connected(_)) => debug!("membership says connected"),
-        _ if leave.stage() > Stage::Stay => debug!("leaving: an order was not taken"),
-        _ => {
+        wire::Kind::Ping => drop(pongs.try_send(())),
+        wire::Kind::Connected => debug!("membership says connected"),
+        wire::Kind::Other if leave.stage() > Stage::Stay => debug!("leaving: an order was not taken"),
+        wire::Kind::Other => {
             // Where the receiver is stuck, leaving must not be.
-            let _ = select(pin!(orders(order)), pin!(leave.reached(Stage::Close))).await;
+            let _ = select(pin!(orders(received)), pin!(leave.reached(Stage::Close))).await;
         }
     }
 }
@@ -368,22 +463,5 @@ impl futures::Stream for Uplink {
             return Poll::Ready(Some(wire::pong()));
         }
         self.messages.poll_next_unpin(cx)
-    }
-}
-
-/// A hyper connection as the service that tonic calls.
-struct Http2(SendRequest<Body>);
-
-impl tower_service::Service<http::Request<Body>> for Http2 {
-    type Response = http::Response<hyper::body::Incoming>;
-    type Error = hyper::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>>>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        Box::pin(self.0.send_request(request))
     }
 }

@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc};
 
 use serde_json::{Map, Value};
 
+use super::limits::MAX_TRACE;
+
 /// The keys of the two propagations in use: B3 in one header, and W3C in two.
 const B3: &str = "b3";
 const PARENT: &str = "traceparent";
@@ -21,7 +23,7 @@ impl Trace {
     /// a missing or broken context is no error.
     pub fn read(text: &str) -> Option<Self> {
         // Nearly every order of an untraced control plane says this.
-        if text.is_empty() || text == "{}" {
+        if text.is_empty() || text == "{}" || text.len() > MAX_TRACE {
             return None;
         }
         let carrier: Map<String, Value> = serde_json::from_str(text).ok()?;
@@ -93,6 +95,13 @@ mod tests {
         }
         let more = B3_TEXT.replace('}', r#","baggage":"x","traceparent":7}"#);
         assert_eq!(Trace::read(&more).unwrap().as_str(), B3_TEXT);
+    }
+
+    #[test]
+    fn a_carrier_of_any_size_is_not_even_read() {
+        let padded = |n: usize| B3_TEXT.replace('}', &format!(r#","baggage":"{}"}}"#, "x".repeat(n)));
+        assert!(Trace::read(&padded(8 << 10)).is_some());
+        assert_eq!(Trace::read(&padded(MAX_TRACE)), None);
     }
 
     #[test]

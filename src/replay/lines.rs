@@ -1,5 +1,7 @@
 //! Lines of a file, and the order in each.
 
+mod nulls;
+
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read},
@@ -15,9 +17,7 @@ use crate::{
 };
 
 /// Lines that may wait between the reader and the shards.
-const AHEAD: usize = 1024;
-/// The longest line that is read, in bytes: far beyond any order, short of the memory.
-const MAX_LINE: u64 = 64 << 20;
+const AHEAD: usize = 16;
 
 /// One line of the input.
 pub(crate) struct Line {
@@ -37,7 +37,7 @@ pub(crate) enum InputError {
     #[error("line {0}: {1}; nothing after it was read")]
     Read(u64, io::Error),
     /// A line beyond the limit. Those after it are read.
-    #[error("line {0}: longer than {1} bytes, so it is passed over")]
+    #[error("line {0}: longer than the {1} bytes that --max-message-bytes allows, so it is passed over")]
     TooLong(u64, u64),
     /// There is no thread to read on.
     #[error("no thread to read orders on: {0}")]
@@ -46,7 +46,7 @@ pub(crate) enum InputError {
 
 /// Why a line is no order.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LineError {
+pub enum LineError {
     /// Not JSON, or not the JSON of an Order.
     #[error("no order in proto3 JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -59,14 +59,14 @@ pub(crate) enum LineError {
 }
 
 /// Reads `input` on a thread of its own: a terminal or a pipe may take as long as it likes.
-/// Empty lines are passed over.
-pub(crate) fn read(input: Input) -> mpsc::Receiver<Result<Line, InputError>> {
+/// Empty lines are passed over, and so, with a word, are those of more than `longest` bytes.
+pub(crate) fn read(input: Input, longest: usize) -> mpsc::Receiver<Result<Line, InputError>> {
     let (mut lines, receiver) = mpsc::channel(AHEAD);
     let mut fault = lines.clone();
     let started = thread::Builder::new().name("lines".into()).spawn(move || {
         let mut each = |line| block_on(lines.send(line)).is_ok();
         match open(&input) {
-            Ok(reader) => read_all(reader, MAX_LINE, &mut each),
+            Ok(reader) => read_all(reader, longest as u64, &mut each),
             Err(error) => {
                 each(Err(error));
             }
@@ -125,10 +125,10 @@ fn next(reader: &mut dyn BufRead, number: u64, longest: u64) -> Option<Result<Li
 }
 
 /// The order in a line, and the trace that it belongs to.
-pub(crate) fn order(text: &[u8]) -> Result<(Order, Option<Trace>), LineError> {
-    let message: server::Order = serde_json::from_slice(text)?;
+pub fn order(text: &[u8], is_module: &dyn Fn(&str) -> bool) -> Result<(Order, Option<Trace>), LineError> {
+    let message: server::Order = nulls::without(text)?;
     let trace = wire::trace(&message);
-    let order = wire::order(message)?.ok_or(LineError::Empty)?;
+    let order = wire::order_with(message, is_module)?.ok_or(LineError::Empty)?;
     Ok((order, trace))
 }
 
@@ -136,15 +136,19 @@ pub(crate) fn order(text: &[u8]) -> Result<(Order, Option<Trace>), LineError> {
 mod tests {
     use super::*;
 
+    fn order_of(text: &[u8]) -> Result<(Order, Option<Trace>), LineError> {
+        order(text, &|_| false)
+    }
+
     #[test]
     fn a_line_is_an_order_in_proto3_json() {
-        let (order, _) = order(br#"{"deletedStack":{"clusterName":"a-b"}}"#).unwrap();
+        let (order, _) = order_of(br#"{"deletedStack":{"clusterName":"a-b"}}"#).unwrap();
         assert_eq!(order.stack.as_str(), "a-b");
     }
 
     #[test]
     fn a_line_that_is_no_order_says_why() {
-        let error = |text: &str| order(text.as_bytes()).unwrap_err().to_string();
+        let error = |text: &str| order_of(text.as_bytes()).unwrap_err().to_string();
         assert!(error("nonsense").contains("line 1"), "{}", error("nonsense"));
         assert!(error("{}").contains("names no order"));
         assert!(error(r#"{"ping":{}}"#).contains("names no order"));
@@ -171,7 +175,11 @@ mod tests {
             found.push(line.map(|line| line.number).map_err(|error| error.to_string()));
             true
         });
-        let too_long = |number| Err(format!("line {number}: longer than 8 bytes, so it is passed over"));
+        let too_long = |number| {
+            Err(format!(
+                "line {number}: longer than the 8 bytes that --max-message-bytes allows, so it is passed over"
+            ))
+        };
         assert_eq!(found, [too_long(1), Ok(2), too_long(3)]);
     }
 }

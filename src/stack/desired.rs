@@ -5,13 +5,17 @@ use std::{
     sync::Arc,
 };
 
+use ahash::AHashMap;
 use serde_json::{Value, json};
 
 use super::{
     labels,
     object::{Catalog, ObjectKey, Resource, Role},
 };
-use crate::order::{AuthConfig, Fault, Snapshot, StackName, Stargate, StargateWish, is_dns1123_subdomain};
+use crate::order::{
+    AuthConfig, Fault, Snapshot, Spares, StackName, Stargate, StargateWish, is_dns1123_subdomain,
+    limits::NAMED,
+};
 
 /// Singular names of the module kinds that carry more than `spec.stack`.
 const AUTH: &str = "auth";
@@ -46,6 +50,8 @@ pub struct Desired {
     pub annotations: BTreeMap<String, String>,
     /// Labels and annotations that stay as they are, since the order got them wrong.
     pub spared: BTreeSet<String>,
+    /// Of what, besides, nothing is taken away.
+    pub spares: Spares,
     /// The Stack, which owns the others.
     pub stack: Wanted,
     /// Modules and clients.
@@ -59,12 +65,14 @@ pub struct Desired {
     pub spares_clients: bool,
     /// What of the order could not be used, the door's findings first.
     pub faults: Vec<Fault>,
+    /// Where each child stands: an order with many clients asks for each of them.
+    places: AHashMap<ObjectKey, usize>,
 }
 
 impl Desired {
     /// The wanted child with this key.
     pub fn child(&self, key: &ObjectKey) -> Option<&Wanted> {
-        self.children.iter().find(|wanted| wanted.key == *key)
+        self.places.get(key).and_then(|at| self.children.get(*at))
     }
 }
 
@@ -83,6 +91,7 @@ pub fn desired(stack: &StackName, snapshot: &Snapshot, catalog: &Catalog, base: 
         labels,
         annotations: snapshot.annotations.clone(),
         spared: snapshot.spared.clone(),
+        spares: snapshot.spares,
         stack: Wanted {
             key: ObjectKey::new(&catalog.stack, stack.as_str()),
             spec: json!({"versionsFromFile": versions, "disabled": snapshot.disabled}),
@@ -92,10 +101,13 @@ pub fn desired(stack: &StackName, snapshot: &Snapshot, catalog: &Catalog, base: 
         withheld: Vec::new(),
         spares_clients: catalog.withholds(&catalog.auth_client),
         faults: snapshot.faults.clone(),
+        places: AHashMap::new(),
     };
     desired.add_modules(stack, snapshot, catalog, base);
     desired.add_stargate(stack, snapshot, catalog);
     desired.add_clients(stack, snapshot, catalog);
+    let places = desired.children.iter().enumerate().map(|(at, child)| (child.key.clone(), at));
+    desired.places = places.collect();
     desired
 }
 
@@ -103,7 +115,9 @@ impl Desired {
     fn add_modules(&mut self, stack: &StackName, snapshot: &Snapshot, catalog: &Catalog, base: &BaseUrl) {
         for module in catalog.modules.iter().filter(|module| module.singular != STARGATE) {
             if !snapshot.modules.contains(&module.singular) {
-                self.unwanted.push(Arc::clone(module));
+                if !snapshot.spares.modules {
+                    self.unwanted.push(Arc::clone(module));
+                }
                 continue;
             }
             let mut spec = json!({"stack": stack.as_str()});
@@ -118,10 +132,16 @@ impl Desired {
             }
             self.children.push(Wanted { key: ObjectKey::new(module, stack.as_str()), spec });
         }
+        let (mut named, mut more) = (0, 0);
         for unknown in snapshot.modules.iter().filter(|name| catalog.module(name).is_none()) {
             // Stargate follows from its own config.
             if let Some(kind) = withheld(catalog, unknown) {
                 self.withheld.extend((kind.singular != STARGATE).then(|| Arc::clone(kind)));
+                continue;
+            }
+            named += 1;
+            if named > NAMED {
+                more += 1;
                 continue;
             }
             let shown: String = unknown.chars().take(80).collect();
@@ -130,6 +150,9 @@ impl Desired {
                 &format!("modules[{}]", shown.escape_debug()),
                 "the cluster has no module CRD of this name; install it or drop the module",
             );
+        }
+        if more > 0 {
+            self.fault("modules", &format!("{more} more that the cluster has no module CRD of"));
         }
     }
 

@@ -125,7 +125,7 @@ impl Machine {
         let is_new = trial.is_none();
         let (mut progress, pause) = trial.map(|trial| (trial.progress, trial.pause)).unwrap_or_default();
         if !again {
-            progress.come_anew();
+            progress.come_anew(&order.stack);
         }
         let mut machine = Self {
             stack: ObjectKey::new(&context.catalog.stack, order.stack.as_str()),
@@ -157,8 +157,9 @@ impl Machine {
         let newer = overlaid(newer, full.then_some(&self.order.change));
         if newer.change == self.order.change {
             // A replay of the same order has little new to say.
-            self.progress = Progress { told: std::mem::take(&mut self.progress.told), ..Progress::default() };
-            self.progress.come_anew();
+            let Progress { told, faulty, incomplete, .. } = std::mem::take(&mut self.progress);
+            self.progress = Progress { told, faulty, incomplete, ..Progress::default() };
+            self.progress.come_anew(&newer.stack);
         } else {
             self.progress = Progress::default();
             self.look_after();
@@ -197,8 +198,9 @@ impl Machine {
             }
             Change::Deleted | Change::Disabled(_) => None,
         };
-        for fault in self.desired.iter().flat_map(|d| d.faults.clone()).collect::<Vec<_>>() {
-            self.say(Notice::Fault { stack: self.order.stack.clone(), fault });
+        let faults = self.desired.as_ref().map(|desired| desired.faults.clone()).unwrap_or_default();
+        if !faults.is_empty() {
+            self.say(Notice::Faults { stack: self.order.stack.clone(), faults });
         }
     }
 
@@ -277,8 +279,7 @@ impl Machine {
     /// Whether a part of the order could not be used or an object is somebody else's, in this run
     /// or in an earlier one of the same order.
     pub fn is_faulty(&self) -> bool {
-        let faulty = |notice: &Notice| matches!(notice, Notice::Fault { .. } | Notice::Clash { .. });
-        self.progress.told.iter().any(faulty)
+        self.progress.faulty
     }
 
     /// Whether objects are missing for no other reason than that their kinds are out of play.
@@ -320,8 +321,9 @@ impl Machine {
 
     /// Says something once per order.
     fn say(&mut self, notice: Notice) {
-        if !self.progress.told.contains(&notice) {
-            self.progress.told.push(notice.clone());
+        if self.progress.told.insert(notice.fingerprint()) {
+            self.progress.faulty |= notice.is_faulty();
+            self.progress.incomplete |= matches!(notice, Notice::Incomplete { .. });
             self.notices.push(notice);
         }
     }

@@ -108,7 +108,8 @@ impl Catalog {
 
     /// The module with this singular name.
     pub fn module(&self, singular: &str) -> Option<&Arc<Resource>> {
-        self.modules.iter().find(|m| m.singular == singular)
+        let at = self.modules.binary_search_by(|module| module.singular.as_str().cmp(singular));
+        at.ok().and_then(|at| self.modules.get(at))
     }
 }
 

@@ -127,7 +127,10 @@ pub fn fence(object: &Object) -> Write {
 /// a wanted module kind is one: the operator fails on two.
 pub fn is_unwanted(desired: &Desired, key: &ObjectKey, clients: &str) -> bool {
     if key.resource.plural == clients {
-        return !desired.spares_clients && desired.child(key).is_none();
+        return !desired.spares_clients && !desired.spares.clients && desired.child(key).is_none();
+    }
+    if desired.spares.modules {
+        return false;
     }
     match desired.children.iter().find(|child| child.key.resource == key.resource) {
         Some(wanted) => wanted.key != *key,

@@ -89,7 +89,7 @@ pub enum Answer {
 }
 
 /// Why the API server will not take a write.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Refusal {
     /// HTTP status; 200 where it was taken with a warning and not stored.
     pub code: u16,

@@ -167,13 +167,16 @@ impl World {
             engine: Engine {
                 shards: nonzero(options.shards),
                 max_in_flight_stacks: nonzero(options.stacks_in_flight),
+                max_stacks: nonzero(1_000_000),
             },
             cluster: ClusterConfig::plain("http://api.simulated").expect("a URL"),
             limits: options.limits,
+            max_list_items: crate::cluster::watch::MOST_ITEMS,
             base_url: BaseUrl { scheme: "https".into(), host: BASE_HOST.into() },
             grace_period: Duration::from_secs(30),
             resync_period: options.resync_period,
             report_qps: 1000.0,
+            says_all: false,
             source: agent::membership_at(nowhere, id, &url),
         };
         self.server.begin(options.limits_seen());

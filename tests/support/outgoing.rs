@@ -73,7 +73,8 @@ impl<W: Write> Half<W> {
                 Frame::new(frames::HEADERS, frames::END_HEADERS, stream, block).write(&mut self.to)
             }
             Out::Message(bytes) => {
-                self.waiting.push_back(bytes);
+                // In pieces from the start: cutting them off one by one moves all the rest each time.
+                self.waiting.extend(bytes.chunks(frames::MAX_PAYLOAD).map(<[u8]>::to_vec));
                 Ok(())
             }
             Out::Last(bytes) => {

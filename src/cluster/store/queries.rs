@@ -28,6 +28,16 @@ impl Store {
         known.objects.iter().filter_map(unpack).collect()
     }
 
+    /// Whether anything of the stack is there.
+    pub fn has(&self, stack: &str) -> bool {
+        self.stacks.contains_key(stack)
+    }
+
+    /// How many stacks something is there of.
+    pub fn stacks(&self) -> usize {
+        self.stacks.len()
+    }
+
     /// Changes whenever something of the stack does; 0 where nothing of it is there.
     pub fn revision(&self, stack: &str) -> u64 {
         self.stacks.get(stack).map_or(0, |stack| stack.revision)

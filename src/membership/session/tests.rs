@@ -1,6 +1,7 @@
 use std::{collections::HashMap, sync::mpsc as sync_mpsc};
 
 use futures::{StreamExt, channel::mpsc};
+use prost::Message as _;
 use tonic::Status;
 
 use super::*;
@@ -11,7 +12,7 @@ use crate::{
         leave::Leaver,
         outbox::{Outbox, Pace, Present},
         reports::Flow,
-        wire::server::order::Message,
+        wire::server::{self, order::Message},
     },
     net::{Thread, proxy::Proxy, spawn, start_thread},
     stack::{
@@ -144,7 +145,10 @@ impl Agent {
             let session = Session::new(config, introduction.clone(), reports.clone());
             let leave = leaver.leave();
             let _control = spawn(feed(told, reports, leaver, introduction));
-            let orders = async move |order: server::Order| {
+            let orders = async move |inbound: Inbound| {
+                // What is too long comes as a word, and what is no order as it is.
+                let Inbound::Message(bytes) = inbound else { return };
+                let Ok(order) = server::Order::decode(bytes) else { return };
                 if matches!(order.message, Some(Message::EnabledStack(_))) {
                     sleep(STALL).await;
                 }
@@ -379,9 +383,10 @@ fn the_smallest_orders_may_pile_up_unread() {
 }
 
 #[test]
-fn an_order_of_ten_megabytes_is_taken() {
+fn an_order_of_megabytes_is_taken_and_one_beyond_the_limit_passed_over() {
     let (membership, agent) = Agent::joined();
-    let large = deleted(&"x".repeat(10 << 20));
+    let large = deleted(&"x".repeat(LONGEST - 100));
+    membership.send(deleted(&"x".repeat(LONGEST)));
     membership.send(large.clone());
     assert_eq!(agent.orders.recv_timeout(SOON).unwrap(), large);
     agent.leave();
@@ -420,7 +425,6 @@ fn framed(message: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_message_that_is_no_order_is_left_out_and_the_next_one_taken() {
-    use prost::Message as _;
     let garbage = [framed(&[0xff; 40]), framed(b"\x12\x7ftoo short"), framed(&[])].concat();
     let good = framed(&deleted("good").encode_to_vec());
     let agent = Agent::start(raw_membership([garbage, good].concat()), "t");
@@ -436,3 +440,5 @@ fn bytes_that_are_no_grpc_at_all_end_the_stream_but_not_the_session() {
     assert!(agent.orders.recv_timeout(Duration::from_millis(500)).is_err());
     assert_eq!(agent.leave().unsent, 0);
 }
+
+mod peers;

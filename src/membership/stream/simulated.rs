@@ -7,8 +7,8 @@ use futures::{StreamExt, channel::mpsc, future::LocalBoxFuture, stream::LocalBox
 use tonic::{Status, metadata::MetadataMap};
 
 use crate::membership::{
-    codec::{self, Undecodable},
-    wire::server::{Message, Order},
+    inbound::{Inbound, LONGEST},
+    wire::server::Message,
 };
 
 /// A join as membership sees it.
@@ -42,7 +42,10 @@ pub(in crate::membership) fn installed() -> Option<Rc<dyn Peer>> {
     PEER.with_borrow(Option::clone)
 }
 
-/// The next order.
-pub(super) async fn message(downlink: &mut Downlink) -> Result<Option<Result<Order, Undecodable>>, Status> {
-    Ok(downlink.next().await.transpose()?.map(|mut bytes| codec::decode(&mut bytes)))
+/// The next message.
+pub(super) async fn message(downlink: &mut Downlink) -> Result<Option<Inbound>, Status> {
+    Ok(downlink.next().await.transpose()?.map(|bytes| match bytes.len() {
+        0..=LONGEST => Inbound::Message(bytes),
+        bytes => Inbound::TooLong { bytes, longest: LONGEST },
+    }))
 }

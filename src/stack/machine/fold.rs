@@ -2,6 +2,7 @@
 
 use std::{
     cmp::Ordering,
+    collections::BTreeMap,
     ops::ControlFlow::{Break, Continue},
     time::{Duration, Instant},
 };
@@ -46,10 +47,11 @@ impl Machine {
     /// The read of these objects that was asked for by the last [`super::Step::Read`] came back.
     pub fn observed(&mut self, now: Instant, keys: &[ObjectKey], read: Result<Vec<Object>, ReadError>) {
         match read {
-            Ok(mut objects) => {
+            Ok(objects) => {
+                let mut objects: BTreeMap<ObjectKey, Object> =
+                    objects.into_iter().map(|object| (object.key.clone(), object)).collect();
                 for key in keys {
-                    let at = objects.iter().position(|object| object.key == *key);
-                    let object = at.map(|at| objects.swap_remove(at));
+                    let object = objects.remove(key);
                     if *key == self.stack {
                         self.footing.read(object.as_ref());
                         self.progress.looked = true;

@@ -7,7 +7,7 @@ use std::{
 
 use super::{notice::Notice, unsettled::Unsettled};
 use crate::{
-    order::Change,
+    order::{Change, StackName},
     stack::{failure::FailureClass, object::ObjectKey, view::View},
 };
 
@@ -43,8 +43,7 @@ impl Memory {
 
     /// Whether an order of the stack was put off for kinds that were out of play.
     pub fn lacks_kinds(&self) -> bool {
-        let incomplete = |notice: &Notice| matches!(notice, Notice::Incomplete { .. });
-        self.trial.as_ref().is_some_and(|trial| trial.progress.told.iter().any(incomplete))
+        self.trial.as_ref().is_some_and(|trial| trial.progress.incomplete)
     }
 
     /// The objects whose last write may yet take effect, as a list for people.
@@ -75,8 +74,13 @@ pub(super) struct Pause {
 /// What is counted over the runs of one order.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Progress {
-    /// What was said already.
-    pub(super) told: Vec<Notice>,
+    /// What was said already, by its fingerprint: an order of a thousand clients may have as much to
+    /// say, and all of it is looked for again with every word.
+    pub(super) told: BTreeSet<u64>,
+    /// Among it is that the order, or what it asks for, is at fault.
+    pub(super) faulty: bool,
+    /// Among it is that kinds are out of play.
+    pub(super) incomplete: bool,
     /// How often it was parked.
     pub(super) parks: u32,
     /// Objects whose write was refused and is not tried again before `parked_until`; true where
@@ -100,8 +104,8 @@ pub(super) struct Progress {
 impl Progress {
     /// The same order came once more. Whoever sent it may have missed that there is nothing to
     /// delete, and may have mended what was refused.
-    pub(super) fn come_anew(&mut self) {
-        self.told.retain(|notice| !matches!(notice, Notice::NothingToDelete { .. }));
+    pub(super) fn come_anew(&mut self, stack: &StackName) {
+        self.told.remove(&Notice::NothingToDelete { stack: stack.clone() }.fingerprint());
         self.stack_seen = false;
         self.looked = false;
         self.unpark();

@@ -12,14 +12,14 @@ use crate::{
 
 /// Something to be logged or reported. Each is said once per order, however often the order is
 /// tried again; [`Notice::Failed`] is said each time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Notice {
-    /// A part of the order cannot be used; the rest of it stands.
-    Fault {
+    /// Parts of the order cannot be used; the rest of it stands.
+    Faults {
         /// Whose order.
         stack: StackName,
-        /// Which part, and why.
-        fault: Fault,
+        /// Which parts, and why: the first few of each field, and how many more.
+        faults: Vec<Fault>,
     },
     /// An object of a wanted name is somebody else's.
     Clash {
@@ -83,7 +83,15 @@ pub enum Notice {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Notice::Fault { stack, fault } => write!(f, "stack {stack}: {fault}"),
+            Notice::Faults { stack, faults } => {
+                write!(f, "stack {stack}: ")?;
+                let mut between = "";
+                for fault in faults {
+                    write!(f, "{between}{fault}")?;
+                    between = "; ";
+                }
+                Ok(())
+            }
             Notice::Clash { stack, key, reason } => {
                 write!(f, "stack {stack}: {key} is somebody else's and stays as it is: {reason}")
             }
@@ -111,6 +119,32 @@ impl fmt::Display for Notice {
                 write!(f, "stack {stack}: nothing to delete, there is no such Stack")
             }
         }
+    }
+}
+
+impl Notice {
+    /// What it is about, for many that are about the same.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Notice::Faults { .. } => "orders that are wrong in part",
+            Notice::Clash { .. } => "objects that are somebody else's",
+            Notice::Refused { .. } => "requests that the API server refuses",
+            Notice::Failed { .. } => "requests that failed",
+            Notice::Incomplete { .. } => "orders that need kinds that are out of play",
+            Notice::NoStack { .. } => "stacks that are not there",
+            Notice::Terminating { .. } => "stacks that are being deleted",
+            Notice::NothingToDelete { .. } => "stacks that were not there to be deleted",
+        }
+    }
+
+    /// Whether the order, or what it asks for, is at fault.
+    pub fn is_faulty(&self) -> bool {
+        matches!(self, Notice::Faults { .. } | Notice::Clash { .. })
+    }
+
+    /// A number that two notices share only where they say the same, as far as anybody can tell.
+    pub(super) fn fingerprint(&self) -> u64 {
+        ahash::RandomState::with_seeds(0x2b1c, 0x77d0, 0x0e5a, 0xc3f8).hash_one(self)
     }
 }
 

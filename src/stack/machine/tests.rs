@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    order::{Fault, Snapshot},
+    order::Snapshot,
     stack::{
         object::Object,
         testing::{World, base_url, catalog, key, snapshot, stack_name},
@@ -317,8 +317,6 @@ fn a_replay_of_an_order_on_its_way_says_nothing_twice() {
 fn faults_are_told_with_the_stacks_name() {
     let mut rig = Rig::new();
     rig.run(existing(Snapshot { auth: None, ..snapshot() }));
-    assert!(
-        matches!(&rig.notices[..], [Notice::Fault { fault: Fault { field, .. }, .. }] if field == "authConfig")
-    );
+    assert!(matches!(&rig.notices[..], [Notice::Faults { faults, .. }] if faults[0].field == "authConfig"));
     assert!(rig.notices[0].to_string().starts_with("stack org-stack: authConfig: "));
 }

@@ -27,11 +27,17 @@ pub(super) fn to_wanted(
     let mut metadata = Map::new();
     let removable = &object.removable;
     let maps = [
-        ("labels", &desired.labels, &object.labels, &removable.labels),
-        ("annotations", &desired.annotations, &object.annotations, &removable.annotations),
+        ("labels", &desired.labels, &object.labels, &removable.labels, desired.spares.labels),
+        (
+            "annotations",
+            &desired.annotations,
+            &object.annotations,
+            &removable.annotations,
+            desired.spares.annotations,
+        ),
     ];
-    for (field, want, have, ours) in maps {
-        let stays = |key: &&String| want.contains_key(*key) || desired.spared.contains(*key);
+    for (field, want, have, ours, all) in maps {
+        let stays = |key: &&String| all || want.contains_key(*key) || desired.spared.contains(*key);
         let dropped = ours.iter().filter(|key| have.contains_key(*key) && !stays(key));
         let mut changed = changed_keys(want, have);
         changed.extend(dropped.map(|key| (key.clone(), Value::Null)));

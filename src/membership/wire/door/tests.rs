@@ -1,4 +1,7 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::*;
+use crate::order::{Snapshot, Stargate, StargateWish};
 
 fn existing(json: &str) -> Snapshot {
     let text = format!("{{\"existingStack\":{{{json}}}}}");

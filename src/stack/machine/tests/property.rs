@@ -56,6 +56,7 @@ fn some_snapshot() -> impl Strategy<Value = Snapshot> {
                 clients,
                 faults: Vec::new(),
                 spared: BTreeSet::new(),
+                spares: Default::default(),
             }
         })
 }
