@@ -154,7 +154,8 @@ mod tests {
     fn written(answers: &[usize], say: impl FnOnce(&Queue)) -> String {
         let (queue, lines) = queue();
         let (written, all) = mpsc::channel();
-        let sink = Scripted { answers: answers.to_vec().into_iter(), written };
+        let answers = answers.to_vec();
+        let sink = Scripted { answers: answers.into_iter(), written };
         let writer = Writer::new(sink, lines, queue.tally(), &TEXT);
         say(&queue);
         let said = queue.said();
