@@ -45,6 +45,8 @@ pub struct Setup {
     pub cluster: ClusterConfig,
     /// Limits of requests to it, over all shards.
     pub limits: Limits,
+    /// Objects of one kind that the API server may list.
+    pub max_list_items: u64,
     /// Where the region's gateways live.
     pub base_url: BaseUrl,
     /// How long writes in flight may take to end when the agent stops.
@@ -165,6 +167,7 @@ fn start(config: &Config) -> Result<Agent, RunError> {
         engine: config.engine,
         cluster: ClusterConfig::load(config.cluster.kube_config.as_deref())?,
         limits: limits(&config.cluster),
+        max_list_items: config.cluster.max_list_items,
         base_url: BaseUrl::from(&config.identity.base_url),
         grace_period: config.lifecycle.grace_period,
         resync_period: config.lifecycle.resync_period,

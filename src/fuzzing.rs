@@ -11,6 +11,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a check fails by panicking")]
 
 mod answers;
+mod compressed;
 mod gzip;
 mod join;
 mod kubeconfig;
@@ -20,18 +21,21 @@ mod list;
 mod mutator;
 mod oidc;
 mod orders;
+mod peer;
 mod plugin;
 mod replay;
 mod script;
 mod settings;
+mod socks;
 mod store;
 mod trace;
 mod urls;
 mod watch;
 
 pub use self::{
-    answers::answers, gzip::gzip, join::join, kubeconfig::kubeconfig, list::list, oidc::oidc, orders::orders,
-    plugin::plugin, replay::replay, settings::settings, store::store, trace::trace, urls::urls, watch::watch,
+    answers::answers, compressed::compressed, gzip::gzip, join::join, kubeconfig::kubeconfig, list::list,
+    oidc::oidc, orders::orders, peer::peer, plugin::plugin, replay::replay, settings::settings, socks::socks,
+    store::store, trace::trace, urls::urls, watch::watch,
 };
 
 #[cfg(test)]

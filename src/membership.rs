@@ -6,6 +6,7 @@ pub(crate) mod codec;
 pub(crate) mod frames;
 pub mod hello;
 pub mod inbound;
+pub(crate) mod inflate;
 pub mod introduction;
 mod joining;
 pub mod leave;

@@ -5,16 +5,17 @@
 
 mod budget;
 mod chain;
-mod conduct;
+pub(crate) mod conduct;
 pub mod connect;
 pub mod dns;
 pub mod endpoint;
 pub mod executor;
-mod frames;
+pub(crate) mod frames;
 pub mod io;
 pub mod line;
 pub mod listen;
 pub mod proxy;
+pub mod socks;
 mod task;
 pub mod timer;
 pub mod tls;

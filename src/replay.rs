@@ -64,6 +64,7 @@ fn start(config: &ReplayConfig, source: Source) -> Result<Agent, RunError> {
         engine: config.engine,
         cluster: ClusterConfig::load(config.cluster.kube_config.as_deref())?,
         limits: agent::limits(&config.cluster),
+        max_list_items: config.cluster.max_list_items,
         base_url: BaseUrl::from(&config.base_url),
         grace_period: config.grace_period,
         resync_period: None,

@@ -27,7 +27,7 @@ const FLAGS: &str = "kube-config server-address tls-enabled tls-insecure-skip-ve
     otel-traces-exporter-otlp-mode otel-traces-exporter-otlp-endpoint otel-traces-exporter-otlp-insecure \
     authentication-client-id tag logs-enabled logs-level licence-token licence-validate-tick \
     licence-cluster-id licence-expected-issuer shards max-in-flight-stacks kube-qps kube-burst \
-    kube-max-in-flight kube-request-timeout";
+    kube-max-in-flight kube-request-timeout kube-max-list-items";
 
 #[test]
 fn help_names_every_flag_with_its_variable_under_headings() {

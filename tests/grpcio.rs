@@ -77,13 +77,16 @@ struct Membership {
 
 impl Membership {
     fn start(python: &PathBuf, tls: Option<(&str, &str)>) -> Self {
+        let arguments = tls.map(|(certificate, key)| vec!["--certificate", certificate, "--key", key]);
+        Self::start_with(python, &arguments.unwrap_or_default())
+    }
+
+    fn start_with(python: &PathBuf, arguments: &[&str]) -> Self {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
         let mut command = Command::new(python);
         command.arg(root.join("tests/grpcio/server.py"));
         command.arg("--proto").arg(root.join("proto/membership.proto"));
-        if let Some((certificate, key)) = tls {
-            command.args(["--certificate", certificate, "--key", key]);
-        }
+        command.args(arguments);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let (tell, events) = mpsc::channel();
@@ -302,4 +305,26 @@ fn grpcio_sends_two_hundred_thousand_orders_one_by_one() {
     assert_eq!(again, None, "the stream broke");
     agent.tell(Do::Leave);
     assert!(agent.thread.join().unwrap().graceful);
+}
+
+#[test]
+fn grpcio_is_understood_where_it_compresses() {
+    let Some(python) = python("grpcio_is_understood_where_it_compresses") else { return };
+    for compression in ["Gzip", "Deflate"] {
+        let mut membership = Membership::start_with(&python, &["--compression", compression]);
+        let agent = Agent::start(Endpoint::new(false, "127.0.0.1", membership.port), None);
+        let metadata = membership.wait_joined();
+        println!("{compression}: grpcio is told {:?}", metadata.get("grpc-accept-encoding"));
+        // Long enough to be worth it: grpcio sends a message as it is where that is shorter.
+        for name in ["stack-1", "stack-2"] {
+            let versions = "v1.2.3-".repeat(10_000);
+            let order = json!({"order": {"existingStack": {"clusterName": name, "versions": versions}}});
+            membership.command(&order);
+            assert_eq!(agent.order(), name);
+        }
+        membership.command(&json!({"order": {"ping": {}}}));
+        membership.wait_for(|event| event["message"]["pong"].is_object()).unwrap();
+        agent.tell(Do::Leave);
+        assert!(agent.thread.join().unwrap().graceful);
+    }
 }

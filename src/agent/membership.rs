@@ -51,7 +51,7 @@ pub enum MembershipError {
     /// TLS to it cannot be configured.
     #[error("TLS to membership: {0}")]
     Tls(#[from] TlsError),
-    /// The proxy in the environment is no proxy.
+    /// The proxy on the way there, from the environment, cannot be used.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
 }
@@ -68,11 +68,14 @@ pub(super) fn source(config: &Config) -> Result<Source, MembershipError> {
         }
         None => None,
     };
+    let endpoint = Endpoint::new(tls.is_some(), &server.host, server.port);
+    let proxy = Proxy::from_env();
+    proxy.on_the_way_to(&endpoint)?;
     let session = SessionConfig {
-        endpoint: Endpoint::new(tls.is_some(), &server.host, server.port),
+        endpoint,
         connector: Connector {
             tls,
-            proxy: Proxy::from_env()?,
+            proxy,
             connect_timeout: CONNECT_TIMEOUT,
             user_timeout: Some(USER_TIMEOUT),
         },

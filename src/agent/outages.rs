@@ -10,14 +10,15 @@
 //! What fails although others of its class succeed fails for a reason of its own. Where that has
 //! happened a few times in a row, the stack keeps to its own backoff until it is well.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry as Slot},
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, btree_map::Entry as Slot};
 
 use ahash::AHashMap;
 
-use crate::{order::StackName, stack::failure::FailureClass};
+use crate::{
+    order::StackName,
+    stack::failure::FailureClass,
+    time::{Duration, Instant, after, times},
+};
 
 /// How long after a probe the next one of its class goes out, at most.
 const PACE: Duration = Duration::from_secs(1);
@@ -152,7 +153,11 @@ impl Outages {
             self.enter(stack, &waiter, at, now);
         }
         self.stacks.insert(stack.clone(), waiter);
-        if state == State::Own { at } else { at.max(now + AT_LAST.mul_f64(0.5 + self.random.f64() / 2.0)) }
+        if state == State::Own {
+            at
+        } else {
+            at.max(after(now, times(AT_LAST, 0.5 + self.random.f64() / 2.0)))
+        }
     }
 
     /// Something of this class went well.
@@ -184,7 +189,7 @@ impl Outages {
                 waiter.state = state;
                 if state == State::Probe {
                     outage.probes += 1;
-                    outage.probe_at = now + PACE.mul_f64(0.75 + self.random.f64() / 4.0);
+                    outage.probe_at = after(now, times(PACE, 0.75 + self.random.f64() / 4.0));
                 } else {
                     self.under_way += 1;
                 }
@@ -200,11 +205,6 @@ impl Outages {
         let waiting = self.classes.values().filter(|outage| outage.since.is_some());
         let waiting = waiting.filter(|outage| !outage.by_trial.is_empty() && outage.probes < PROBES);
         waiting.map(|outage| outage.probe_at).min()
-    }
-
-    /// Whether this stack is tried to see whether an outage is over.
-    pub(super) fn is_probe(&self, stack: &StackName) -> bool {
-        self.stacks.get(stack).is_some_and(|waiter| waiter.state == State::Probe)
     }
 
     /// A stack that was called came to an end; `failed` with what.
@@ -227,7 +227,7 @@ impl Outages {
     }
 
     fn enter(&mut self, stack: &StackName, waiter: &Waiter, at: Instant, now: Instant) {
-        let first = at.min(now + PACE);
+        let first = at.min(after(now, PACE));
         let outage = match self.classes.entry(waiter.class.clone()) {
             Slot::Occupied(known) => known.into_mut(),
             Slot::Vacant(vacant) => vacant.insert(Outage {

@@ -59,11 +59,6 @@ impl Recovery {
         at
     }
 
-    /// Whether this stack is tried to see whether an outage is over.
-    pub(super) fn is_probe(&self, stack: &StackName) -> bool {
-        self.outages.borrow().is_probe(stack)
-    }
-
     /// Reads were answered.
     pub(super) fn read(&self) {
         self.succeeded(&FailureClass::Read);

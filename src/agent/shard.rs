@@ -54,7 +54,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Runs one shard until the agent was stopped and what it had in flight has ended.
 pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, counters: Arc<Counters>) {
     let shards::Context { id, shards, router, mut inbox, stop, .. } = context;
-    let client = Client::new(&setup.cluster, share(setup.limits, shards));
+    let client = client(&setup, shards);
     let (shard, recovery) = Shard::new(id, shards, router, stop, &client, setup, counters);
     #[cfg(test)]
     {
@@ -425,6 +425,10 @@ impl AtFront {
 fn machines(setup: &Setup, catalog: &Arc<Catalog>) -> machine::Context {
     let options = machine::Options::default();
     machine::Context::new(Catalog::clone(catalog), setup.base_url.clone(), options, fastrand::u64(..))
+}
+
+fn client(setup: &Setup, shards: usize) -> Client {
+    Client::new(&setup.cluster, share(setup.limits, shards)).listing_at_most(setup.max_list_items)
 }
 
 /// One shard's part of the process' limits.

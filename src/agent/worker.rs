@@ -368,13 +368,8 @@ impl Run<'_> {
             if let Notice::NothingToDelete { .. } = notice {
                 self.worker.knowledge.nothing_to_delete(self.machine.stack());
             }
-            let quiet = match notice {
-                // Said when it began; what is tried every second is not worth a line each time.
-                Notice::Failed { .. } => self.worker.recovery.is_probe(&self.stack),
-                // The kind is named once, by the conductor, with the number of such orders.
-                Notice::Incomplete { .. } => true,
-                _ => false,
-            };
+            // The kind is named once, by the conductor, with the number of such orders.
+            let quiet = matches!(notice, Notice::Incomplete { .. });
             let say = || self.worker.lines.borrow_mut().say(now(), notice.kind());
             let Some(unsaid) = (!quiet).then(say).flatten() else {
                 debug!("{notice}");

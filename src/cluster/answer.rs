@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode, header};
 use kube::core::response::Status;
 use serde_json::Value;
 
-use super::warning;
+use super::{scan, warning};
 use crate::stack::{
     object::{Object, ObjectKey, Resource},
     write::{Answer, ReadError, Refusal, Write},
@@ -59,6 +59,7 @@ impl Reply {
     }
 
     fn json(&self) -> Option<Value> {
+        scan::check(&self.body).ok()?;
         serde_json::from_slice(&self.body).ok()
     }
 
@@ -110,6 +111,17 @@ impl Reply {
     }
 }
 
+/// Names an answer that is not what an API server says: a page of a proxy that stands before it, say.
+/// One that does not say what it is gets the benefit of the doubt.
+pub(super) fn not_json(headers: &HeaderMap) -> Option<String> {
+    let kind = headers.get(header::CONTENT_TYPE)?;
+    let kind: String = String::from_utf8_lossy(kind.as_bytes()).chars().take(80).collect();
+    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_json = essence.is_empty() || essence == "application/json" || essence.ends_with("+json");
+    (!is_json)
+        .then(|| format!("the answer is {kind:?}, no JSON: check the server's URL and what stands before it"))
+}
+
 /// How a write ended.
 pub fn write(write: &Write, reply: &Reply) -> Answer {
     let status = reply.status;
@@ -144,17 +156,13 @@ pub fn write(write: &Write, reply: &Reply) -> Answer {
 }
 
 fn stored(key: &ObjectKey, reply: &Reply) -> Answer {
-    let warnings = warning::texts(&reply.headers);
-    if let Some(message) = warnings.iter().find(|text| warning::was_not_stored(text)) {
+    if let Some(message) = warning::read(&reply.headers).not_stored {
         return Answer::Refused(Refusal {
             // Of a create, too, though it answers 201: the code says "taken, but".
             code: 200,
             reason: "UnknownField".into(),
             message: format!("taken, but without it: {message}"),
         });
-    }
-    for text in &warnings {
-        tracing::warn!(object = %key, warning = %text, "the API server warns");
     }
     match object(key, reply) {
         Ok(object) => Answer::Stored(Box::new(object)),
@@ -187,6 +195,10 @@ fn deleted(key: &ObjectKey, uid: &str, reply: &Reply) -> Answer {
 }
 
 fn object(key: &ObjectKey, reply: &Reply) -> Result<Object, String> {
+    if let Some(other) = not_json(&reply.headers) {
+        return Err(format!("{}, but {other}", reply.status));
+    }
+    scan::check(&reply.body).map_err(|problem| format!("{}, but the answer has {problem}", reply.status))?;
     let json = serde_json::from_slice(&reply.body)
         .map_err(|error| format!("{}, but with an answer that is no JSON: {error}", reply.status))?;
     let object = Object::from_json(&key.resource, json)

@@ -1,16 +1,21 @@
 //! Which kinds are modules: read from the CRDs that say so.
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 use serde_json::Value;
 
-use super::answer::{self, Reply};
+use super::{
+    answer::{self, Reply},
+    page::{self, Next},
+};
 use crate::{
+    log_throttle::LogThrottle,
     order::is_dns1123_subdomain,
     stack::{
         object::{GROUP, Object, Resource, Role, VERSION},
         write::ReadError,
     },
+    time,
 };
 
 /// The label of modules that are for enterprises.
@@ -25,20 +30,74 @@ pub struct Page {
     pub next: Option<String>,
 }
 
+/// What is listed.
+pub(super) const SUBJECT: &str = "customresourcedefinitions";
+
 /// Reads a page of CRDs labelled as modules. Those of another group, of another scope or without
 /// the version that the agent speaks are left out with a log line.
 pub fn page(reply: &Reply) -> Result<Page, ReadError> {
-    const SUBJECT: &str = "customresourcedefinitions";
-    let list = answer::list(SUBJECT, reply)?;
-    let Some(items) = list.get("items").and_then(Value::as_array) else {
-        return Err(ReadError::Failed {
-            subject: SUBJECT.into(),
-            cause: "the answer is no list".into(),
-            retry_after: None,
-        });
-    };
-    let modules = items.iter().filter_map(listed).map(Arc::new).collect();
-    Ok(Page { modules, next: answer::next_page(&list) })
+    if !reply.status.is_success() {
+        return Err(answer::read_error(SUBJECT.to_owned(), reply));
+    }
+    let mut reader = Reader::default();
+    reader.push(&reply.body).map_err(failed)?;
+    reader.finish().map_err(failed)
+}
+
+/// Reads such a page as it comes in.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    page: page::Page,
+    modules: Vec<Arc<Resource>>,
+    left_out: u64,
+    /// The first of those, and why.
+    example: Option<String>,
+}
+
+impl Reader {
+    /// Takes what came next; or says why it cannot be read.
+    pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), String> {
+        self.page.push(piece);
+        self.read().map(drop)
+    }
+
+    /// What the page brought, where it was whole.
+    pub(super) fn finish(mut self) -> Result<Page, String> {
+        self.page.finish();
+        let whole = self.read()?;
+        if let Some(example) = self.example.take() {
+            tracing::warn!(left_out = self.left_out, example, "definitions of modules left out");
+        }
+        match whole {
+            true => Ok(Page { next: self.page.token().map(str::to_owned), modules: self.modules }),
+            false => Err("the list ends too early".into()),
+        }
+    }
+
+    /// Whether all of it was read.
+    fn read(&mut self) -> Result<bool, String> {
+        loop {
+            match self.page.next()? {
+                Next::Item(crd) => match listed(&crd) {
+                    Ok(module) => self.modules.push(Arc::new(module)),
+                    Err(why) => {
+                        self.left_out += 1;
+                        let name = crd["metadata"]["name"].as_str().unwrap_or("without a name");
+                        self.example.get_or_insert_with(|| {
+                            format!("{}: {why}", name.chars().take(260).collect::<String>())
+                        });
+                    }
+                },
+                Next::More => return Ok(false),
+                Next::End => return Ok(true),
+            }
+        }
+    }
+}
+
+/// Why there is no such list.
+pub(super) fn failed(cause: String) -> ReadError {
+    ReadError::Failed { subject: SUBJECT.into(), cause, retry_after: None }
 }
 
 /// The module kind that a definition defines, one of those that
@@ -50,50 +109,52 @@ pub fn module(crd: &Object) -> Option<Resource> {
         return None;
     }
     let enterprise = crd.label(ENTERPRISE) == Some("true");
-    read(&crd.key.name, &crd.spec, enterprise)
+    read(&crd.spec, enterprise).inspect_err(|why| left_out(&crd.key.name, why)).ok()
 }
 
-fn listed(crd: &Value) -> Option<Resource> {
-    let metadata = &crd["metadata"];
-    let enterprise = metadata["labels"][ENTERPRISE] == "true";
-    read(metadata["name"].as_str().unwrap_or("?"), &crd["spec"], enterprise)
+/// There may be any number of them.
+fn left_out(crd: &str, why: &'static str) {
+    thread_local! {
+        static SAID: RefCell<LogThrottle<&'static str>> = RefCell::default();
+    }
+    if let Some(unsaid) = SAID.with_borrow_mut(|said| said.say(time::now(), why)) {
+        tracing::warn!(crd, "module left out: {why}{unsaid}");
+    }
 }
 
-fn read(name: &str, spec: &Value, enterprise: bool) -> Option<Resource> {
+fn listed(crd: &Value) -> Result<Resource, &'static str> {
+    read(&crd["spec"], crd["metadata"]["labels"][ENTERPRISE] == "true")
+}
+
+/// The module that this specification defines, or why the agent has no use for it.
+fn read(spec: &Value, enterprise: bool) -> Result<Resource, &'static str> {
     let text = |path: &str| spec.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let left_out = |why: &str| tracing::warn!(crd = name, "module left out: {why}");
     if text("/group") != Some(GROUP) {
-        left_out("it is not of the group formance.com");
-        return None;
+        return Err("it is not of the group formance.com");
     }
     if text("/scope").is_some_and(|scope| scope != "Cluster") {
-        left_out("its objects are namespaced");
-        return None;
+        return Err("its objects are namespaced");
     }
     let versions = spec.pointer("/versions").and_then(Value::as_array);
     let served = |version: &Value| version["name"] == VERSION && version["served"] != false;
     if !versions.is_some_and(|versions| versions.iter().any(served)) {
-        left_out("it does not serve v1beta1");
-        return None;
+        return Err("it does not serve v1beta1");
     }
     let (Some(kind), Some(plural)) = (text("/names/kind"), text("/names/plural")) else {
-        left_out("it names no kind or no plural");
-        return None;
+        return Err("it names no kind or no plural");
     };
     let singular = text("/names/singular").map_or_else(|| kind.to_lowercase(), str::to_owned);
     // Names become parts of paths and of metadata to membership, where one that is odd would spoil
     // more than its own kind.
     if ![&*singular, plural, &*kind.to_ascii_lowercase()].into_iter().all(is_dns1123_subdomain) {
-        left_out("one of its names is no DNS-1123 name");
-        return None;
+        return Err("one of its names is no DNS-1123 name");
     }
     let module = Resource { kind: kind.to_owned(), singular, plural: plural.to_owned(), enterprise };
     // Stacks that were taken for modules would be deleted where no order asks for such a module.
     if module.role() != Role::Module {
-        left_out("it is labelled as a module, and is none");
-        return None;
+        return Err("it is labelled as a module, and is none");
     }
-    Some(module)
+    Ok(module)
 }
 
 fn is_established(status: &Value) -> bool {
@@ -153,8 +214,8 @@ mod tests {
         assert_eq!(module(&object(&json)), None, "not served yet");
         json["status"] = json!({"conditions": [{"type": "Established", "status": "True"}]});
         let object = object(&json);
-        assert!(listed.as_ref().is_some_and(|module| module.enterprise));
-        assert_eq!(module(&object), listed);
+        assert!(listed.as_ref().is_ok_and(|module| module.enterprise));
+        assert_eq!(module(&object), listed.ok());
     }
 
     #[test]

@@ -3,28 +3,37 @@
 mod health;
 mod watches;
 
-use std::{cell::Cell, rc::Rc, time::Duration};
+pub(in crate::cluster) use watches::{Listed, Pieces};
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
 
 use bytes::Bytes;
-use futures::{StreamExt, lock::Mutex};
+use futures::StreamExt;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use self::health::Health;
 use super::{
     answer::{self, Reply},
-    catalog,
     config::ClusterConfig,
     credentials::{Credentials, Presented},
     limiter::TokenBucket,
     permit::{Permit, Permits},
     request::{self, ApiRequest, RequestError},
     transport::{Failure, Outgoing, Transport},
+    unread::Unread,
+    warning,
+    watch::MOST_ITEMS,
 };
 use crate::{
     guard::{self, Guard},
+    log_throttle::LogThrottle,
     net::endpoint::Endpoint,
     stack::{
-        object::{Catalog, Object, ObjectKey},
+        object::{Object, ObjectKey},
         write::{Answer, ReadError, Refusal, Write},
     },
     time,
@@ -64,13 +73,15 @@ struct Inner {
     credentials: Credentials,
     permits: Permits,
     headers: Vec<(HeaderName, HeaderValue)>,
+    compression: bool,
     deadline: Duration,
     counts: Cell<Counts>,
     health: Health,
-    /// Held while a page of a watched kind's list is in memory.
-    page: Mutex<()>,
-    /// The same, for those whose pages take long.
-    slow_page: Mutex<()>,
+    /// What has begun to come in for lists and watches.
+    unread: Unread,
+    /// See [`Client::listing_at_most`].
+    most_items: Cell<u64>,
+    warnings: RefCell<LogThrottle<&'static str>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -87,14 +98,20 @@ impl Client {
     pub fn new(config: &ClusterConfig, limits: Limits) -> Self {
         let bucket = TokenBucket::new(limits.qps, limits.burst, time::now());
         Self(Rc::new(Inner {
-            credentials: Credentials::new(config.credentials.clone()),
+            credentials: Credentials::with_identity(
+                config.credentials.clone(),
+                config.identity.clone(),
+                config.identity_files.clone(),
+            ),
             permits: Permits::new(bucket, limits.max_in_flight),
             headers: config.headers.clone(),
+            compression: config.compression,
             deadline: limits.deadline,
             counts: Cell::default(),
             health: Health::default(),
-            page: Mutex::new(()),
-            slow_page: Mutex::new(()),
+            unread: Unread::default(),
+            most_items: Cell::new(MOST_ITEMS),
+            warnings: RefCell::default(),
             transport: Transport::new(config.clone()),
         }))
     }
@@ -112,7 +129,11 @@ impl Client {
             Err(error) => return Answer::Refused(never_sent(&error)),
         };
         match self.perform(permit, request, true).await {
-            Ok(reply) => answer::write(write, &reply),
+            Ok(reply) => {
+                let warnings = warning::read(&reply.headers);
+                warning::tell(&mut self.0.warnings.borrow_mut(), write.key(), &warnings, time::now());
+                answer::write(write, &reply)
+            }
             Err(Failure::NotSent(cause)) => Answer::NotApplied { cause, retry_after: None },
             Err(Failure::Lost(cause)) => Answer::Unknown { cause, retry_after: None },
         }
@@ -127,19 +148,11 @@ impl Client {
         found.into_iter().filter(counts).filter_map(Result::transpose).collect()
     }
 
-    /// Discovers the module kinds.
-    pub async fn catalog(&self) -> Result<Catalog, ReadError> {
-        let mut modules = Vec::new();
-        let mut next = None;
-        loop {
-            let request = request::module_crds(next.as_deref());
-            let page = catalog::page(&self.ask("customresourcedefinitions", request).await?)?;
-            modules.extend(page.modules);
-            match page.next {
-                Some(token) => next = Some(token),
-                None => return Ok(Catalog::new(modules)),
-            }
-        }
+    /// The most items that a list of this client may have; the flag `--kube-max-list-items`.
+    #[must_use]
+    pub fn listing_at_most(self, items: u64) -> Self {
+        self.0.most_items.set(items);
+        self
     }
 
     /// Where the API server is.
@@ -195,7 +208,7 @@ impl Client {
         let result = self.0.transport.exchange(prepared.outgoing(), self.0.deadline).await;
         self.count(matches!(result, Err(Failure::NotSent(_))), write);
         self.0.health.note(&result);
-        let reply = result?;
+        let reply = self.doubt(result, &prepared).await?;
         self.heed(&reply, &prepared).await;
         let busy = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
         let heeds = busy.contains(&reply.status) && guard::stands(Guard::HeedPause);
@@ -215,6 +228,9 @@ impl Client {
         })?;
         let (mut head, body) = request.into_parts();
         head.headers.extend(presented.header.clone().map(|value| (header::AUTHORIZATION, value)));
+        if !self.0.compression {
+            head.headers.remove(header::ACCEPT_ENCODING);
+        }
         for (name, value) in &self.0.headers {
             head.headers.append(name, value.clone());
         }
@@ -226,6 +242,14 @@ impl Client {
             let Counts { requests, writes } = self.0.counts.get();
             self.0.counts.set(Counts { requests: requests + 1, writes: writes + u64::from(write) });
         }
+    }
+
+    /// Where nothing was answered, who we are may be the reason.
+    async fn doubt<T>(&self, result: Result<T, Failure>, prepared: &Prepared) -> Result<T, Failure> {
+        if result.is_err() {
+            self.0.credentials.doubt(&prepared.presented).await;
+        }
+        result
     }
 
     async fn heed(&self, reply: &Reply, prepared: &Prepared) {

@@ -7,10 +7,10 @@ use std::{
 
 use http::{HeaderName, HeaderValue};
 
-use super::{credentials::Source, kubeconfig};
+use super::{credentials::Source, kubeconfig, reload};
 use crate::net::{
     endpoint::{Endpoint, EndpointError},
-    proxy::Proxy,
+    proxy::{Proxy, ProxyError},
     tls::{self, Identity, Trust},
 };
 
@@ -33,12 +33,32 @@ pub struct ClusterConfig {
     pub trust_file: Option<PathBuf>,
     /// Our certificate.
     pub identity: Option<Identity>,
+    /// The files that `identity` was read from; read again now and then.
+    pub identity_files: IdentityFiles,
     /// Our token, or where it comes from.
     pub credentials: Source,
     /// Headers of every request, `Impersonate-User` say.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The way there.
     pub proxy: Proxy,
+    /// Whether answers may come compressed.
+    pub compression: bool,
+}
+
+/// Where a client certificate and its key come from; `None` for what does not come from a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IdentityFiles {
+    /// The certificate and its chain.
+    pub certificate: Option<PathBuf>,
+    /// The private key.
+    pub key: Option<PathBuf>,
+}
+
+impl IdentityFiles {
+    /// Whether there is nothing to read.
+    pub fn is_empty(&self) -> bool {
+        self.certificate.is_none() && self.key.is_none()
+    }
 }
 
 /// Why there is no usable configuration. Each message names the file, the field and the remedy.
@@ -54,6 +74,22 @@ pub enum ClusterConfigError {
         /// Why it was not read.
         #[source]
         source: io::Error,
+    },
+    /// None of the files that the variable names is there.
+    #[error(
+        "no cluster to talk to: of the kubeconfigs that KUBECONFIG names none is there ({missing}); correct it or name one with --kube-config"
+    )]
+    NoneOfThem {
+        /// Their names.
+        missing: String,
+    },
+    /// The proxy on the way cannot be used.
+    #[error("{origin}: {problem}")]
+    Proxy {
+        /// What the server was read from.
+        origin: String,
+        /// What is wrong with the proxy, by the name of the variable.
+        problem: String,
     },
     /// The kubeconfig is no kubeconfig.
     #[error("kubeconfig {path} does not parse: {reason}")]
@@ -97,11 +133,11 @@ pub(crate) struct Surroundings<'a> {
 }
 
 impl ClusterConfig {
-    /// In a pod the service account, else the kubeconfig at `path` (`~/.kube/config` where
-    /// none is given). Reads files; to be called before shards run.
-    pub fn load(path: Option<&Path>) -> Result<Self, ClusterConfigError> {
+    /// In a pod the service account, else the kubeconfig that was `named`, else those in the variable
+    /// `KUBECONFIG`, else `~/.kube/config`. Reads files; to be called before shards run.
+    pub fn load(named: Option<&Path>) -> Result<Self, ClusterConfigError> {
         Self::load_in(
-            path,
+            named,
             &Surroundings {
                 variable: &|name| std::env::var(name).ok(),
                 service_account: Path::new(SERVICE_ACCOUNT),
@@ -111,26 +147,42 @@ impl ClusterConfig {
 
     /// A server without TLS verification questions or credentials: for the embedded one.
     pub fn plain(url: &str) -> Result<Self, EndpointError> {
-        Ok(Self {
-            origin: url.to_owned(),
-            endpoint: Endpoint::from_url(url)?,
-            path: path_of(url),
+        Ok(Self { origin: url.to_owned(), path: path_of(url), ..Self::to(Endpoint::from_url(url)?) })
+    }
+
+    /// A server, and nothing known but where it is.
+    pub(super) fn to(endpoint: Endpoint) -> Self {
+        Self {
+            origin: String::new(),
+            endpoint,
+            path: String::new(),
             trust: Trust::System,
             trust_file: None,
             identity: None,
+            identity_files: IdentityFiles::default(),
             credentials: Source::Nothing,
             headers: Vec::new(),
             proxy: Proxy::none(),
-        })
+            compression: true,
+        }
     }
 
     pub(super) fn load_in(
-        path: Option<&Path>,
+        named: Option<&Path>,
         around: &Surroundings<'_>,
     ) -> Result<Self, ClusterConfigError> {
         let config = match in_cluster(around)? {
-            Some(config) => config,
-            None => kubeconfig::load(&expand(path, around), around)?,
+            Some(config) => {
+                // As with the Go agent, even where a file is named: what one image runs everywhere
+                // with must not send a pod to some other cluster.
+                if named.is_some() {
+                    tracing::warn!("--kube-config has no effect in a pod: its service account is used");
+                } else if (around.variable)(kubeconfig::VARIABLE).is_some_and(|list| !list.is_empty()) {
+                    tracing::warn!("KUBECONFIG has no effect in a pod: its service account is used");
+                }
+                config
+            }
+            None => kubeconfig::load(named, around)?,
         };
         config.check()?;
         Ok(config)
@@ -177,28 +229,21 @@ fn in_cluster(around: &Surroundings<'_>) -> Result<Option<ClusterConfig>, Cluste
         .parse::<u16>()
         .map_err(|error| field("KUBERNETES_SERVICE_PORT", format!("{port:?} is no port: {error}")))?;
     let ca = around.service_account.join("ca.crt");
-    let pem = std::fs::read(&ca).map_err(|source| ClusterConfigError::File {
-        origin: origin.clone(),
-        field: "ca.crt".into(),
-        file: ca.clone(),
-        source,
+    let pem = reload::read(&ca, reload::MAX_FILE, reload::PIPE_DEADLINE).map_err(|source| {
+        ClusterConfigError::File { origin: origin.clone(), field: "ca.crt".into(), file: ca.clone(), source }
     })?;
-    let proxy = proxy_from_env(around).map_err(|problem| field("HTTPS_PROXY", problem))?;
+    let endpoint = Endpoint::new(true, host.trim(), port);
+    let proxy = Proxy::read(|name| (around.variable)(name));
+    let unusable = |error: ProxyError| field("the proxy on the way", error.to_string());
+    proxy.on_the_way_to(&endpoint).map_err(unusable)?;
     Ok(Some(ClusterConfig {
         origin,
-        endpoint: Endpoint::new(true, host.trim(), port),
-        path: String::new(),
         trust: Trust::Pem(pem),
         trust_file: Some(ca),
-        identity: None,
-        credentials: Source::TokenFile(token),
-        headers: Vec::new(),
+        credentials: Source::TokenFile { path: token, until_read: None },
         proxy,
+        ..ClusterConfig::to(endpoint)
     }))
-}
-
-pub(super) fn proxy_from_env(around: &Surroundings<'_>) -> Result<Proxy, String> {
-    Proxy::read(|name| (around.variable)(name)).map_err(|error| error.to_string())
 }
 
 /// The path of a URL, without the `/` at its end.
@@ -207,8 +252,8 @@ pub(super) fn path_of(url: &str) -> String {
     path.trim_end_matches('/').to_owned()
 }
 
-fn expand(path: Option<&Path>, around: &Surroundings<'_>) -> PathBuf {
-    let path = path.unwrap_or(Path::new("~/.kube/config"));
+/// A path; one that begins with `~/` lies below the home folder.
+pub(super) fn below_home(path: &Path, around: &Surroundings<'_>) -> PathBuf {
     match (path.strip_prefix("~"), (around.variable)("HOME")) {
         (Ok(rest), Some(home)) => Path::new(&home).join(rest),
         _ => path.to_owned(),

@@ -20,7 +20,7 @@ pub(super) use crate::net::chain;
 
 use super::{
     answer::Reply,
-    body::{Body, BodyError},
+    body::{Body, BodyError, Room},
 };
 use crate::{
     net::{
@@ -35,8 +35,6 @@ use crate::{
     time,
 };
 
-/// What a reply may weigh.
-const MAX_BODY: usize = 64 << 20;
 /// Small unread frames may pile up to these without h2 closing the connection.
 const STREAM_WINDOW: u32 = 512 << 10;
 const CONNECTION_WINDOW: u32 = 16 << 20;
@@ -159,6 +157,14 @@ impl Connection {
         }
     }
 
+    /// Whether no answer holds it.
+    pub(super) fn is_free(&self) -> bool {
+        match &self.sender {
+            Sender::Http1(sender) => sender.borrow().is_some(),
+            Sender::Http2(_) => true,
+        }
+    }
+
     /// Whether a request of this identity may still be sent on it.
     pub(super) fn serves(&self, identity: Option<&Arc<Identity>>, now: Instant) -> bool {
         let same = match (&self.identity, identity) {
@@ -208,17 +214,29 @@ impl Connection {
         Ok(Begun { head, body, sender })
     }
 
-    /// Reads the rest of an answer that began on this connection, which is then free for another.
-    pub(super) async fn finish(&self, begun: Begun) -> Result<Reply, SendError> {
-        let Begun { head, body, sender } = begun;
-        let lost =
-            |error: BodyError| SendError::Lost(self.line.offence().unwrap_or_else(|| error.to_string()));
-        let body = body.whole(MAX_BODY).await.map_err(lost)?;
-        if let (Sender::Http1(cell), Some(sender)) = (&self.sender, sender) {
+    /// Reads the rest of an answer that began on this connection, as far as it is of use; see
+    /// [`Body::read`].
+    pub(super) async fn finish(&self, mut begun: Begun, room: &Room) -> Result<Reply, BodyError> {
+        let status = begun.head.status;
+        let offence = |error| match self.line.offence() {
+            Some(offence) => BodyError::Broken(offence),
+            None => error,
+        };
+        let body = begun.body.read(status, room).await.map_err(offence)?;
+        let headers = std::mem::take(&mut begun.head.headers);
+        self.release(begun);
+        Ok(Reply { status, headers, body })
+    }
+
+    /// Lets go of an answer. Where it was read to its end, the connection is free for another; where
+    /// not, HTTP/2 has its stream reset, and an HTTP/1.1 connection is of no more use.
+    pub(super) fn release(&self, begun: Begun) {
+        if let (Sender::Http1(cell), Some(sender), true) =
+            (&self.sender, begun.sender, begun.body.has_ended())
+        {
             cell.borrow_mut().replace(sender);
         }
         self.used.set(time::now());
-        Ok(Reply { status: head.status, headers: head.headers, body })
     }
 
     /// The response; or whether the request was given back untouched, by hyper or by the server.
@@ -309,27 +327,4 @@ pub(super) fn addressed(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn head() -> Request<()> {
-        Request::get("/apis/formance.com/v1beta1/stacks?limit=5").header("accept", "a").body(()).unwrap()
-    }
-
-    #[test]
-    fn http1_has_the_path_and_a_host_header() {
-        let endpoint = Endpoint::from_url("http://API.example:8001").unwrap();
-        let request = addressed(&head(), Bytes::new(), &endpoint, "/k8s/c-1", Protocol::Http1).unwrap();
-        assert_eq!(request.uri(), "/k8s/c-1/apis/formance.com/v1beta1/stacks?limit=5");
-        assert_eq!(request.headers()["host"], "API.example:8001");
-        assert_eq!(request.headers()["accept"], "a");
-    }
-
-    #[test]
-    fn http2_has_the_whole_uri() {
-        let endpoint = Endpoint::from_url("https://[::1]:6443").unwrap();
-        let request = addressed(&head(), Bytes::new(), &endpoint, "", Protocol::Http2).unwrap();
-        assert_eq!(request.uri(), "https://[::1]:6443/apis/formance.com/v1beta1/stacks?limit=5");
-        assert!(!request.headers().contains_key("host"));
-    }
-}
+mod tests;

@@ -1,5 +1,7 @@
 //! Who we are to the API server, kept fresh.
 
+mod pair;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -7,17 +9,25 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use futures::lock::Mutex;
+use futures::{
+    channel::oneshot,
+    lock::{Mutex, MutexGuard},
+};
 use http::HeaderValue;
 
-use super::exec::{Credential, ExecPlugin};
-use crate::{
-    net::{self, tls::Identity},
-    time,
+use super::{
+    config::IdentityFiles,
+    exec::{Credential, ExecError, ExecPlugin},
+    reload::{self, OneAtATime},
 };
+use crate::{net::tls::Identity, time};
 
-/// A token file is read again this often (kubelets rotate tokens long before they expire).
+use pair::Pair;
+
+/// A file is read again this often (kubelets rotate tokens long before they expire).
 const RECHECK: Duration = Duration::from_secs(60);
+/// One that could not be used is looked at again somewhat sooner: it may have been half written.
+const RECHECK_FAILED: Duration = Duration::from_secs(5);
 /// A refusal has the file read again, but not more often than this.
 const RECHECK_REFUSED: Duration = Duration::from_millis(500);
 /// A plugin is not run more often than this, whether it failed or brought what was refused.
@@ -31,7 +41,12 @@ pub enum Source {
     /// The value of the `Authorization` header.
     Fixed(HeaderValue),
     /// A file with a bearer token that somebody else keeps fresh.
-    TokenFile(PathBuf),
+    TokenFile {
+        /// The file.
+        path: PathBuf,
+        /// The `Authorization` header to go on with until the file can be read.
+        until_read: Option<HeaderValue>,
+    },
     /// A command.
     Exec(Arc<ExecPlugin>),
 }
@@ -41,7 +56,7 @@ impl std::fmt::Debug for Source {
         match self {
             Source::Nothing => f.write_str("Nothing"),
             Source::Fixed(_) => f.write_str("Fixed(..)"),
-            Source::TokenFile(path) => f.debug_tuple("TokenFile").field(path).finish(),
+            Source::TokenFile { path, .. } => f.debug_tuple("TokenFile").field(path).finish(),
             Source::Exec(_) => f.write_str("Exec(..)"),
         }
     }
@@ -52,7 +67,7 @@ impl std::fmt::Debug for Source {
 pub struct Presented {
     /// Value of the `Authorization` header.
     pub header: Option<HeaderValue>,
-    /// The client certificate that came with it.
+    /// The client certificate: whose connection the request has to go over.
     pub identity: Option<Arc<Identity>>,
     /// Which edition of the credentials this is, for [`Credentials::refused`].
     edition: u64,
@@ -74,87 +89,136 @@ pub enum CredentialsError {
     Exec(String),
 }
 
-/// One shard's credentials. The lock is an awaited one: while one request reads the file, the
+/// One shard's credentials. The locks are awaited ones: while one request reads a file, the
 /// others wait for what it finds.
 #[derive(Debug)]
 pub struct Credentials {
     source: Source,
-    file: Mutex<TokenFile>,
+    token: Mutex<TokenFile>,
+    pair: Mutex<Pair>,
 }
 
 impl Credentials {
     /// Credentials from a source.
     pub fn new(source: Source) -> Self {
-        Self { source, file: Mutex::default() }
+        Self::with_identity(source, None, IdentityFiles::default())
     }
 
-    /// What to send a request with now. Reads the file or runs the plugin where it is time to.
-    pub async fn present(&self) -> Result<Presented, CredentialsError> {
-        match &self.source {
-            Source::Nothing => Ok(Presented::default()),
-            Source::Fixed(header) => Ok(Presented { header: Some(header.clone()), ..Presented::default() }),
-            Source::TokenFile(path) => self.read_file(path).await,
-            Source::Exec(plugin) => ask_plugin(plugin).await,
+    /// The same beside a client certificate, which is read again from its files.
+    pub fn with_identity(source: Source, identity: Option<Identity>, files: IdentityFiles) -> Self {
+        let mut token = TokenFile::default();
+        if let Source::TokenFile { until_read, .. } = &source {
+            token.kept.value.clone_from(until_read);
         }
+        Self { source, token: Mutex::new(token), pair: Mutex::new(Pair::new(identity, files, time::now())) }
+    }
+
+    /// What to send a request with now. Reads files or runs the plugin where it is time to.
+    pub async fn present(&self) -> Result<Presented, CredentialsError> {
+        let mut presented = match &self.source {
+            Source::Nothing => Presented::default(),
+            Source::Fixed(header) => Presented { header: Some(header.clone()), ..Presented::default() },
+            Source::TokenFile { path, .. } => self.read_token(path).await?,
+            Source::Exec(plugin) => ask_plugin(plugin).await?,
+        };
+        if presented.identity.is_none() {
+            presented.identity = self.pair.lock().await.present().await;
+        }
+        Ok(presented)
     }
 
     /// The server did not accept these: the next request gets new ones, if there are any.
     pub async fn refused(&self, presented: &Presented) {
         match &self.source {
             Source::Nothing | Source::Fixed(_) => {}
-            Source::TokenFile(_) => self.file.lock().await.refuse(presented.edition),
+            Source::TokenFile { .. } => self.token.lock().await.kept.refuse(presented.edition),
             Source::Exec(plugin) => plugin.cache.lock().await.refuse(presented.edition),
         }
+        self.doubt(presented).await;
     }
 
-    async fn read_file(&self, path: &Path) -> Result<Presented, CredentialsError> {
-        let mut file = self.file.lock().await;
+    /// A connection failed, or could not be made: it may be for the certificate, which a server can
+    /// refuse in ways that do not say so.
+    pub async fn doubt(&self, presented: &Presented) {
+        self.pair.lock().await.refuse(presented.identity.as_ref());
+    }
+
+    async fn read_token(&self, path: &Path) -> Result<Presented, CredentialsError> {
+        let mut file = self.token.lock().await;
         let now = time::now();
-        if file.is_due(now) {
+        if file.kept.is_due(now) {
             let name = path.to_owned();
-            let token = match net::blocking(move || std::fs::read_to_string(name)).await {
-                Ok(Ok(text)) => bearer(text.trim()),
+            let read = move || reload::read(&name, reload::MAX_FILE, reload::PIPE_DEADLINE);
+            let token = match file.reading.run(read, reload::PATIENCE).await {
+                Ok(Ok(bytes)) => token(&bytes),
                 Ok(Err(error)) => Err(error.to_string()),
-                Err(error) => Err(error.to_string()),
+                Err(problem) => Err(problem),
             };
-            if let Err(problem) = file.learn(now, token) {
+            if let Err(problem) = file.kept.learn(now, token) {
                 let error = CredentialsError::TokenFile { path: path.display().to_string(), problem };
-                if file.token.is_none() {
+                if file.kept.value.is_none() {
                     return Err(error);
                 }
-                tracing::warn!(%error, "going on with the token read before");
+                if file.kept.complain(now) {
+                    tracing::warn!(%error, "going on with the token read before");
+                }
             }
         }
-        Ok(Presented { header: file.token.clone(), identity: None, edition: file.edition })
+        let kept = &file.kept;
+        Ok(Presented { header: kept.value.clone(), identity: None, edition: kept.edition })
     }
 }
 
-/// What is known of a token file.
+/// A token file, and what it said last.
 #[derive(Debug, Default)]
 struct TokenFile {
-    token: Option<HeaderValue>,
-    edition: u64,
-    read_at: Option<Instant>,
-    refused: bool,
+    kept: Kept<HeaderValue>,
+    reading: OneAtATime<std::io::Result<Vec<u8>>>,
 }
 
-impl TokenFile {
+fn token(bytes: &[u8]) -> Result<HeaderValue, String> {
+    bearer(std::str::from_utf8(bytes).map_err(|_| "is no text".to_owned())?.trim())
+}
+
+/// What a file said last, and when to look again.
+#[derive(Debug)]
+struct Kept<T> {
+    value: Option<T>,
+    edition: u64,
+    read_at: Option<Instant>,
+    failed: bool,
+    refused: bool,
+    complained_at: Option<Instant>,
+}
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self { value: None, edition: 0, read_at: None, failed: false, refused: false, complained_at: None }
+    }
+}
+
+impl<T: PartialEq> Kept<T> {
     fn is_due(&self, now: Instant) -> bool {
-        if self.token.is_none() {
+        if self.value.is_none() {
             return true;
         }
-        let wait = if self.refused { RECHECK_REFUSED } else { RECHECK };
+        let wait = match (self.refused, self.failed) {
+            (true, _) => RECHECK_REFUSED,
+            (false, true) => RECHECK_FAILED,
+            (false, false) => RECHECK,
+        };
         self.read_at.is_none_or(|at| now.saturating_duration_since(at) >= wait)
     }
 
-    /// A token that is the same as before stays refused, if it was.
-    fn learn(&mut self, now: Instant, token: Result<HeaderValue, String>) -> Result<(), String> {
+    /// A value that is the same as before stays refused, if it was.
+    fn learn(&mut self, now: Instant, value: Result<T, String>) -> Result<(), String> {
         self.read_at = Some(now);
-        let token = token?;
-        if self.token.as_ref() != Some(&token) {
+        self.failed = value.is_err();
+        let value = value?;
+        if self.value.as_ref() != Some(&value) {
             self.edition += 1;
             self.refused = false;
-            self.token = Some(token);
+            self.value = Some(value);
         }
         Ok(())
     }
@@ -162,11 +226,22 @@ impl TokenFile {
     fn refuse(&mut self, edition: u64) {
         self.refused |= self.edition == edition;
     }
+
+    /// Whether it is time to say that the file cannot be used: once a minute is enough.
+    fn complain(&mut self, now: Instant) -> bool {
+        let due = self.complained_at.is_none_or(|at| now.saturating_duration_since(at) >= RECHECK);
+        if due {
+            self.complained_at = Some(now);
+        }
+        due
+    }
 }
 
 /// What a plugin brought, or how it failed. Shared by all shards.
 #[derive(Debug, Default)]
 pub struct Cache {
+    /// Of a run that goes on.
+    running: Option<oneshot::Receiver<Result<Credential, ExecError>>>,
     brought: Option<Brought>,
     failed: Option<(i64, String)>,
     runs: u64,
@@ -230,18 +305,41 @@ impl Cache {
     }
 }
 
-/// Runs the plugin at most once at a time: who comes meanwhile waits and takes its result.
+/// Runs the plugin at most once at a time: who comes meanwhile waits and takes its result, also where
+/// the one that began the run has given up.
 async fn ask_plugin(plugin: &Arc<ExecPlugin>) -> Result<Presented, CredentialsError> {
     let mut cache = plugin.cache.lock().await;
     if let Some(known) = cache.usable(time::unix_seconds()) {
         return known;
     }
-    let run = Arc::clone(plugin);
-    let result = match net::blocking(move || run.run()).await {
+    let result = match run_plugin(plugin, &mut cache).await {
         Ok(result) => result.map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+        Err(problem) => Err(problem),
     };
+    cache.running = None;
     cache.learn(time::unix_seconds(), result)
+}
+
+async fn run_plugin(
+    plugin: &Arc<ExecPlugin>,
+    cache: &mut MutexGuard<'_, Cache>,
+) -> Result<Result<Credential, ExecError>, String> {
+    if cache.running.is_none() {
+        let (done, running) = oneshot::channel();
+        let plugin = Arc::clone(plugin);
+        std::thread::Builder::new()
+            .name("plugin".into())
+            .spawn(move || {
+                // Nobody may want it any more.
+                let _ = done.send(plugin.run());
+            })
+            .map_err(|error| format!("no thread for the credential plugin: {error}"))?;
+        cache.running = Some(running);
+    }
+    match &mut cache.running {
+        Some(running) => running.await.map_err(|_| "the credential plugin's run broke off".into()),
+        None => Err("the credential plugin does not run".into()),
+    }
 }
 
 /// `Authorization: Bearer`.
@@ -258,8 +356,8 @@ pub(super) fn basic(user: &str, password: &str) -> Result<HeaderValue, String> {
 }
 
 fn secret(value: &str) -> Result<HeaderValue, String> {
-    let mut header =
-        HeaderValue::from_str(value).map_err(|_| "holds characters that no header may have".to_owned())?;
+    let mut header = HeaderValue::from_bytes(value.as_bytes())
+        .map_err(|_| "holds characters that no header may have".to_owned())?;
     header.set_sensitive(true);
     Ok(header)
 }

@@ -1,26 +1,32 @@
 //! Credential plugins: a command that prints an `ExecCredential`.
 
+mod process;
+
 use std::{
-    io::{ErrorKind, Read},
-    process::{Command, Stdio},
-    sync::{Arc, mpsc},
+    io::{self, ErrorKind},
+    process::Command,
+    sync::Arc,
     time::Duration,
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::lock::Mutex;
 use http::HeaderValue;
-use kube::config::{Cluster, ExecAuthCluster, ExecConfig};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::credentials::{Cache, bearer};
-use crate::{net::tls::Identity, time};
+use super::{
+    credentials::{Cache, bearer},
+    kubeconfig::{Cluster, Exec},
+};
+use crate::net::tls::Identity;
 
 /// A plugin that takes longer than this is ended.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// What a plugin may print.
-const MAX_OUTPUT: u64 = 1 << 20;
+/// What is shown of a failing plugin's last words.
+const MAX_SAID: usize = 500;
+const V1: &str = "client.authentication.k8s.io/v1";
+const V1_BETA1: &str = "client.authentication.k8s.io/v1beta1";
 
 /// One command, ready to be run.
 #[derive(Debug, Clone)]
@@ -29,7 +35,7 @@ pub struct ExecPlugin {
     args: Vec<String>,
     env: Vec<(String, String)>,
     api_version: String,
-    hint: Option<String>,
+    hint: String,
     timeout: Duration,
     /// What it has brought. The one thing that shards share: a plugin is slow and costly, so
     /// once for the process must do. The lock is an awaited one and hardly ever contended.
@@ -77,37 +83,39 @@ pub enum ExecError {
 }
 
 impl ExecPlugin {
-    /// A plugin as the kubeconfig describes it; the error says what is wrong with that.
-    pub fn new(exec: &ExecConfig, cluster: &Cluster, origin: &str) -> Result<Self, String> {
-        let command = exec.command.clone().filter(|command| !command.is_empty());
-        let command = command.ok_or("command is missing")?;
-        let api_version =
-            exec.api_version.clone().unwrap_or_else(|| "client.authentication.k8s.io/v1".into());
-        if !matches!(
-            api_version.as_str(),
-            "client.authentication.k8s.io/v1" | "client.authentication.k8s.io/v1beta1"
-        ) {
-            return Err(format!(
-                "apiVersion {api_version:?} is not supported: use client.authentication.k8s.io/v1 or v1beta1"
-            ));
+    /// A plugin as the kubeconfig describes it, and the cluster's CA (PEM), which it is told where it
+    /// wants that; the error says what is wrong with it.
+    pub(crate) fn new(exec: &Exec, cluster: &Cluster, ca: Option<Vec<u8>>) -> Result<Self, String> {
+        if exec.command.is_empty() {
+            return Err("command is missing".into());
+        }
+        let api_version = match &*exec.api_version {
+            // client-go insists on it. There is nothing to be confused about: it is what is expected.
+            "" => V1.to_owned(),
+            V1 | V1_BETA1 => exec.api_version.clone(),
+            other => return Err(format!("apiVersion {other:?} is not supported: use {V1} or v1beta1")),
+        };
+        match &*exec.interactive_mode {
+            "" | "Never" | "IfAvailable" => {}
+            "Always" => return Err("interactiveMode Always cannot be: nobody is there to be asked".into()),
+            other => {
+                return Err(format!("interactiveMode {other:?} is not known: use Never or IfAvailable"));
+            }
+        }
+        if exec.env.iter().any(|(name, _)| name.is_empty() || name.contains(['=', '\0'])) {
+            return Err("env has a variable whose name is empty or has = in it".into());
         }
         let mut spec = json!({"interactive": false});
         if exec.provide_cluster_info {
-            let info = ExecAuthCluster::try_from(cluster).map_err(|error| error.to_string())?;
-            spec["cluster"] = cluster_info(&info);
+            spec["cluster"] = cluster_info(cluster, ca);
         }
         let info = json!({"apiVersion": api_version, "kind": "ExecCredential", "spec": spec});
-        let mut env: Vec<_> = exec
-            .env
-            .iter()
-            .flatten()
-            .filter_map(|entry| Some((entry.get("name")?.clone(), entry.get("value")?.clone())))
-            .collect();
+        let mut env = exec.env.clone();
         env.push(("KUBERNETES_EXEC_INFO".into(), info.to_string()));
-        tracing::debug!(origin, command, "credentials come from a plugin");
+        tracing::debug!(command = exec.command, "credentials come from a plugin");
         Ok(Self {
-            command,
-            args: exec.args.clone().unwrap_or_default(),
+            command: exec.command.clone(),
+            args: exec.args.clone(),
             env,
             api_version,
             hint: exec.install_hint.clone(),
@@ -118,42 +126,19 @@ impl ExecPlugin {
 
     /// Runs it and reads what it prints. Blocks for as long as it takes.
     pub fn run(&self) -> Result<Credential, ExecError> {
-        let (success, stdout, stderr) = self.output()?;
-        if !success {
-            let said: String = stderr.trim().chars().take(500).collect();
-            return Err(self.failed(format!("it failed and said: {said}")));
-        }
-        self.parse(&stdout)
-    }
-
-    fn output(&self) -> Result<(bool, String, String), ExecError> {
-        let mut child = Command::new(&self.command)
-            .args(&self.args)
-            .envs(self.env.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| self.not_started(&error))?;
-        let stdout = drain(child.stdout.take());
-        let stderr = drain(child.stderr.take());
-        let deadline = time::after(time::now(), self.timeout);
-        let status = loop {
-            match child.try_wait() {
-                Ok(Some(status)) => break status,
-                Ok(None) if time::now() < deadline => std::thread::sleep(Duration::from_millis(10)),
-                Ok(None) => {
-                    let _ = child.kill();
-                    let _ = child.wait();
-                    return Err(self.failed(format!("it did not end within {:?}", self.timeout)));
-                }
-                Err(error) => return Err(self.failed(error.to_string())),
-            }
+        let mut command = Command::new(&self.command);
+        command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
+        let output = match process::run(command, self.timeout) {
+            Ok(output) => output,
+            Err(process::Failure::NotStarted(error)) => return Err(self.not_started(&error)),
+            Err(process::Failure::Ended(problem)) => return Err(self.failed(problem)),
         };
-        // A grandchild may hold the pipes open: what the plugin itself wrote is there by now.
-        let collect =
-            |pipe: mpsc::Receiver<String>| pipe.recv_timeout(Duration::from_secs(2)).unwrap_or_default();
-        Ok((status.success(), collect(stdout), collect(stderr)))
+        if !output.status.success() {
+            let said = said(&output.stderr, &self.hidden(&output.stdout));
+            let said = if said.is_empty() { said } else { format!(" and said: {said}") };
+            return Err(self.failed(format!("it failed ({}){said}", output.status)));
+        }
+        self.parse(&String::from_utf8_lossy(&output.stdout))
     }
 
     pub(crate) fn parse(&self, stdout: &str) -> Result<Credential, ExecError> {
@@ -168,7 +153,9 @@ impl ExecPlugin {
         let status = output.status.ok_or_else(|| failed("it has no status".into()))?;
         let header = status.token.as_deref().filter(|token| !token.is_empty()).map(bearer).transpose();
         let header = header.map_err(|problem| failed(format!("status.token: {problem}")))?;
-        let identity = match (status.client_certificate_data, status.client_key_data) {
+        let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let pair = (filled(status.client_certificate_data), filled(status.client_key_data));
+        let identity = match pair {
             (Some(certificates), Some(key)) => Some(Identity::new(certificates, key)),
             (None, None) => None,
             _ => return Err(failed("a client certificate needs a key and a key a certificate".into())),
@@ -176,18 +163,31 @@ impl ExecPlugin {
         if header.is_none() && identity.is_none() {
             return Err(failed("it holds neither a token nor a client certificate".into()));
         }
-        let expires = status.expiration_timestamp.as_deref().map(str::parse::<jiff::Timestamp>).transpose();
-        let expires = expires.map_err(|error| failed(format!("status.expirationTimestamp: {error}")))?;
+        let expires = filled(status.expiration_timestamp);
+        let expires = expires.as_deref().map(str::parse::<jiff::Timestamp>).transpose();
+        // Without the text: who knows what was put there.
+        let expires =
+            expires.map_err(|_| failed("status.expirationTimestamp is no time of RFC 3339".into()))?;
         Ok(Credential { header, identity, expires: expires.map(jiff::Timestamp::as_second) })
     }
 
-    fn not_started(&self, error: &std::io::Error) -> ExecError {
+    fn not_started(&self, error: &io::Error) -> ExecError {
         if error.kind() == ErrorKind::NotFound {
-            let hint = self.hint.as_deref().map(str::trim).filter(|hint| !hint.is_empty());
-            let hint = hint.map(|hint| format!(": {hint}")).unwrap_or_default();
+            let hint = said(self.hint.as_bytes(), &[]);
+            let hint = if hint.is_empty() { hint } else { format!(": {hint}") };
             return ExecError::NotFound { command: self.command.clone(), hint };
         }
         self.failed(error.to_string())
+    }
+
+    /// What may be a secret, should the plugin repeat it: what it was given, and what it printed.
+    fn hidden(&self, stdout: &[u8]) -> Vec<String> {
+        let given = self.env.iter().map(|(_, value)| value.as_str());
+        let given = given.filter(|value| value.len() >= 6 && !value.starts_with('{'));
+        let named = self.args.iter().flat_map(|arg| arg.split('=')).filter(|part| part.len() >= 12);
+        let printed = String::from_utf8_lossy(&stdout[..stdout.len().min(16 << 10)]).into_owned();
+        let printed = printed.split(|c: char| c.is_whitespace() || "\"',:{}".contains(c));
+        given.chain(named).chain(printed.filter(|part| part.len() >= 6)).map(str::to_owned).collect()
     }
 
     fn failed(&self, problem: String) -> ExecError {
@@ -195,30 +195,51 @@ impl ExecPlugin {
     }
 }
 
-fn cluster_info(info: &ExecAuthCluster) -> Value {
-    let ca = info.certificate_authority_data.as_ref().map(|pem| BASE64_STANDARD.encode(pem));
+/// What the plugin is told of the cluster; what is not set is left out.
+fn cluster_info(cluster: &Cluster, ca: Option<Vec<u8>>) -> Value {
+    let text = |text: &str| (!text.is_empty()).then(|| Value::from(text));
+    let on = |switch: bool| switch.then_some(Value::Bool(true));
     let fields = [
-        ("server", info.server.clone().map(Value::from)),
-        ("tls-server-name", info.tls_server_name.clone().map(Value::from)),
-        ("insecure-skip-tls-verify", info.insecure_skip_tls_verify.map(Value::from)),
-        ("certificate-authority-data", ca.map(Value::from)),
-        ("proxy-url", info.proxy_url.clone().map(Value::from)),
-        ("config", info.config.clone()),
+        ("server", text(&cluster.server)),
+        ("tls-server-name", text(&cluster.tls_server_name)),
+        ("insecure-skip-tls-verify", on(cluster.insecure_skip_tls_verify)),
+        ("certificate-authority-data", ca.map(|pem| Value::from(BASE64_STANDARD.encode(pem)))),
+        ("proxy-url", text(&cluster.proxy_url)),
+        ("disable-compression", on(cluster.disable_compression)),
+        ("config", cluster.extension.clone()),
     ];
-    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
-/// Reads a pipe to its end on a thread of its own, so that a full one never stops the child.
-fn drain(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<String> {
-    let (done, result) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(pipe) = pipe {
-            let _ = pipe.take(MAX_OUTPUT).read_to_end(&mut bytes);
+/// Words of somebody else, in one line of bounded length. What looks like a credential is left out:
+/// words with something of `hidden` in them, JSON that was meant for its output, PEM, and any word that
+/// is as long as a token.
+fn said(bytes: &[u8], hidden: &[String]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(16 << 10)]);
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        let secret = word.len() > 60
+            || word.contains(['{', '}'])
+            || word.contains("-----")
+            || hidden.iter().any(|hidden| word.contains(hidden.as_str()));
+        let word = if secret { "[...]" } else { word };
+        if secret && line.ends_with("[...]") {
+            continue;
         }
-        let _ = done.send(String::from_utf8_lossy(&bytes).into_owned());
-    });
-    result
+        if line.len() + word.len() > MAX_SAID {
+            line.push_str(" ...");
+            break;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.extend(word.chars().map(|c| if c.is_control() { '?' } else { c }));
+    }
+    line
 }
 
 #[derive(Deserialize)]

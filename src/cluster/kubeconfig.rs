@@ -1,19 +1,23 @@
-//! Kubeconfig files: the current context's server and user.
+//! Kubeconfig files: the current context's server and user, as client-go understands them.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+mod file;
+mod sources;
+mod tree;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use std::path::{Path, PathBuf};
+
 use http::{HeaderName, HeaderValue};
-use kube::config::{AuthInfo, Cluster, Kubeconfig, KubeconfigError};
-use secrecy::ExposeSecret;
 
+pub use self::file::Exec;
+pub(crate) use self::file::{Cluster, Kubeconfig, User};
+pub(super) use self::sources::VARIABLE;
+
+use self::file::{Context, FileOrData};
 use super::{
-    config::{ClusterConfig, ClusterConfigError, Surroundings, path_of, proxy_from_env},
+    config::{ClusterConfig, ClusterConfigError, IdentityFiles, Surroundings, path_of},
     credentials::{Source, basic, bearer},
     exec::ExecPlugin,
+    impersonation, reload,
 };
 use crate::net::{
     endpoint::Endpoint,
@@ -23,245 +27,244 @@ use crate::net::{
 
 type Result<T> = std::result::Result<T, ClusterConfigError>;
 
-/// Reads the file and everything that it names.
-pub(super) fn load(path: &Path, around: &Surroundings<'_>) -> Result<ClusterConfig> {
-    let shown = path.display().to_string();
-    check_encoding(path, &shown)?;
-    let kubeconfig = Kubeconfig::read_from(path).map_err(|error| unread(&shown, error))?;
-    interpret(&shown, &kubeconfig, around)
+/// Reads the file that was named, or those that are read where none was, and everything that they name.
+pub(super) fn load(named: Option<&Path>, around: &Surroundings<'_>) -> Result<ClusterConfig> {
+    let loaded = sources::read(named, around)?;
+    interpret(&loaded.shown, &loaded.file, around)
 }
 
 /// What a file says, `shown` being its name.
 pub(crate) fn interpret(shown: &str, file: &Kubeconfig, around: &Surroundings<'_>) -> Result<ClusterConfig> {
-    File { origin: format!("kubeconfig {shown}") }.config(file, around)
+    let chosen = Chosen::of(shown, file)?;
+    let url = chosen.server()?;
+    let mut endpoint =
+        Endpoint::from_url(&url).map_err(|error| chosen.cluster.fault("server", &error.to_string()))?;
+    let server_name = chosen.cluster.is.tls_server_name.trim();
+    if !server_name.is_empty() {
+        endpoint = endpoint.presenting(server_name);
+    }
+    let mut config = ClusterConfig {
+        origin: format!("kubeconfig {shown}"),
+        path: path_of(&url),
+        headers: chosen.impersonation()?,
+        proxy: chosen.proxy(around)?,
+        compression: !chosen.cluster.is.disable_compression,
+        ..ClusterConfig::to(endpoint)
+    };
+    if config.endpoint.secure {
+        (config.trust, config.trust_file) = chosen.trust()?;
+        (config.identity, config.identity_files) = chosen.identity()?;
+        config.credentials = chosen.credentials(config.identity.is_some())?;
+    } else if chosen.has_credentials() {
+        tracing::warn!(
+            server = %config.endpoint,
+            "the kubeconfig's credentials are not sent, as kubectl does not: the server has no TLS"
+        );
+    }
+    config.proxy.on_the_way_to(&config.endpoint).map_err(|error| ClusterConfigError::Proxy {
+        origin: config.origin.clone(),
+        problem: error.to_string(),
+    })?;
+    Ok(config)
 }
 
 /// The same file as its text.
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) fn parse(shown: &str, text: &str) -> Result<Kubeconfig> {
-    Kubeconfig::from_yaml(text).map_err(|error| unread(shown, error))
+pub(crate) fn parse(shown: &str, text: &[u8]) -> Result<Kubeconfig> {
+    Kubeconfig::parse(text, Path::new(shown))
+        .map_err(|reason| ClusterConfigError::Parse { path: shown.to_owned(), reason })
 }
 
-/// kube takes UTF-16 in pairs of bytes, and panics where the last one has no other.
-fn check_encoding(path: &Path, shown: &str) -> Result<()> {
-    match std::fs::read(path).as_deref() {
-        Ok(bytes @ ([0xff, 0xfe, ..] | [0xfe, 0xff, ..])) if bytes.len() % 2 == 1 => {
-            Err(ClusterConfigError::Parse {
-                path: shown.to_owned(),
-                reason: "half a letter of UTF-16".into(),
-            })
-        }
-        _ => Ok(()),
-    }
+/// One entry of a file, as errors name it.
+struct Entry<'a, T> {
+    is: &'a T,
+    /// `clusters[name].cluster`
+    path: String,
+    origin: &'a Path,
 }
 
-fn unread(shown: &str, error: KubeconfigError) -> ClusterConfigError {
-    let path = shown.to_owned();
-    match error {
-        KubeconfigError::ReadConfig(source, _) if source.kind() == std::io::ErrorKind::InvalidData => {
-            ClusterConfigError::Parse { path, reason: source.to_string() }
-        }
-        KubeconfigError::ReadConfig(source, _) => ClusterConfigError::NoKubeconfig { path, source },
-        KubeconfigError::Parse(error) => {
-            // Without the excerpt that this error can show: it may hold a secret.
-            let text = error.without_snippet().to_string();
-            ClusterConfigError::Parse { path, reason: text.replace('\n', " ") }
-        }
-        other => ClusterConfigError::Parse { path, reason: other.to_string() },
-    }
-}
-
-/// The file, as errors name it.
-struct File {
-    origin: String,
-}
-
-impl File {
-    fn config(&self, kubeconfig: &Kubeconfig, around: &Surroundings<'_>) -> Result<ClusterConfig> {
-        let (cluster_name, cluster, user_name, user) = self.context(kubeconfig)?;
-        let cluster_field = |field: &str| format!("clusters[{cluster_name}].cluster.{field}");
-        let user_field = |field: &str| format!("users[{user_name}].user.{field}");
-        let server = cluster.server.as_deref().unwrap_or_default().trim();
-        let mut endpoint = Endpoint::from_url(server)
-            .map_err(|error| self.fault(&cluster_field("server"), &error.to_string()))?;
-        if let Some(name) = filled(cluster.tls_server_name.as_deref()) {
-            endpoint = endpoint.presenting(name);
-        }
-        let (trust, trust_file) = self.trust(cluster, &cluster_field)?;
-        Ok(ClusterConfig {
-            endpoint,
-            path: path_of(server),
-            trust,
-            trust_file,
-            identity: self.identity(&user, &user_field)?,
-            credentials: self.credentials(cluster, &user, &user_field)?,
-            headers: self.impersonation(&user, &user_field)?,
-            proxy: self.proxy(cluster, around, &cluster_field)?,
-            origin: self.origin.clone(),
-        })
-    }
-
-    /// Cluster and user of the current context, with their names.
-    fn context<'a>(&self, file: &'a Kubeconfig) -> Result<(&'a str, &'a Cluster, &'a str, AuthInfo)> {
-        let current = filled(file.current_context.as_deref()).ok_or_else(|| {
-            self.fault("current-context", "is not set: choose one with `kubectl config use-context`")
-        })?;
-        let context =
-            file.contexts.iter().find(|c| c.name == current).and_then(|c| c.context.as_ref()).ok_or_else(
-                || self.fault("current-context", &format!("names {current:?}, which is not among contexts")),
-            )?;
-        let cluster =
-            file.clusters.iter().find(|c| c.name == context.cluster).and_then(|c| c.cluster.as_ref());
-        let cluster = cluster.ok_or_else(|| {
-            let problem = format!("names {:?}, which is not among clusters", context.cluster);
-            self.fault(&format!("contexts[{current}].context.cluster"), &problem)
-        })?;
-        let Some(name) = filled(context.user.as_deref()) else {
-            return Ok((&context.cluster, cluster, "", AuthInfo::default()));
-        };
-        let user = file.auth_infos.iter().find(|user| user.name == name).ok_or_else(|| {
-            let problem = format!("names {name:?}, which is not among users");
-            self.fault(&format!("contexts[{current}].context.user"), &problem)
-        })?;
-        Ok((&context.cluster, cluster, name, user.auth_info.clone().unwrap_or_default()))
-    }
-
-    fn trust(&self, cluster: &Cluster, field: &dyn Fn(&str) -> String) -> Result<(Trust, Option<PathBuf>)> {
-        let data = filled(cluster.certificate_authority_data.as_deref());
-        let file = filled(cluster.certificate_authority.as_deref());
-        if cluster.insecure_skip_tls_verify == Some(true) {
-            return Ok((Trust::Nothing, None));
-        }
-        Ok(match (data, file) {
-            (Some(data), _) => (Trust::Pem(self.decode(&field("certificate-authority-data"), data)?), None),
-            (None, Some(file)) => {
-                let pem = self.read(&field("certificate-authority"), file)?;
-                (Trust::Pem(pem), Some(file.into()))
-            }
-            (None, None) => (Trust::System, None),
-        })
-    }
-
-    fn identity(&self, user: &AuthInfo, field: &dyn Fn(&str) -> String) -> Result<Option<Identity>> {
-        let certificates = self.data_or_file(
-            user.client_certificate_data.as_deref(),
-            user.client_certificate.as_deref(),
-            &field("client-certificate"),
-        )?;
-        let key_data = user.client_key_data.as_ref().map(ExposeSecret::expose_secret);
-        let key = self.data_or_file(key_data, user.client_key.as_deref(), &field("client-key"))?;
-        match (certificates, key) {
-            (Some(certificates), Some(key)) => Ok(Some(Identity { certificates, key })),
-            (None, None) => Ok(None),
-            (Some(_), None) => Err(self.fault(&field("client-key"), "is missing beside client-certificate")),
-            (None, Some(_)) => Err(self.fault(&field("client-certificate"), "is missing beside client-key")),
-        }
-    }
-
-    /// Precedence as in kubectl: a token file before a token, either before a plugin.
-    fn credentials(
-        &self,
-        cluster: &Cluster,
-        user: &AuthInfo,
-        field: &dyn Fn(&str) -> String,
-    ) -> Result<Source> {
-        if let Some(file) = filled(user.token_file.as_deref()) {
-            self.read(&field("tokenFile"), file)?;
-            return Ok(Source::TokenFile(file.into()));
-        }
-        let token = user.token.as_ref().map(ExposeSecret::expose_secret);
-        if let Some(token) = filled(token) {
-            let header = bearer(token.trim()).map_err(|problem| self.fault(&field("token"), &problem))?;
-            return Ok(Source::Fixed(header));
-        }
-        if let Some(name) = filled(user.username.as_deref()) {
-            let password = user.password.as_ref().map(ExposeSecret::expose_secret);
-            let header = basic(name, password.unwrap_or_default())
-                .map_err(|problem| self.fault(&field("password"), &problem))?;
-            return Ok(Source::Fixed(header));
-        }
-        if let Some(exec) = &user.exec {
-            let plugin = ExecPlugin::new(exec, cluster, &self.origin)
-                .map_err(|problem| self.fault(&field("exec"), &problem))?;
-            return Ok(Source::Exec(Arc::new(plugin)));
-        }
-        if let Some(provider) = &user.auth_provider {
-            let problem = format!("{:?} is not supported, nor is it by kubectl: use exec", provider.name);
-            return Err(self.fault(&field("auth-provider"), &problem));
-        }
-        Ok(Source::Nothing)
-    }
-
-    fn impersonation(
-        &self,
-        user: &AuthInfo,
-        field: &dyn Fn(&str) -> String,
-    ) -> Result<Vec<(HeaderName, HeaderValue)>> {
-        if user.impersonate_user_extra.as_ref().is_some_and(|extra| !extra.is_empty()) {
-            return Err(self.fault(&field("as-user-extra"), "is not supported: leave it out"));
-        }
-        let users = user.impersonate.iter().map(|v| ("as", "impersonate-user", v));
-        let uids = user.impersonate_uid.iter().map(|v| ("as-uid", "impersonate-uid", v));
-        let groups = user.impersonate_groups.iter().flatten().map(|v| ("as-groups", "impersonate-group", v));
-        users
-            .chain(uids)
-            .chain(groups)
-            .map(|(name, header, value)| {
-                let value = HeaderValue::from_str(value)
-                    .map_err(|_| self.fault(&field(name), "does not fit into a header"))?;
-                Ok((HeaderName::from_static(header), value))
-            })
-            .collect()
-    }
-
-    fn proxy(
-        &self,
-        cluster: &Cluster,
-        around: &Surroundings<'_>,
-        field: &dyn Fn(&str) -> String,
-    ) -> Result<Proxy> {
-        let Some(url) = filled(cluster.proxy_url.as_deref()) else {
-            return proxy_from_env(around).map_err(|problem| self.fault("HTTPS_PROXY", &problem));
-        };
-        let only = |name: &str| (name == "https_proxy").then(|| url.to_owned());
-        // Named for this very server, so it counts without TLS, too.
-        Proxy::read(only).map(Proxy::for_plain_too).map_err(|_| {
-            let problem = "cannot be used: expected http://[user:password@]host[:port]";
-            self.fault(&field("proxy-url"), problem)
-        })
-    }
-
-    fn data_or_file(&self, data: Option<&str>, file: Option<&str>, field: &str) -> Result<Option<Vec<u8>>> {
-        match (filled(data), filled(file)) {
-            (Some(data), _) => self.decode(&format!("{field}-data"), data).map(Some),
-            (None, Some(file)) => self.read(field, file).map(Some),
-            (None, None) => Ok(None),
-        }
-    }
-
-    fn decode(&self, field: &str, data: &str) -> Result<Vec<u8>> {
-        let compact: String = data.split_whitespace().collect();
-        BASE64_STANDARD.decode(compact).map_err(|_| self.fault(field, "is no base64"))
-    }
-
-    fn read(&self, field: &str, file: &str) -> Result<Vec<u8>> {
-        std::fs::read(file).map_err(|source| ClusterConfigError::File {
-            origin: self.origin.clone(),
-            field: field.to_owned(),
-            file: file.into(),
-            source,
-        })
-    }
-
+impl<T> Entry<'_, T> {
     fn fault(&self, field: &str, problem: &str) -> ClusterConfigError {
         ClusterConfigError::Field {
-            origin: self.origin.clone(),
-            field: field.to_owned(),
+            origin: format!("kubeconfig {}", self.origin.display()),
+            field: format!("{}.{field}", self.path),
             problem: problem.to_owned(),
         }
     }
+
+    fn read(&self, field: &str, file: &Path) -> Result<Vec<u8>> {
+        reload::read(file, reload::MAX_FILE, reload::PIPE_DEADLINE).map_err(|source| {
+            ClusterConfigError::File {
+                origin: format!("kubeconfig {}", self.origin.display()),
+                field: format!("{}.{field}", self.path),
+                file: file.to_owned(),
+                source,
+            }
+        })
+    }
+
+    /// The data, which counts before the file; and the file, where it is that which was read.
+    fn bytes(&self, field: &str, what: &FileOrData) -> Result<Option<(Vec<u8>, Option<PathBuf>)>> {
+        match &what.data {
+            Some(Ok(bytes)) => Ok(Some((bytes.clone(), None))),
+            Some(Err(problem)) => Err(self.fault(&format!("{field}-data"), problem)),
+            None if !what.is_set() => Ok(None),
+            None => Ok(Some((self.read(field, &what.file)?, Some(what.file.clone())))),
+        }
+    }
 }
 
-fn filled(text: Option<&str>) -> Option<&str> {
-    text.filter(|text| !text.trim().is_empty())
+/// Cluster and user of the current context.
+struct Chosen<'a> {
+    cluster: Entry<'a, Cluster>,
+    user: Entry<'a, User>,
+}
+
+impl<'a> Chosen<'a> {
+    fn of(shown: &str, file: &'a Kubeconfig) -> Result<Self> {
+        let fault = |origin: &str, field: String, problem: String| ClusterConfigError::Field {
+            origin: format!("kubeconfig {origin}"),
+            field,
+            problem,
+        };
+        let current = &file.current_context;
+        if current.is_empty() {
+            let problem = match file.is_empty() {
+                true => "is not set: the file is empty",
+                false => "is not set: choose one with `kubectl config use-context`",
+            };
+            return Err(fault(shown, "current-context".into(), problem.into()));
+        }
+        let Some(context) = file.contexts.get(current) else {
+            let problem = format!("names {current:?}, which is not among contexts");
+            return Err(fault(shown, "current-context".into(), problem));
+        };
+        let missing = |field: &str, name: &str, list: &str| {
+            let problem = match name {
+                "" => "is not set".to_owned(),
+                _ => format!("names {name:?}, which is not among {list}"),
+            };
+            let origin = context.origin.display().to_string();
+            fault(&origin, format!("contexts[{current}].context.{field}"), problem)
+        };
+        let Context { cluster, user, .. } = context;
+        let found = file.clusters.get(cluster).ok_or_else(|| missing("cluster", cluster, "clusters"))?;
+        let path = format!("clusters[{cluster}].cluster");
+        let cluster = Entry { is: found, path, origin: &found.origin };
+        // client-go asks for a user, though an empty one will do. None is as good as that.
+        let found = match user.is_empty() {
+            true => &file.nobody,
+            false => file.users.get(user).ok_or_else(|| missing("user", user, "users"))?,
+        };
+        let user = Entry { is: found, path: format!("users[{user}].user"), origin: &found.origin };
+        Ok(Self { cluster, user })
+    }
+
+    /// Its URL. Without a scheme it is a host that speaks plain HTTP, as for client-go.
+    fn server(&self) -> Result<String> {
+        let server = self.cluster.is.server.trim();
+        if server.is_empty() {
+            return Err(self.cluster.fault("server", "is not set"));
+        }
+        Ok(if server.contains("://") { server.to_owned() } else { format!("http://{server}") })
+    }
+
+    fn trust(&self) -> Result<(Trust, Option<PathBuf>)> {
+        let cluster = self.cluster.is;
+        if cluster.insecure_skip_tls_verify {
+            if cluster.certificate_authority.is_set() {
+                let problem = "cannot be on beside a certificate-authority: leave one of them out";
+                return Err(self.cluster.fault("insecure-skip-tls-verify", problem));
+            }
+            return Ok((Trust::Nothing, None));
+        }
+        Ok(match self.cluster.bytes("certificate-authority", &cluster.certificate_authority)? {
+            Some((pem, file)) => (Trust::Pem(pem), file),
+            None => (Trust::System, None),
+        })
+    }
+
+    /// A key without a certificate is nobody's, as for client-go.
+    fn identity(&self) -> Result<(Option<Identity>, IdentityFiles)> {
+        let user = self.user.is;
+        let Some((certificates, certificate_file)) =
+            self.user.bytes("client-certificate", &user.client_certificate)?
+        else {
+            return Ok((None, IdentityFiles::default()));
+        };
+        let Some((key, key_file)) = self.user.bytes("client-key", &user.client_key)? else {
+            return Err(self.user.fault("client-key", "is missing beside client-certificate"));
+        };
+        Ok((
+            Some(Identity::new(certificates, key)),
+            IdentityFiles { certificate: certificate_file, key: key_file },
+        ))
+    }
+
+    fn has_credentials(&self) -> bool {
+        let user = self.user.is;
+        !user.token.is_empty()
+            || !user.token_file.as_os_str().is_empty()
+            || !user.username.is_empty()
+            || user.client_certificate.is_set()
+            || user.exec.is_some()
+    }
+
+    /// Precedence as in client-go: a plugin is only run where there is nothing else, a client
+    /// certificate included. A token file counts before a token, which stands in until it can be read.
+    fn credentials(&self, certified: bool) -> Result<Source> {
+        let user = self.user.is;
+        if let Some(name) = &user.auth_provider {
+            let problem = format!("{name:?} is not supported: use an exec plugin");
+            return Err(self.user.fault("auth-provider", &problem));
+        }
+        let header = |field: &str, header: std::result::Result<HeaderValue, String>| {
+            header.map_err(|problem| self.user.fault(field, &problem))
+        };
+        let (token, named) = (user.token.trim(), !user.username.is_empty() || !user.password.is_empty());
+        let token = (!token.is_empty()).then(|| header("token", bearer(token))).transpose()?;
+        if named && token.is_some() {
+            return Err(self.user.fault("token", "cannot be given beside username and password"));
+        }
+        if !user.token_file.as_os_str().is_empty() {
+            if token.is_none() {
+                self.user.read("tokenFile", &user.token_file)?;
+            }
+            return Ok(Source::TokenFile { path: user.token_file.clone(), until_read: token });
+        }
+        if let Some(token) = token {
+            return Ok(Source::Fixed(token));
+        }
+        if !user.username.is_empty() {
+            return header("username", basic(&user.username, &user.password)).map(Source::Fixed);
+        }
+        match &user.exec {
+            Some(exec) if !certified => self.plugin(exec),
+            _ => Ok(Source::Nothing),
+        }
+    }
+
+    fn plugin(&self, exec: &Exec) -> Result<Source> {
+        let cluster = self.cluster.is;
+        let ca = match exec.provide_cluster_info {
+            true => self.cluster.bytes("certificate-authority", &cluster.certificate_authority)?,
+            false => None,
+        };
+        let plugin = ExecPlugin::new(exec, cluster, ca.map(|(pem, _)| pem))
+            .map_err(|problem| self.user.fault("exec", &problem))?;
+        Ok(Source::Exec(plugin.into()))
+    }
+
+    fn impersonation(&self) -> Result<Vec<(HeaderName, HeaderValue)>> {
+        impersonation::headers(self.user.is).map_err(|(field, problem)| self.user.fault(field, problem))
+    }
+
+    /// One that is named for this very server holds whatever the server; the environment's has exceptions.
+    fn proxy(&self, around: &Surroundings<'_>) -> Result<Proxy> {
+        match self.cluster.is.proxy_url.trim() {
+            "" => Ok(Proxy::read(|name| (around.variable)(name))),
+            url => Proxy::explicit(url)
+                .map_err(|problem| self.cluster.fault("proxy-url", &format!("cannot be used: {problem}"))),
+        }
+    }
 }

@@ -1,10 +1,9 @@
 //! Bytes in, lines out: a watch is a stream of JSON values, each on a line of its own.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
-/// What one event may weigh. etcd takes 1.5 MiB of an object by default; clusters that raise it
-/// stay below this.
-pub(crate) const LONGEST: usize = 16 << 20;
+/// A buffer that has grown beyond this is given back once it is empty.
+const KEPT: usize = 64 << 10;
 
 /// Splits a stream into lines, wherever its chunks begin and end.
 #[derive(Debug)]
@@ -31,9 +30,21 @@ impl Lines {
         self.buffer.extend_from_slice(chunk);
     }
 
+    /// Bytes that came and are not given out yet.
+    pub(crate) fn held(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// The next complete line without its end; empty ones are left out.
     pub(crate) fn next(&mut self) -> Result<Option<Bytes>, TooLong> {
         loop {
+            if self.searched == 0 {
+                // All at once: a server may send nothing else.
+                self.buffer.advance(empty_lines(&self.buffer));
+                if self.buffer.is_empty() && self.buffer.capacity() > KEPT {
+                    self.buffer = BytesMut::new();
+                }
+            }
             let end = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n');
             let Some(end) = end.map(|end| end + self.searched) else {
                 self.searched = self.buffer.len();
@@ -55,6 +66,18 @@ impl Lines {
     pub(crate) fn rest(&mut self) -> Option<Bytes> {
         self.searched = 0;
         tidy(self.buffer.split().freeze())
+    }
+}
+
+/// How many bytes at the beginning are lines of nothing.
+fn empty_lines(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    loop {
+        match bytes[at..] {
+            [b'\n', ..] => at += 1,
+            [b'\r', b'\n', ..] => at += 2,
+            _ => return at,
+        }
     }
 }
 
@@ -107,6 +130,34 @@ mod tests {
         assert_eq!(lines.next(), Err(TooLong(8)));
         lines.push(b"\n");
         assert_eq!(lines.next(), Err(TooLong(8)));
+    }
+
+    #[test]
+    fn what_a_long_line_needed_is_given_back() {
+        let mut lines = Lines::new(4 << 20);
+        lines.push(&vec![b'x'; 2 << 20]);
+        assert_eq!((lines.next(), lines.held()), (Ok(None), 2 << 20));
+        lines.push(b"\n\n");
+        assert_eq!(lines.next().unwrap().unwrap().len(), 2 << 20);
+        assert_eq!(lines.next(), Ok(None));
+        assert!(lines.held() == 0 && lines.buffer.capacity() <= KEPT);
+    }
+
+    /// Counted in bytes that are looked at: each of a line's once, however it comes.
+    #[test]
+    fn work_grows_no_faster_than_the_line() {
+        let looks = |pieces: usize| {
+            let (mut lines, mut looks) = (Lines::new(1 << 20), 0);
+            for _ in 0..pieces {
+                lines.push(b"0123456789");
+                let before = lines.searched;
+                assert_eq!(lines.next(), Ok(None));
+                looks += lines.searched - before;
+            }
+            looks
+        };
+        let (one, two, four) = (looks(1000), looks(2000), looks(4000));
+        assert!(two <= one * 5 / 2 && four <= two * 5 / 2, "{one}, {two}, {four}");
     }
 
     proptest! {

@@ -13,18 +13,19 @@ use std::{
 
 use bytes::Bytes;
 use futures::lock::Mutex;
-use http::Request;
+use http::{HeaderMap, Request};
 use rustls::ClientConfig;
 
 use leases::Lease;
 
 use super::{
     answer::Reply,
-    body::BodyError,
+    body::{BodyError, Room},
     config::ClusterConfig,
     connection::{Begun, Connection, Progress, SendError, addressed},
     limiter::TokenBucket,
     permit::Permits,
+    reload::OneAtATime,
 };
 use crate::{
     backoff::Backoff,
@@ -66,6 +67,9 @@ pub(super) struct Transport {
     dialing: Mutex<()>,
     dial: RefCell<Dial>,
     tls: RefCell<Option<Tls>>,
+    /// The reading of the CA file.
+    trust_file: Mutex<OneAtATime<std::io::Result<Vec<u8>>>>,
+    room: Room,
     #[cfg(test)]
     simulated: Option<Rc<dyn simulated::Network>>,
 }
@@ -126,6 +130,15 @@ impl Stream {
             StreamBody::Simulated(chunks) => chunks.next().await,
         }
     }
+
+    /// What it was announced with.
+    pub(super) fn headers(&self) -> Option<&HeaderMap> {
+        match &self.0 {
+            StreamBody::Real(begun, _) => Some(&begun.head.headers),
+            #[cfg(test)]
+            StreamBody::Simulated(_) => None,
+        }
+    }
 }
 
 impl Transport {
@@ -145,6 +158,8 @@ impl Transport {
                 last: String::new(),
             }),
             tls: RefCell::default(),
+            trust_file: Mutex::default(),
+            room: Room::new(),
             #[cfg(test)]
             simulated: simulated::installed(),
         }
@@ -174,15 +189,20 @@ impl Transport {
     }
 
     /// Sends a request whose answer is a stream. The deadline holds until that begins, or for the
-    /// whole of another answer.
-    pub(super) async fn open(&self, outgoing: Outgoing<'_>, deadline: Duration) -> Result<Opened, Failure> {
+    /// whole of another answer. What `lasts` gets an HTTP/1.1 connection of its own.
+    pub(super) async fn open(
+        &self,
+        outgoing: Outgoing<'_>,
+        lasts: bool,
+        deadline: Duration,
+    ) -> Result<Opened, Failure> {
         #[cfg(test)]
         if let Some(network) = &self.simulated {
             return simulated::open(network, outgoing, deadline).await;
         }
         let progress = Progress::default();
         let opening = async {
-            let (begun, lease) = self.begin(outgoing, true, &progress).await?;
+            let (begun, lease) = self.begin(outgoing, lasts, &progress).await?;
             if begun.head.status.is_success() {
                 self.succeeded();
                 return Ok(Opened::Stream(Box::new(Stream(StreamBody::Real(begun, lease)))));
@@ -190,6 +210,18 @@ impl Transport {
             self.finish(begun, lease).await.map(Opened::Reply)
         };
         self.within(deadline, &progress, opening).await
+    }
+
+    /// Takes back the connection of a stream that has ended, where others can use it.
+    pub(super) fn close(&self, stream: Stream) {
+        match stream.0 {
+            StreamBody::Real(begun, lease) => {
+                lease.connection().release(begun);
+                self.give_back(lease);
+            }
+            #[cfg(test)]
+            StreamBody::Simulated(_) => {}
+        }
     }
 
     async fn within<T>(
@@ -257,13 +289,18 @@ impl Transport {
 
     /// Reads the rest of an answer.
     async fn finish(&self, begun: Begun, lease: Lease) -> Result<Reply, Failure> {
-        match lease.connection().finish(begun).await {
+        match lease.connection().finish(begun, &self.room).await {
             Ok(reply) => {
                 self.succeeded();
                 self.give_back(lease);
                 Ok(reply)
             }
-            Err(SendError::Unsent(cause) | SendError::Lost(cause)) => {
+            // The connection did what it is for.
+            Err(BodyError::Unusable(cause)) => {
+                self.succeeded();
+                Err(Failure::Lost(cause))
+            }
+            Err(BodyError::Broken(cause)) => {
                 self.failed(&cause);
                 Err(Failure::Lost(cause))
             }

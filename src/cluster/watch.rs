@@ -24,7 +24,7 @@
 
 mod event;
 mod news;
-mod page;
+mod reading;
 mod trouble;
 mod verdict;
 
@@ -33,12 +33,20 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 pub use self::news::News;
-use self::{event::Event, page::Page, trouble::Run, verdict::Verdict};
-use super::{answer::Reply, limiter::LONGEST_PAUSE, target::Target};
+use self::{
+    event::Event,
+    reading::{LeftOut, Reading},
+    trouble::Run,
+    verdict::Verdict,
+};
+use super::{
+    answer::{Reply, not_json},
+    limiter::LONGEST_PAUSE,
+    target::Target,
+};
 use crate::{
     backoff::Backoff,
     guard::{self, Guard},
-    stack::object::Object,
     time::after,
 };
 
@@ -56,6 +64,8 @@ const SHORT: Duration = Duration::from_secs(1);
 /// One that lasted so long proves that things go well: the backoff starts over. Not sooner, or a
 /// failure that follows each list could have a large kind listed every second.
 const STEADY: Duration = Duration::from_secs(10);
+/// Items of a list at most, where nothing else is said: more than there are objects of any kind.
+pub const MOST_ITEMS: u64 = 2_000_000;
 /// So many attempts in a row to go on from where it stood may fail; then it starts afresh.
 const STUMBLES: u32 = 3;
 
@@ -68,11 +78,16 @@ pub enum Step {
     /// To be handed to the consumer; then on.
     Tell(News),
     /// To ask for a page of the list, the first one or the one that the token names. Answered by
-    /// [`Input::Page`], [`Input::Failed`] or [`Input::Unusable`].
+    /// [`Input::Page`], [`Input::Begun`], [`Input::Failed`] or [`Input::Unusable`].
     List {
         /// Where the list goes on.
         token: Option<String>,
     },
+    /// To wait for more of the page that has begun. Answered by [`Input::Piece`], [`Input::Ended`],
+    /// [`Input::Failed`] or [`Input::Unusable`].
+    More,
+    /// To let others have their turn, where it is theirs, and step on.
+    GoOn,
     /// To open a watch. Answered by [`Input::Opened`], [`Input::Answer`], [`Input::Failed`] or
     /// [`Input::Unusable`].
     Open {
@@ -105,6 +120,13 @@ pub enum Input {
         /// When the request was sent.
         asked: Instant,
     },
+    /// A page has begun to come in; its pieces follow.
+    Begun {
+        /// When the request was sent.
+        asked: Instant,
+    },
+    /// What came next of a page.
+    Piece(Bytes),
     /// A watch has begun; its lines follow.
     Opened,
     /// No watch has begun; this was the answer.
@@ -113,7 +135,7 @@ pub enum Input {
     Heard,
     /// A line of the watch, without its end.
     Line(Bytes),
-    /// The watch has ended in order.
+    /// The page or the watch has ended in order.
     Ended,
     /// There is no answer, or the watch broke.
     Failed(String),
@@ -131,6 +153,8 @@ pub struct Watch {
     backoff: Backoff,
     /// Failures to go on from where it stood, in a row.
     stumbles: u32,
+    /// Items of a list at most.
+    most_items: u64,
     /// Whether a wait after a failure may be cut short where others succeed.
     hurry: Hurry,
     /// What the run of refusals that lasts was about: a missing kind, or a missing right.
@@ -158,7 +182,7 @@ enum State {
     /// A page is asked for.
     Listing(Listing),
     /// A page is read out.
-    Reading { asked: Instant, page: Page },
+    Reading(Box<Reading>),
     /// A watch is asked for.
     Opening { version: String },
     /// It lasts.
@@ -172,6 +196,13 @@ enum State {
 struct Listing {
     asked: Option<Instant>,
     token: Option<String>,
+    /// Items that earlier pages had.
+    items: u64,
+    /// Those among them that could not be read.
+    left_out: LeftOut,
+    /// Pages so far, and how many of them in a row were empty.
+    pages: u64,
+    empty: u64,
 }
 
 #[derive(Debug)]
@@ -199,12 +230,20 @@ impl Watch {
             random: fastrand::Rng::with_seed(seed),
             backoff: Backoff::new(BACKOFF.0, BACKOFF.1),
             stumbles: 0,
+            most_items: MOST_ITEMS,
             hurry: Hurry::default(),
             refused: None,
             run: None,
             bad: false,
             health: None,
         }
+    }
+
+    /// Items of a list at most. A list that has more, or does not end, is a failure.
+    #[must_use]
+    pub fn listing_at_most(mut self, items: u64) -> Self {
+        self.most_items = items;
+        self
     }
 
     /// Other requests are answered again: a wait after a failure is over, too.
@@ -229,7 +268,11 @@ impl Watch {
             }
             match &mut self.state {
                 State::Listing(listing) => return Step::List { token: listing.token.clone() },
-                State::Reading { .. } => self.read_on(now),
+                State::Reading(_) => {
+                    if let Some(step) = self.read_on(now) {
+                        return step;
+                    }
+                }
                 State::Opening { version } => {
                     let timeout = Duration::from_secs(self.random.u64(LIFETIME));
                     return Step::Open { version: version.clone(), timeout };
@@ -265,54 +308,31 @@ impl Watch {
             State::Listing(listing) => self.listing(listing, input, now),
             State::Opening { version } => self.opening(version, input, now),
             State::Watching(watching) => self.watching(watching, input, now),
+            State::Reading(reading) => self.reading(reading, input, now),
             // Nothing was asked: it belongs to something that was given up.
-            state @ (State::Reading { .. } | State::Waiting { .. }) => self.state = state,
+            state @ State::Waiting { .. } => self.state = state,
         }
     }
 
     fn listing(&mut self, listing: Listing, input: Input, now: Instant) {
         match input {
             Input::Page { reply, asked } if reply.status.is_success() => {
-                self.stumbles = 0;
-                self.hurry = Hurry::May;
-                let asked = listing.asked.unwrap_or(asked);
-                self.state = State::Reading { asked, page: Page::new(reply.body) };
+                if let Some(other) = not_json(&reply.headers) {
+                    return self.unusable(&other, now);
+                }
+                self.begin_page(listing, asked);
+                self.take(Input::Piece(reply.body), now);
+                self.take(Input::Ended, now);
             }
+            Input::Begun { asked } => self.begin_page(listing, asked),
             Input::Page { reply, .. } | Input::Answer(reply) => {
                 self.turned_down("list", &reply, State::Listing(listing), now);
             }
             Input::Failed(cause) => self.stumble(&cause, State::Listing(listing), now),
             Input::Unusable(cause) => self.unusable(&cause, now),
-            Input::Opened | Input::Heard | Input::Line(_) | Input::Ended => {
+            Input::Opened | Input::Heard | Input::Line(_) | Input::Piece(_) | Input::Ended => {
                 self.state = State::Listing(listing);
             }
-        }
-    }
-
-    /// To the next object of a page, the next page, or the end of the list.
-    fn read_on(&mut self, now: Instant) {
-        let State::Reading { asked, page } = &mut self.state else { return };
-        let asked = *asked;
-        match page.next() {
-            Ok(Some(item)) => {
-                let name = item.pointer("/metadata/name").and_then(|name| name.as_str()).map(str::to_owned);
-                match Object::from_json(self.target.resource(), item) {
-                    Ok(object) => self.news = Some(News::Listed { object: Box::new(object), asked }),
-                    Err(error) => self.left_out(name.as_deref(), &error),
-                }
-            }
-            Ok(None) if page.version().is_empty() => self.unusable("the list says no version", now),
-            Ok(None) => {
-                let version = page.version().to_owned();
-                if let Some(token) = page.token() {
-                    let token = Some(token.to_owned());
-                    self.state = State::Listing(Listing { asked: Some(asked), token });
-                    return;
-                }
-                self.news = Some(News::Complete { asked, version: version.clone() });
-                self.state = State::Opening { version };
-            }
-            Err(cause) => self.unusable(&cause, now),
         }
     }
 
@@ -331,7 +351,9 @@ impl Watch {
             }
             Input::Failed(cause) => self.stumble(&cause, State::Opening { version }, now),
             Input::Unusable(cause) => self.unusable(&cause, now),
-            Input::Heard | Input::Line(_) | Input::Ended => self.state = State::Opening { version },
+            Input::Begun { .. } | Input::Piece(_) | Input::Heard | Input::Line(_) | Input::Ended => {
+                self.state = State::Opening { version };
+            }
         }
     }
 
@@ -356,7 +378,9 @@ impl Watch {
                 self.settle(&watching, now);
                 self.unusable(&cause, now);
             }
-            Input::Opened | Input::Answer(_) | Input::Page { .. } => self.state = State::Watching(watching),
+            Input::Opened | Input::Answer(_) | Input::Page { .. } | Input::Begun { .. } | Input::Piece(_) => {
+                self.state = State::Watching(watching)
+            }
         }
     }
 

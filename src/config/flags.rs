@@ -51,7 +51,7 @@ pub(super) const AUTHENTICATION_CLIENT_SECRET: Flag = Flag::one(
 pub(super) const KUBE_CONFIG: Flag = Flag::one(
     "kube-config",
     "FILE",
-    "Kubeconfig whose current context is used; in a pod the service account is used instead",
+    "Kubeconfig whose current context is used, instead of those that KUBECONFIG names; in a pod the service account is used",
 )
 .or("~/.kube/config");
 pub(super) const KUBE_QPS: Flag = Flag::one(
@@ -72,6 +72,12 @@ pub(super) const KUBE_MAX_IN_FLIGHT: Flag = Flag::one(
     "Requests to the API server that may wait for their answer at the same time, for the whole process",
 )
 .or("64");
+pub(super) const KUBE_MAX_LIST_ITEMS: Flag = Flag::one(
+    "kube-max-list-items",
+    "NUMBER",
+    "Objects of one kind that the API server may list; a kind of which it lists more counts as failed",
+)
+.or("2000000");
 pub(super) const KUBE_REQUEST_TIMEOUT: Flag =
     Flag::one("kube-request-timeout", "DURATION", "How long to wait for an answer of the API server")
         .or("10s");
@@ -196,7 +202,14 @@ pub const AUTHENTICATION: Group = Group {
 /// The API server and how much of it to ask for.
 pub const KUBERNETES: Group = Group {
     heading: "Kubernetes",
-    flags: &[&KUBE_CONFIG, &KUBE_QPS, &KUBE_BURST, &KUBE_MAX_IN_FLIGHT, &KUBE_REQUEST_TIMEOUT],
+    flags: &[
+        &KUBE_CONFIG,
+        &KUBE_QPS,
+        &KUBE_BURST,
+        &KUBE_MAX_IN_FLIGHT,
+        &KUBE_REQUEST_TIMEOUT,
+        &KUBE_MAX_LIST_ITEMS,
+    ],
 };
 /// How the process works.
 pub const ENGINE: Group = Group { heading: "Engine", flags: &[&SHARDS, &MAX_IN_FLIGHT_STACKS, &MAX_STACKS] };

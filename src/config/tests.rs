@@ -46,7 +46,7 @@ fn what_is_not_set_has_the_documented_default() {
     assert_eq!(config.membership.server.to_string(), "localhost:8081");
     assert_eq!(config.membership.tls, None);
     assert_eq!(config.auth, Auth::Token(Secret::new("t0ken")));
-    assert_eq!(config.cluster.kube_config.as_deref(), Some(Path::new("/home/me/.kube/config")));
+    assert_eq!(config.cluster.kube_config, None);
     assert_eq!((config.cluster.qps, config.cluster.burst), (200.0, 400));
     assert_eq!(config.cluster.request_timeout, Duration::from_secs(10));
     assert_eq!(config.engine.max_in_flight_stacks.get(), 256);
@@ -54,6 +54,14 @@ fn what_is_not_set_has_the_documented_default() {
     assert_eq!(config.log, Log { filter: Log::INFO.into(), json: false });
     assert_eq!(config.traces, None);
     assert_eq!(config.notes, Vec::<String>::new());
+}
+
+#[test]
+fn a_kubeconfig_that_is_named_lies_below_the_home_folder_where_it_says_so() {
+    for (named, path) in [("~/k", "/home/me/k"), ("k", "k"), ("~/.kube/config", "/home/me/.kube/config")] {
+        let config = agent(&["--kube-config", named], &enough(&[])).unwrap();
+        assert_eq!(config.cluster.kube_config.as_deref(), Some(Path::new(path)));
+    }
 }
 
 #[test]
@@ -275,7 +283,7 @@ fn quotation_marks_are_part_of_a_value_and_the_error_says_so() {
 #[test]
 fn tls_trusts_the_system_or_the_given_authorities_or_anybody() {
     let key = rcgen::generate_simple_self_signed(["m".to_owned()]).unwrap();
-    let pem = key.cert.pem();
+    let pem = key.cert.pem().trim_end().to_owned();
     let tls = |pairs: &[(&str, &str)]| agent(&[], &enough(pairs)).map(|config| config.membership.tls);
     assert_eq!(tls(&[("TLS_ENABLED", "true")]), Ok(Some(Trust::System)));
     assert_eq!(tls(&[("TLS_ENABLED", "true"), ("TLS_CA_CERT", &pem)]), Ok(Some(Trust::pem(pem.clone()))));

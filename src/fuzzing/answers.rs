@@ -121,7 +121,8 @@ fn check_waits(reply: &Reply, now: Instant) {
                 assert!(until <= now + LONGEST_WAIT);
                 return;
             }
-            Step::Tell(_) => continue,
+            Step::Tell(_) | Step::GoOn => continue,
+            Step::More => panic!("all of the page was there"),
             Step::Read { .. } => panic!("nothing was opened"),
         };
         listing.take(input, now);

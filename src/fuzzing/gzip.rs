@@ -2,19 +2,16 @@
 
 use std::io::Write as _;
 
+use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 
 use super::script;
-use crate::cluster::gunzip::{Gunzip, PIECE};
-
-/// The most that a byte can become (deflate's best), and what its window may hold back.
-const BEST: usize = 1032;
-const WINDOW: usize = 64 << 10;
+use crate::cluster::gunzip::{Gunzip, MOST};
 
 /// As a body in gzip: whether it is whole, and what it says, does not depend on the pieces that it
-/// comes in, and no piece becomes more than is bargained for. As a text: it comes back.
+/// comes in, and no step makes more of one than is bargained for. As a text: it comes back.
 pub fn gzip(data: &[u8]) {
-    let expected = decode(&data.chunks(PIECE).collect::<Vec<_>>());
+    let expected = decode(&data.chunks(4 << 10).collect::<Vec<_>>());
     for seed in [0, 1] {
         assert_eq!(decode(&script::chunks(data, seed)), expected, "pieces make no difference");
     }
@@ -32,9 +29,13 @@ fn decode(pieces: &[&[u8]]) -> Option<Vec<u8>> {
     let mut gunzip = Gunzip::new();
     let mut text = Vec::new();
     for piece in pieces {
-        let decoded = gunzip.push(piece).ok()?;
-        assert!(decoded.len() <= piece.len() * BEST + WINDOW, "{} of {}", decoded.len(), piece.len());
-        text.extend_from_slice(&decoded);
+        let mut piece = Bytes::copy_from_slice(piece);
+        while !piece.is_empty() {
+            let left = piece.len();
+            let decoded = gunzip.push(&mut piece).ok()?;
+            assert!(decoded.len() <= MOST && piece.len() < left, "{} bytes", decoded.len());
+            text.extend_from_slice(&decoded);
+        }
     }
     gunzip.finish().ok()?;
     Some(text)

@@ -1,28 +1,32 @@
 //! A kubeconfig.
 
-use std::path::Path;
-
-use base64::{Engine, prelude::BASE64_STANDARD};
-use kube::config::{AuthInfo, Kubeconfig};
+use std::path::{Path, PathBuf};
 
 use super::kubernetes::check_text;
-use crate::cluster::{config::Surroundings, kubeconfig};
+use crate::cluster::{
+    config::Surroundings,
+    kubeconfig::{self, Kubeconfig, User},
+};
 
 /// Stands in the place of every secret, and must be seen nowhere.
 const SECRET: &str = "Hush-Hush-4711";
 
-/// The YAML of a kubeconfig: it gives a server that can be connected to or says in one line why not,
-/// and shows no secret either way.
+/// The bytes of a kubeconfig: it gives a server that can be connected to or says in one line why not,
+/// and shows no secret either way. Merged behind itself it is what it was.
 pub fn kubeconfig(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
-    if text.contains(SECRET) {
+    if data.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()) {
         return;
     }
-    let file = match kubeconfig::parse("test", text) {
-        Ok(file) => file,
-        Err(error) => return check_text(&error.to_string(), 1000 + 2 * text.len()),
+    let (file, again) = match (kubeconfig::parse("test", data), kubeconfig::parse("test", data)) {
+        (Ok(file), Ok(again)) => (file, again),
+        (Err(error), _) | (_, Err(error)) => return check_text(&error.to_string(), 1000 + 8 * data.len()),
     };
-    let file = prepared(file);
+    let sizes = |file: &Kubeconfig| (file.contexts.len(), file.clusters.len(), file.users.len());
+    let (current, before) = (file.current_context.clone(), sizes(&file));
+    let mut file = prepared(file);
+    file.merge(again);
+    assert_eq!((&file.current_context, sizes(&file)), (&current, before));
+
     let around = Surroundings { variable: &|_| None, service_account: Path::new("/nowhere") };
     match kubeconfig::interpret("test", &file, &around) {
         Ok(config) => {
@@ -30,6 +34,9 @@ pub fn kubeconfig(data: &[u8]) {
             assert!(config.path.is_empty() || config.path.starts_with('/'), "{}", config.path);
             assert!(!config.path.ends_with('/'), "{}", config.path);
             assert!(!format!("{config:?}").contains(SECRET), "{config:?}");
+            for (_, value) in &config.headers {
+                assert!(!value.as_bytes().contains(&b'\n'));
+            }
         }
         Err(error) => assert!(!error.to_string().contains(SECRET), "{error}"),
     }
@@ -37,26 +44,27 @@ pub fn kubeconfig(data: &[u8]) {
 
 /// The same file with secrets that can be told, and without files: they are none of this.
 fn prepared(mut file: Kubeconfig) -> Kubeconfig {
-    for cluster in file.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
-        cluster.certificate_authority = None;
+    for cluster in file.clusters.values_mut() {
+        cluster.certificate_authority.file = PathBuf::new();
+        if cluster.proxy_url.contains('@') {
+            cluster.proxy_url = format!("socks5://{SECRET}:{SECRET}/{SECRET}@proxy");
+        }
     }
-    for user in file.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
-        hide(user);
-    }
+    file.users.values_mut().for_each(hide);
     file
 }
 
-fn hide(user: &mut AuthInfo) {
-    user.token_file = None;
-    user.client_certificate = None;
-    user.client_key = None;
-    if user.token.is_some() {
-        user.token = Some(format!("{SECRET}\u{7f}").into());
+fn hide(user: &mut User) {
+    user.token_file = PathBuf::new();
+    user.client_certificate.file = PathBuf::new();
+    user.client_key.file = PathBuf::new();
+    if !user.token.is_empty() {
+        user.token = format!("{SECRET}\u{7f}");
     }
-    if user.password.is_some() {
-        user.password = Some(SECRET.to_owned().into());
+    if !user.password.is_empty() {
+        user.password = SECRET.to_owned();
     }
-    if user.client_key_data.is_some() {
-        user.client_key_data = Some(BASE64_STANDARD.encode(SECRET).into());
+    if let Some(data) = &mut user.client_key.data {
+        *data = Ok(SECRET.into());
     }
 }

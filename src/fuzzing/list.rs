@@ -4,7 +4,10 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use super::kubernetes::{check_object, check_write, ledgers};
+use super::{
+    kubernetes::{check_object, check_write, ledgers},
+    script,
+};
 use crate::{
     cluster::{
         answer::{self, Reply},
@@ -17,13 +20,21 @@ use crate::{
         object::{Object, ObjectKey, Role},
         write::Write,
     },
-    time,
+    time::{self, Instant},
 };
+
+/// The most that is held of a page: an object, and what came with its end.
+const LONGEST: usize = (4 << 20) + (64 << 10);
 
 /// The body of a page of a list. Read one object at a time, it holds what it holds when it is read
 /// at once; one that was cut short is never complete; and what it says of kinds can be asked for.
 pub fn list(data: &[u8]) {
     let page = read(data);
+    for seed in [0, 1] {
+        let pieces = read_in(&script::chunks(data, seed));
+        assert_eq!(pieces.objects, page.objects, "pieces make no difference");
+        assert_eq!(pieces.end, page.end);
+    }
     if page.end.is_some() {
         let whole = data.trim_ascii_end();
         let at = fastrand::Rng::with_seed(data.len() as u64).usize(..whole.len());
@@ -42,6 +53,7 @@ struct Page {
 }
 
 /// That it was read to its end.
+#[derive(Debug, PartialEq)]
 struct End {
     version: Option<String>,
     token: Option<String>,
@@ -57,6 +69,19 @@ fn read(body: &[u8]) -> Page {
     let mut machine = Watch::new(Target::kind(&ledgers()), 7);
     assert!(matches!(machine.step(now), Step::List { token: None }));
     machine.take(Input::Page { reply: reply(body), asked: now }, now);
+    outcome(machine, std::iter::empty(), now)
+}
+
+/// The same, as it comes in.
+fn read_in(pieces: &[&[u8]]) -> Page {
+    let now = time::now();
+    let mut machine = Watch::new(Target::kind(&ledgers()), 7);
+    assert!(matches!(machine.step(now), Step::List { token: None }));
+    machine.take(Input::Begun { asked: now }, now);
+    outcome(machine, pieces.iter().copied(), now)
+}
+
+fn outcome<'a>(mut machine: Watch, mut pieces: impl Iterator<Item = &'a [u8]>, now: Instant) -> Page {
     let mut objects = Vec::new();
     let mut version = None;
     loop {
@@ -70,6 +95,12 @@ fn read(body: &[u8]) -> Page {
                 assert_eq!(version, Some(from), "a watch goes on from the list");
                 return Page { objects, end: Some(End { version, token: None }) };
             }
+            Step::More => {
+                let piece = pieces.next().map(|piece| Input::Piece(Bytes::copy_from_slice(piece)));
+                machine.take(piece.unwrap_or(Input::Ended), now);
+                assert!(machine.unread() <= LONGEST);
+            }
+            Step::GoOn => {}
             Step::Wait { .. } => return Page { objects, end: None },
             step => panic!("{step:?} after a page"),
         }

@@ -39,6 +39,10 @@ pub fn store(data: &[u8]) {
         if let Some(stack) = object.belongs_to().filter(|_| is_first) {
             check_kept(&store, stack, &object);
         }
+        if let Some(stack) = object.leftover_of().filter(|_| is_first) {
+            store.leftover_listed(&object, now);
+            check_kept(&store, stack, &object);
+        }
         check_report(&object);
     }
 }

@@ -38,7 +38,7 @@ macro_rules! targets {
     };
 }
 
-targets!(answers gzip join kubeconfig list oidc orders plugin replay settings store trace urls watch);
+targets!(answers compressed gzip join kubeconfig list oidc orders peer plugin replay settings socks store trace urls watch);
 
 #[test]
 fn each_target_of_the_fuzzer_is_tested() {

@@ -117,6 +117,7 @@ fn read(line: &[u8], now: Instant) -> Read {
         Step::Tell(news) => panic!("a line of a watch told {news:?}"),
         Step::Read { .. } => None,
         Step::List { .. } | Step::Wait { .. } => return Read::Nothing,
+        step @ (Step::More | Step::GoOn) => panic!("nothing is listed, so why {step:?}?"),
         step @ Step::Open { .. } => panic!("nothing has ended, so why {step:?}?"),
     };
     // It ends after a while, and is resumed.

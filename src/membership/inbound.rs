@@ -7,7 +7,10 @@ use futures::future::poll_fn;
 use http_body::Body;
 use tonic::{Code, Status};
 
-use super::frames::{Found, Frame, Frames};
+use super::{
+    frames::{Found, Frame, Frames},
+    inflate::{Encoding, InflateError},
+};
 
 /// The longest message that is taken where no other limit is set, in bytes: that of grpc-go.
 pub const LONGEST: usize = 4 << 20;
@@ -29,6 +32,7 @@ pub enum Inbound {
 /// Reads the messages of a body, one after the other. Only one is in memory at a time.
 pub(crate) struct Downlink<B> {
     body: B,
+    encoding: Encoding,
     frames: Frames,
     /// What has come and was not looked at yet.
     chunk: Bytes,
@@ -41,14 +45,19 @@ where
 {
     /// Takes messages of at most so many bytes.
     pub(crate) fn new(body: B, longest: usize) -> Self {
-        Self { body, frames: Frames::new(longest), chunk: Bytes::new() }
+        Self { body, encoding: Encoding::Identity, frames: Frames::new(longest), chunk: Bytes::new() }
+    }
+
+    /// Messages that are compressed are so in this way.
+    pub(crate) fn encoded(self, encoding: Encoding) -> Self {
+        Self { encoding, ..self }
     }
 
     /// The next message. `None` where the server has ended the stream and says that all is well.
     pub(crate) async fn message(&mut self) -> Result<Option<Inbound>, Status> {
         loop {
             match self.frames.next(&mut self.chunk) {
-                Ok(Some(Found::Frame(frame))) => return Ok(Some(opened(frame)?)),
+                Ok(Some(Found::Frame(frame))) => return Ok(Some(self.opened(frame)?)),
                 Ok(Some(Found::TooLong(bytes))) => {
                     return Ok(Some(Inbound::TooLong { bytes, longest: self.frames.longest() }));
                 }
@@ -73,14 +82,21 @@ where
             }
         }
     }
-}
 
-/// A message as it was before it was sent.
-fn opened(frame: Frame) -> Result<Inbound, Status> {
-    if frame.compressed {
-        return Err(Status::internal("a message is compressed, and the stream does not say how"));
+    /// A message as it was before it was sent.
+    fn opened(&self, frame: Frame) -> Result<Inbound, Status> {
+        if !frame.compressed {
+            return Ok(Inbound::Message(frame.bytes));
+        }
+        match self.encoding.inflate(&frame.bytes, self.frames.longest()) {
+            Ok(bytes) => Ok(Inbound::Message(bytes.into())),
+            // How long it would become is not known, only that it is too long.
+            Err(InflateError::TooLong(longest)) => {
+                Ok(Inbound::TooLong { bytes: longest.saturating_add(1), longest })
+            }
+            Err(error) => Err(Status::internal(error.to_string())),
+        }
     }
-    Ok(Inbound::Message(frame.bytes))
 }
 
 #[cfg(test)]
@@ -136,5 +152,27 @@ mod tests {
         for body in [&b"<html>"[..], b"\0\0\0\0\x02a", b"\x01\0\0\0\x01a"] {
             assert_eq!(read(vec![data(body)]), (vec![], Err(Code::Internal)), "{body:?}");
         }
+    }
+
+    #[test]
+    fn compressed_messages_come_as_they_were_and_a_bomb_is_only_told() {
+        use std::io::Write as _;
+
+        let packed = |text: &[u8]| {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            encoder.write_all(text).unwrap();
+            let packed = encoder.finish().unwrap();
+            [&[1], &u32::try_from(packed.len()).unwrap().to_be_bytes()[..], &packed].concat()
+        };
+        let body =
+            [packed(b"one"), packed(&vec![0; 32 << 20]), b"\0\0\0\0\x01a".to_vec(), packed(b"")].concat();
+        let body = StreamBody::new(stream::iter([Ok::<_, Infallible>(Part::data(Bytes::from(body)))]));
+        let mut downlink = Downlink::new(body, 64 << 10).encoded(Encoding::Gzip);
+        let mut next = || block_on(downlink.message()).unwrap();
+        assert_eq!(next(), Some(Inbound::Message(Bytes::from_static(b"one"))));
+        assert_eq!(next(), Some(Inbound::TooLong { bytes: (64 << 10) + 1, longest: 64 << 10 }));
+        assert_eq!(next(), Some(Inbound::Message(Bytes::from_static(b"a"))));
+        assert_eq!(next(), Some(Inbound::Message(Bytes::new())));
+        assert_eq!(next(), None);
     }
 }

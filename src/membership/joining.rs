@@ -31,6 +31,12 @@ impl Joining {
         self.joined = Some(now);
     }
 
+    /// Whether that was so since the last stream ended.
+    #[cfg(test)]
+    pub(super) fn is_joined(&self) -> bool {
+        self.joined.is_some()
+    }
+
     /// The stream, or the try at one, has ended: how long to wait. `random` in `0.0..1.0`.
     pub(super) fn ended(&mut self, now: Instant, random: f64) -> Duration {
         let lived = self.joined.take().map(|since| now.saturating_duration_since(since));

@@ -131,6 +131,7 @@ impl Session {
         Ok(match parting {
             Parting::Left { graceful } => Some(Left { graceful, unsent: self.reports.waiting() }),
             Parting::Outdated => None,
+            Parting::Dismissed => return Err(Broken::Dismissed.into()),
         })
     }
 
@@ -160,7 +161,9 @@ impl Session {
                 let (code, reason) = (status.code(), status.message());
                 warn!(%membership, ?wait, ?code, "membership refuses this agent, will try again: {reason}");
             }
-            Ended::Broken(Broken::Ended) => info!(%membership, ?wait, "stream ended, will join again"),
+            Ended::Broken(broken @ (Broken::Ended | Broken::Dismissed)) => {
+                info!(%membership, ?wait, "will join again: {broken}");
+            }
             ended => warn!(%membership, ?wait, "not joined, will try again: {ended}"),
         }
     }

@@ -1,10 +1,12 @@
 //! One joined stream, from the request to its end.
 
+mod answer;
+mod http2;
 #[cfg(test)]
 pub(crate) mod simulated;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll},
@@ -19,7 +21,9 @@ use futures::{
 use http::uri::PathAndQuery;
 use hyper::client::conn::http2::SendRequest;
 use tonic::{Status, body::Body, client::Grpc, metadata::MetadataMap};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
+
+use http2::{Answer, Http2};
 
 use crate::{
     membership::{
@@ -31,7 +35,13 @@ use crate::{
         wire::{self, server::Message},
     },
     net::{
-        self, Task, endpoint::Endpoint, executor::LocalExecutor, io::Io, sleep, spawn, timeout,
+        self, Task,
+        connect::Protocol,
+        endpoint::Endpoint,
+        executor::LocalExecutor,
+        io::Io,
+        line::{Line, NoGreeting, Tapped},
+        sleep, spawn, timeout,
         timer::HyperTimer,
     },
     time,
@@ -65,6 +75,21 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// How long a slow server may take to take what is left to send before that.
 const FLUSH: Duration = Duration::from_secs(5);
 
+/// How long the server may take to show that it speaks HTTP/2, once it took the connection. With the
+/// time for connecting this is what Go's gRPC grants.
+const GREETING: Duration = Duration::from_secs(10);
+
+/// The headers of an answer, in bytes.
+const MAX_HEADERS: u32 = 1 << 20;
+
+/// How long a join may go unanswered before that is said. It is no failure: a gRPC server may send its
+/// headers with its first message, and membership sends none until it has something to say.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long at most. Membership pings now and then; where not even a Ping comes, something in between
+/// took the join and keeps it.
+const LONGEST_SILENCE: Duration = Duration::from_secs(600);
+
 /// Pongs that wait to be sent. One more says nothing new.
 const PONGS: usize = 64;
 
@@ -75,8 +100,18 @@ pub(super) enum Broken {
     Status(Status),
     #[error("membership ended the stream")]
     Ended,
+    /// In good order: it announced that this connection takes no more requests.
+    #[error("membership asked for another connection")]
+    Dismissed,
     #[error("HTTP/2: {0}")]
     Http(#[from] hyper::Error),
+    #[error("{endpoint}: {cause}")]
+    NoGreeting { endpoint: Endpoint, cause: NoGreeting },
+    #[error("membership took the join and did not answer it within {LONGEST_SILENCE:?}")]
+    Unanswered,
+    /// What the peer did is not to be borne.
+    #[error("{0}")]
+    Offence(String),
 }
 
 /// How a stream was left that did not break.
@@ -89,6 +124,8 @@ pub(super) enum Parting {
     },
     /// What was joined under is no longer true.
     Outdated,
+    /// Membership wants to be joined over another connection.
+    Dismissed,
 }
 
 /// A status with its cause: tonic's text for a broken connection alone says nothing.
@@ -107,12 +144,10 @@ pub(super) struct Stream {
     call: Call,
     /// Ends by itself once nothing uses it any more.
     connection: Option<Task<Result<(), hyper::Error>>>,
+    line: Option<Rc<Line>>,
     pongs: mpsc::Sender<()>,
     messages: mpsc::Sender<Message>,
 }
-
-/// The body of the answer, as soon as there is one.
-type Answer = Rc<RefCell<Option<hyper::body::Incoming>>>;
 
 /// The call that is the stream.
 enum Call {
@@ -144,12 +179,12 @@ impl Call {
             Self::Grpc { requests, request, origin, longest } => {
                 let answer = Answer::default();
                 let mut grpc = Grpc::with_origin(Http2(requests, Rc::clone(&answer)), origin);
-                grpc.ready().await?;
+                grpc.ready().await.map_err(|error| Broken::Status(Status::from_error(error)))?;
                 let path = PathAndQuery::from_static("/server.Server/Join");
                 grpc.streaming(request, path, ReportCodec).await.map_err(Broken::Status)?;
                 // tonic has seen the headers alone: see `Downlink`.
-                let body = answer.take().ok_or(Broken::Ended)?;
-                Ok(Incoming::Grpc(Downlink::new(body, longest), grpc))
+                let (body, encoding) = answer.take().ok_or(Broken::Ended)?;
+                Ok(Incoming::Grpc(Downlink::new(body, longest).encoded(encoding), grpc))
             }
             #[cfg(test)]
             Self::Simulated(peer, join) => {
@@ -178,8 +213,10 @@ impl Stream {
         metadata: MetadataMap,
         longest: usize,
     ) -> Result<Self, Broken> {
+        let (io, line) = Tapped::new(io, Protocol::Http2);
         let (requests, connection) = hyper::client::conn::http2::Builder::new(LocalExecutor)
             .timer(HyperTimer)
+            .max_header_list_size(MAX_HEADERS)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .keep_alive_interval(PING_INTERVAL)
@@ -187,18 +224,22 @@ impl Stream {
             .handshake(io)
             .await?;
         let connection = Some(spawn(connection));
+        line.greeted(GREETING).await.map_err(|cause| {
+            line.cut();
+            Broken::NoGreeting { endpoint: endpoint.clone(), cause }
+        })?;
         let (pongs, messages, uplink) = uplink();
         let mut request = tonic::Request::new(uplink);
         *request.metadata_mut() = metadata;
         let call = Call::Grpc { requests, request, origin: origin(endpoint), longest };
-        Ok(Self { call, connection, pongs, messages })
+        Ok(Self { call, connection, line: Some(line), pongs, messages })
     }
 
     #[cfg(test)]
     pub(super) fn simulated(peer: std::rc::Rc<dyn simulated::Peer>, metadata: MetadataMap) -> Self {
         let (pongs, messages, uplink) = uplink();
         let join = simulated::Join { metadata, uplink: uplink.boxed_local() };
-        Self { call: Call::Simulated(peer, join), connection: None, pongs, messages }
+        Self { call: Call::Simulated(peer, join), connection: None, line: None, pongs, messages }
     }
 
     /// Joins and stays until the stream breaks, until asked to leave, or until `outdated`
@@ -211,7 +252,7 @@ impl Stream {
         leave: &Leave,
         outdated: impl Future<Output = ()>,
     ) -> Result<Parting, Broken> {
-        let Self { call, connection, pongs, messages } = self;
+        let Self { call, connection, line, pongs, messages } = self;
         reports.opened();
         let _heartbeats = spawn(heartbeats(pongs.clone()));
         let pump = spawn(pump(messages, reports.clone(), leave.clone()));
@@ -219,13 +260,15 @@ impl Stream {
         let ended = {
             let listening = pin!(listen(call, joining, pongs, orders, leave));
             let leaving = pin!(async {
-                match select(pin!(leave.reached(Stage::Close)), pin!(outdated)).await {
+                let (outdated, dismissed) = (pin!(outdated), pin!(dismissed(line.as_deref())));
+                match select(pin!(leave.reached(Stage::Close)), select(outdated, dismissed)).await {
                     Either::Left(_) => {
                         parting.set(Some(Parting::Left { graceful: false }));
                         let _ = timeout(FLUSH, pump).await;
                     }
-                    Either::Right(_) => {
-                        parting.set(Some(Parting::Outdated));
+                    Either::Right((why, _)) => {
+                        let outdated = matches!(why, Either::Left(_));
+                        parting.set(Some(if outdated { Parting::Outdated } else { Parting::Dismissed }));
                         pump.cancel().await;
                     }
                 }
@@ -237,7 +280,11 @@ impl Stream {
             }
         };
         let parting = match (parting.get(), ended) {
-            (None, Some(broken)) => return Err(broken),
+            (None, Some(broken)) => return Err(told_by(line.as_deref(), broken)),
+            // A refusal may well come behind the announcement.
+            (Some(Parting::Dismissed), Some(broken @ Broken::Status(_))) if says_why(&broken) => {
+                return Err(broken);
+            }
             (Some(Parting::Left { .. }), Some(Broken::Ended)) => Parting::Left { graceful: true },
             (how, _) => how.unwrap_or(Parting::Left { graceful: false }),
         };
@@ -249,6 +296,33 @@ impl Stream {
         }
         Ok(parting)
     }
+}
+
+/// HTTP/2's code for an end in good order.
+const NO_ERROR: u32 = 0;
+
+/// Waits until the server announces, in good order, that the connection takes no more requests. The
+/// stream could go on; but who announces that waits for it to end, and may lose patience.
+async fn dismissed(line: Option<&Line>) {
+    match line {
+        Some(line) if line.goes_away().await == NO_ERROR => {}
+        _ => std::future::pending().await,
+    }
+}
+
+/// Why a stream broke, where its connection knows better.
+fn told_by(line: Option<&Line>, broken: Broken) -> Broken {
+    let Some(line) = line else { return broken };
+    match line.offence() {
+        Some(offence) => Broken::Offence(offence),
+        None if line.going_away() == Some(NO_ERROR) && !says_why(&broken) => Broken::Dismissed,
+        None => broken,
+    }
+}
+
+/// A status that the server itself gave, not one that stands for a broken connection.
+fn says_why(broken: &Broken) -> bool {
+    matches!(broken, Broken::Status(status) if std::error::Error::source(status).is_none())
 }
 
 fn origin(endpoint: &Endpoint) -> http::Uri {
@@ -265,7 +339,7 @@ async fn listen(
     orders: &mut impl AsyncFnMut(Inbound),
     leave: &Leave,
 ) -> Broken {
-    let mut incoming = match call.answered().await {
+    let mut incoming = match patiently(call.answered()).await {
         Ok(incoming) => incoming,
         Err(broken) => return broken,
     };
@@ -281,6 +355,20 @@ async fn listen(
         if slice.over(time::now()) {
             net::yield_now().await;
             slice = Slice::new(time::now());
+        }
+    }
+}
+
+/// Waits for the answer to a join, and says so where that takes long.
+async fn patiently(answer: impl Future<Output = Result<Incoming, Broken>>) -> Result<Incoming, Broken> {
+    let answer = pin!(answer);
+    match select(answer, pin!(sleep(PATIENCE))).await {
+        Either::Left((answered, _)) => answered,
+        Either::Right(((), answer)) => {
+            warn!(
+                "membership took the join and has not answered it for {PATIENCE:?}: it has nothing to say yet, or what is in between keeps the join to itself"
+            );
+            timeout(LONGEST_SILENCE.saturating_sub(PATIENCE), answer).await.unwrap_or(Err(Broken::Unanswered))
         }
     }
 }
@@ -375,28 +463,5 @@ impl futures::Stream for Uplink {
             return Poll::Ready(Some(wire::pong()));
         }
         self.messages.poll_next_unpin(cx)
-    }
-}
-
-/// A hyper connection as the service that tonic calls. tonic is handed the answer's headers; its body
-/// is put aside.
-struct Http2(SendRequest<Body>, Answer);
-
-impl tower_service::Service<http::Request<Body>> for Http2 {
-    type Response = http::Response<Body>;
-    type Error = hyper::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>>>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let (answered, answer) = (self.0.send_request(request), Rc::clone(&self.1));
-        Box::pin(async move {
-            let (parts, body) = answered.await?.into_parts();
-            answer.replace(Some(body));
-            Ok(http::Response::from_parts(parts, Body::empty()))
-        })
     }
 }

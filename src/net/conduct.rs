@@ -11,7 +11,7 @@ use std::{
 use super::frames::{ACK, DATA, END_STREAM, Frame, GOAWAY, HEADERS, RST_STREAM, SETTINGS};
 
 /// Interim answers to one request: RFC 9110 knows of four kinds, of which a server sends one or two.
-pub(super) const MOST_INFORMATIONAL: u32 = 100;
+pub(crate) const MOST_INFORMATIONAL: u32 = 100;
 
 /// What may come in one go that is no answer: far more than any server has to say about its
 /// connection, and 256 times the largest frame that we take.
@@ -26,7 +26,7 @@ const MOST_STREAMS: usize = 4096;
 
 /// Why a connection is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Offence {
+pub(crate) enum Offence {
     #[error("more than {MOST_INFORMATIONAL} interim answers (1xx) to one request")]
     Informational,
     #[error("more than {} MiB of frames that are no answer to anything", MOST_NOISE >> 20)]
@@ -37,7 +37,7 @@ pub(super) enum Offence {
 
 /// What is known of a peer's conduct.
 #[derive(Debug)]
-pub(super) struct Conduct {
+pub(crate) struct Conduct {
     settings: bool,
     going_away: Option<u32>,
     /// Bytes that were no answer, less what was forgiven.
@@ -48,22 +48,22 @@ pub(super) struct Conduct {
 }
 
 impl Conduct {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self { settings: false, going_away: None, noise: 0, forgiven: now, heads: HashMap::new() }
     }
 
     /// The peer has said that it speaks HTTP/2.
-    pub(super) fn speaks_http2(&self) -> bool {
+    pub(crate) fn speaks_http2(&self) -> bool {
         self.settings
     }
 
     /// The error code with which the peer announced that it takes no more requests.
-    pub(super) fn going_away(&self) -> Option<u32> {
+    pub(crate) fn going_away(&self) -> Option<u32> {
         self.going_away
     }
 
     /// Takes in the head of a frame that came.
-    pub(super) fn received(&mut self, frame: &Frame, now: Instant) -> Result<(), Offence> {
+    pub(crate) fn received(&mut self, frame: &Frame, now: Instant) -> Result<(), Offence> {
         if !self.settings {
             if frame.kind != SETTINGS || frame.has(ACK) {
                 return Err(Offence::NoSettings);
@@ -92,7 +92,7 @@ impl Conduct {
     }
 
     /// Takes in the head of a frame of ours.
-    pub(super) fn sent(&mut self, frame: &Frame) {
+    pub(crate) fn sent(&mut self, frame: &Frame) {
         if matches!(frame.kind, DATA | HEADERS) {
             self.noise = self.noise.saturating_sub(LEAVE);
         }

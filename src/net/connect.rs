@@ -1,8 +1,9 @@
 //! Making connections: resolve, try each address, through a proxy where there is one, TLS.
 
+mod tunnel;
+
 use std::{cell::RefCell, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use futures::{AsyncReadExt, AsyncWriteExt};
 use futures_rustls::TlsConnector;
 use glommio::net::TcpStream;
 use rustls::{ClientConfig, pki_types::ServerName};
@@ -12,7 +13,7 @@ use crate::{
         dns::{self, DnsError},
         endpoint::Endpoint,
         io::Io,
-        proxy::{Proxy, Server},
+        proxy::{Proxy, ProxyError},
         timer::timeout,
         tls,
     },
@@ -75,6 +76,9 @@ pub enum ConnectCause {
         /// Its answer.
         source: io::Error,
     },
+    /// The proxy on the way cannot be used.
+    #[error(transparent)]
+    UnusableProxy(#[from] ProxyError),
     /// The proxy did not make a tunnel.
     #[error("proxy {proxy}: {reason}")]
     Proxy {
@@ -137,23 +141,20 @@ impl Connector {
 
     /// `step` says at any time what is waited for.
     async fn attempt(&self, endpoint: &Endpoint, step: &RefCell<Step>) -> Result<Connection, ConnectCause> {
-        let io = match self.proxy.on_the_way_to(endpoint) {
+        let io = match self.proxy.on_the_way_to(endpoint)? {
             None => self.reach(&endpoint.host, endpoint.port, step).await?,
             Some(proxy) => {
                 let io = self.reach(&proxy.endpoint.host, proxy.endpoint.port, step).await?;
-                step.replace(Step::Proxy(proxy.endpoint.to_string()));
-                tunnel(io, proxy, endpoint).await?
+                step.replace(Step::Proxy(proxy.to_string()));
+                tunnel::through(io, proxy, endpoint).await?
             }
         };
         if !endpoint.secure {
             return Ok(Connection { io, protocol: Protocol::Http1 });
         }
         let config = self.tls.clone().ok_or_else(|| ConnectCause::NoTls("it is not configured".into()))?;
-        let name = ServerName::try_from(endpoint.server_name().to_owned())
-            .map_err(|error| ConnectCause::NoTls(format!("{:?}: {error}", endpoint.server_name())))?;
         step.replace(Step::Tls);
-        let stream = TlsConnector::from(config).connect(name, io).await.map_err(ConnectCause::Tls)?;
-        let io = Io::client(stream);
+        let io = secured(io, config, endpoint).await?;
         let protocol = if io.alpn() == Some(tls::H2) { Protocol::Http2 } else { Protocol::Http1 };
         Ok(Connection { io, protocol })
     }
@@ -184,38 +185,11 @@ impl Connector {
     }
 }
 
-/// Longest answer of a proxy that is read.
-const MAX_ANSWER: usize = 8 << 10;
-
-/// Asks a proxy for a tunnel. The answer is read byte by byte: what follows it belongs to the
-/// endpoint behind, which may speak first.
-async fn tunnel(mut io: Io, proxy: &Server, endpoint: &Endpoint) -> Result<Io, ConnectCause> {
-    let failed = |reason: String| ConnectCause::Proxy { proxy: proxy.endpoint.to_string(), reason };
-    let target = endpoint.host_port();
-    let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
-    if let Some(authorization) = &proxy.authorization {
-        request.push_str(&format!("Proxy-Authorization: {authorization}\r\n"));
-    }
-    request.push_str("\r\n");
-    io.write_all(request.as_bytes()).await.map_err(|error| failed(error.to_string()))?;
-
-    let mut answer = Vec::with_capacity(256);
-    while !answer.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        match io.read(&mut byte).await {
-            Ok(0) => return Err(failed("closed the connection".into())),
-            Ok(_) if answer.len() < MAX_ANSWER => answer.push(byte[0]),
-            Ok(_) => return Err(failed("its answer is too long".into())),
-            Err(error) => return Err(failed(error.to_string())),
-        }
-    }
-    let answer = String::from_utf8_lossy(&answer);
-    let status = answer.lines().next().unwrap_or_default();
-    let code = status.split(' ').nth(1).unwrap_or_default();
-    if status.starts_with("HTTP/1.") && code.len() == 3 && code.starts_with('2') {
-        return Ok(io);
-    }
-    Err(failed(format!("answered {status:?}")))
+/// TLS over a stream, to the peer that `endpoint` names.
+async fn secured(io: Io, config: Arc<ClientConfig>, endpoint: &Endpoint) -> Result<Io, ConnectCause> {
+    let name = ServerName::try_from(endpoint.server_name().to_owned())
+        .map_err(|error| ConnectCause::NoTls(format!("{:?}: {error}", endpoint.server_name())))?;
+    TlsConnector::from(config).connect(name, io).await.map(Io::client).map_err(ConnectCause::Tls)
 }
 
 #[cfg(test)]

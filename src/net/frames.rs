@@ -1,48 +1,48 @@
 //! The heads of HTTP/2 frames, read off a stream of bytes. Source: RFC 9113, section 4.1.
 
 /// Types of frames.
-pub(super) const DATA: u8 = 0;
-pub(super) const HEADERS: u8 = 1;
-pub(super) const RST_STREAM: u8 = 3;
-pub(super) const SETTINGS: u8 = 4;
-pub(super) const GOAWAY: u8 = 7;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const GOAWAY: u8 = 7;
 
 /// Flag of DATA and HEADERS.
-pub(super) const END_STREAM: u8 = 1;
+pub(crate) const END_STREAM: u8 = 1;
 /// Flag of SETTINGS.
-pub(super) const ACK: u8 = 1;
+pub(crate) const ACK: u8 = 1;
 /// Flag of DATA.
 const PADDED: u8 = 8;
 
 /// What a client says before its first frame.
-pub(super) const PREFACE: usize = 24;
+pub(crate) const PREFACE: usize = 24;
 const HEAD: usize = 9;
 /// The fixed part of a GOAWAY: last stream and error code.
 const GOAWAY_HEAD: usize = 8;
 
 /// One frame, as far as it is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Frame {
-    pub(super) kind: u8,
-    pub(super) flags: u8,
-    pub(super) stream: u32,
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: u32,
     /// Bytes of its payload.
-    pub(super) length: usize,
+    pub(crate) length: usize,
     start: [u8; GOAWAY_HEAD],
 }
 
 impl Frame {
-    pub(super) fn has(&self, flag: u8) -> bool {
+    pub(crate) fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0
     }
 
     /// Bytes on the wire.
-    pub(super) fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         HEAD + self.length
     }
 
     /// Bytes of a DATA frame that are no padding.
-    pub(super) fn content(&self) -> usize {
+    pub(crate) fn content(&self) -> usize {
         match self.has(PADDED) {
             true => self.length.saturating_sub(1 + usize::from(self.start[0])),
             false => self.length,
@@ -50,7 +50,7 @@ impl Frame {
     }
 
     /// The error code of a GOAWAY.
-    pub(super) fn error_code(&self) -> u32 {
+    pub(crate) fn error_code(&self) -> u32 {
         let [_, _, _, _, code @ ..] = self.start;
         u32::from_be_bytes(code)
     }
@@ -58,7 +58,7 @@ impl Frame {
 
 /// Where in a stream of frames one is. Nothing of a payload is kept but what a [`Frame`] says of it.
 #[derive(Debug)]
-pub(super) struct Frames {
+pub(crate) struct Frames {
     taken: [u8; HEAD + GOAWAY_HEAD],
     have: usize,
     /// Bytes that are of no interest.
@@ -67,12 +67,12 @@ pub(super) struct Frames {
 
 impl Frames {
     /// Frames that begin after so many bytes of something else.
-    pub(super) fn after(skip: usize) -> Self {
+    pub(crate) fn after(skip: usize) -> Self {
         Self { taken: [0; HEAD + GOAWAY_HEAD], have: 0, skip }
     }
 
     /// Takes in what came next and hands on each frame whose head is complete.
-    pub(super) fn feed<E>(
+    pub(crate) fn feed<E>(
         &mut self,
         mut bytes: &[u8],
         mut each: impl FnMut(Frame) -> Result<(), E>,

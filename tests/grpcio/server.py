@@ -35,6 +35,7 @@ arguments = argparse.ArgumentParser()
 arguments.add_argument("--proto", required=True)
 arguments.add_argument("--certificate")
 arguments.add_argument("--key")
+arguments.add_argument("--compression", choices=["Gzip", "Deflate"])
 arguments = arguments.parse_args()
 
 stubs_folder, pb, pb_grpc = load_stubs(arguments.proto)
@@ -92,7 +93,8 @@ class Membership(pb_grpc.ServerServicer):
 
 
 def serve():
-    server = grpc.server(futures.ThreadPoolExecutor(max_workers=8))
+    compression = getattr(grpc.Compression, arguments.compression) if arguments.compression else None
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=8), compression=compression)
     membership = Membership()
     pb_grpc.add_ServerServicer_to_server(membership, server)
     if arguments.certificate:

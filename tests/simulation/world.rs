@@ -171,6 +171,7 @@ impl World {
             },
             cluster: ClusterConfig::plain("http://api.simulated").expect("a URL"),
             limits: options.limits,
+            max_list_items: crate::cluster::watch::MOST_ITEMS,
             base_url: BaseUrl { scheme: "https".into(), host: BASE_HOST.into() },
             grace_period: Duration::from_secs(30),
             resync_period: options.resync_period,

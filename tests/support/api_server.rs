@@ -49,14 +49,19 @@ impl ApiServer {
     /// Starts one that answers for these custom resources; `None` where the binaries or the
     /// manifests are missing (the first was said loudly).
     pub fn start(crds: Crds) -> Option<Self> {
-        Self::start_for(&assets::this_test(), crds)
+        Self::start_for(&assets::this_test(), crds, &[])
     }
 
-    fn start_for(whose: &str, crds: Crds) -> Option<Self> {
+    /// One with these arguments more.
+    pub fn start_with(crds: Crds, more: &[&str]) -> Option<Self> {
+        Self::start_for(&assets::this_test(), crds, more)
+    }
+
+    fn start_for(whose: &str, crds: Crds, more: &[&str]) -> Option<Self> {
         let manifests = crds.manifests()?;
         let assets = assets::find(whose)?;
         let server = (1..=TRIES)
-            .find_map(|attempt| match Self::launch(&assets) {
+            .find_map(|attempt| match Self::launch(&assets, more) {
                 Ok(server) => Some(server),
                 Err(words) => {
                     assert!(attempt < TRIES, "the API server does not start:\n{words}");
@@ -76,7 +81,7 @@ impl ApiServer {
             Crds::Ours => &OURS,
             Crds::Operators => &OPERATORS,
         };
-        cell.get_or_init(|| Self::start_for(&assets::these_tests(), crds)).as_ref()
+        cell.get_or_init(|| Self::start_for(&assets::these_tests(), crds, &[])).as_ref()
     }
 
     /// A client with all rights.
@@ -98,7 +103,7 @@ impl ApiServer {
         path
     }
 
-    fn launch(assets: &Path) -> Result<Self, String> {
+    fn launch(assets: &Path, more: &[&str]) -> Result<Self, String> {
         let folder =
             tempfile::Builder::new().prefix("stackherd-envtest-").tempdir().expect("temporary folder");
         let root = folder.path();
@@ -107,7 +112,8 @@ impl ApiServer {
         let arguments = etcd_arguments(root, client, peer);
         // The files go with etcd, which is stopped last.
         let mut etcd = Guarded::start(&assets.join("etcd"), &arguments, root.join("etcd.log"), root);
-        let arguments = api_server_arguments(root, client, port);
+        let mut arguments = api_server_arguments(root, client, port);
+        arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
         let (program, log) = (assets.join("kube-apiserver"), root.join("kube-apiserver.log"));
         let mut api_server = Guarded::start(&program, &arguments, log, Path::new(""));
         let url = format!("https://127.0.0.1:{port}");

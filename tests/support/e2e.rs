@@ -17,6 +17,7 @@ pub mod grpcio;
 pub mod incoming;
 pub mod lapses;
 pub mod membership;
+pub mod noisy;
 pub mod objects;
 pub mod orders;
 pub mod outgoing;

@@ -7,6 +7,7 @@ mod ci;
 mod demos;
 mod envtest;
 mod grpcio;
+mod kubeconfigs;
 mod simulation;
 mod step;
 
@@ -19,6 +20,7 @@ Developer commands of stackherd. Usage: cargo xtask <command>
   envtest           build the API server and etcd that the tests start (needs Go), into the user's cache
   grpcio            make the Python environment with grpcio that the interoperability test uses (needs
                     Python 3)
+  kubeconfigs       ask kubectl again what it makes of tests/kubeconfigs (needs kubectl)
   ci                everything that has to pass before a merge: the above, format, clippy, tests, docs
   sim SEED          run the simulation of this seed, and say what happened where it fails
   sim-soak MINUTES  run the simulation of one seed after the other for so long
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         }
         Some("envtest") => envtest::command(),
         Some("grpcio") => grpcio::command(),
+        Some("kubeconfigs") => kubeconfigs::command(),
         Some("ci") => ci::command(),
         Some("demos") => demos::command(),
         Some("sim") => simulation::seed(number.as_deref()),

@@ -16,10 +16,20 @@ const AGAIN: Duration = Duration::from_secs(600);
 pub(in crate::agent) struct Trouble {
     /// Since when; absent where nothing failed, and nothing came either.
     pub since: Option<Instant>,
-    /// How long that is.
-    pub lasts: Duration,
     /// The newest failure.
+    pub last: Option<Instant>,
+    /// What that was.
     pub cause: String,
+}
+
+impl Trouble {
+    /// How long it has been failing.
+    pub(super) fn lasts(&self) -> Duration {
+        match (self.since, self.last) {
+            (Some(since), Some(last)) => last.saturating_duration_since(since),
+            _ => Duration::ZERO,
+        }
+    }
 }
 
 /// See the [module](self).
@@ -64,13 +74,11 @@ impl Health {
     }
 
     pub(super) fn trouble(&self) -> Trouble {
-        match &self.run {
-            Some(Run { since, last, cause }) => Trouble {
-                since: Some(*since),
-                lasts: last.saturating_duration_since(*since),
-                cause: cause.clone(),
-            },
-            None => Trouble { since: None, lasts: Duration::ZERO, cause: "its list does not end".into() },
+        let run = self.run.as_ref();
+        Trouble {
+            since: run.map(|run| run.since),
+            last: run.map(|run| run.last),
+            cause: run.map_or_else(|| "its list does not end".into(), |run| run.cause.clone()),
         }
     }
 

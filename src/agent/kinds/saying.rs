@@ -63,8 +63,8 @@ impl Saying {
     /// To the log.
     pub(in crate::agent) fn say(&self) {
         match self {
-            Self::Out { kind, trouble: Trouble { lasts, cause, .. } } => error!(
-                kind = kind.plural, error = cause, failing_for = ?lasts,
+            Self::Out { kind, trouble } => error!(
+                kind = kind.plural, error = trouble.cause, failing_for = ?trouble.lasts(),
                 "a kind cannot be listed and is out of play: nothing of it is made or deleted, orders \
                  that need it get all their other objects and are run again once it can be listed, \
                  all others are carried out as ever"
@@ -73,21 +73,21 @@ impl Saying {
                 kind = kind.plural, after = ?lasted,
                 "a kind can be listed again and is in play"
             ),
-            Self::Stale { kinds, trouble: Trouble { lasts, cause, .. } } => {
+            Self::Stale { kinds, trouble } => {
                 let kinds: Vec<_> = kinds.iter().map(|kind| kind.plural.as_str()).collect();
                 warn!(
-                    kinds = kinds.join(","), error = cause, failing_for = ?lasts,
+                    kinds = kinds.join(","), error = trouble.cause, failing_for = ?trouble.lasts(),
                     "kinds are not kept in view: what others change of them is noticed late, or when a \
                      write is refused for it"
                 );
             }
             Self::Fresh { lasted } => info!(after = ?lasted, "all kinds are kept in view again"),
-            Self::Needed { kind, trouble: Trouble { lasts, cause, .. } } => error!(
-                kind = kind.plural, error = cause, failing_for = ?lasts,
+            Self::Needed { kind, trouble } => error!(
+                kind = kind.plural, error = trouble.cause, failing_for = ?trouble.lasts(),
                 "no order is taken up as long as this kind cannot be listed, for it owns all others"
             ),
-            Self::Undefined(Trouble { lasts, cause, .. }) => error!(
-                error = cause, failing_for = ?lasts,
+            Self::Undefined(trouble) => error!(
+                error = trouble.cause, failing_for = ?trouble.lasts(),
                 "membership is not joined as long as it is not known which modules there are: CRDs \
                  cannot be listed"
             ),

@@ -272,7 +272,8 @@ fn refused_credentials_are_not_applied_and_the_token_file_is_read_again() {
             _ => Act::Reply(401, json!("Unauthorized")),
         });
         let mut config = ClusterConfig::plain(&server.url).unwrap();
-        config.credentials = super::super::credentials::Source::TokenFile(path.clone());
+        config.credentials =
+            super::super::credentials::Source::TokenFile { path: path.clone(), until_read: None };
         let client = Client::new(&config, limits());
         assert!(is_not_applied(&put(&client, "a").await));
         std::fs::write(&path, "new").unwrap();
@@ -286,7 +287,8 @@ fn a_missing_token_file_sends_nothing() {
     run(async {
         let server = Server::start(Speech::Plain, |_, _| stored("a"));
         let mut config = ClusterConfig::plain(&server.url).unwrap();
-        config.credentials = super::super::credentials::Source::TokenFile("/nowhere/token".into());
+        config.credentials =
+            super::super::credentials::Source::TokenFile { path: "/nowhere/token".into(), until_read: None };
         let client = Client::new(&config, limits());
         let Answer::NotApplied { cause, .. } = put(&client, "a").await else { panic!() };
         assert!(cause.contains("/nowhere/token"), "{cause}");

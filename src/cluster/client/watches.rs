@@ -6,65 +6,142 @@
 
 use std::time::Duration;
 
-use futures::lock::MutexGuard;
-
 use super::Client;
-use crate::cluster::{
-    answer::Reply,
-    permit::Permit,
-    request::{self, ApiRequest, RequestError},
-    target::Target,
-    transport::{Failure, Opened},
+use crate::{
+    cluster::{
+        answer::{Reply, not_json},
+        body::BodyError,
+        catalog,
+        permit::Permit,
+        request::{self, ApiRequest, RequestError},
+        target::Target,
+        transport::{Failure, Opened, Stream},
+        unread::Unread,
+    },
+    net,
+    stack::{object::Catalog, write::ReadError},
+    time,
 };
 
+/// Pages of definitions: there are a dozen of modules.
+const MOST_PAGES: usize = 100;
+/// A page that comes more slowly than so many bytes within a deadline is given up.
+const PACE: usize = 1 << 20;
+
+/// What was answered to a request for a list.
+#[derive(Debug)]
+pub(in crate::cluster) enum Listed {
+    /// 2xx: a page, as it comes in.
+    Page(Pieces),
+    /// Anything else, or what was there at once.
+    Reply(Reply),
+}
+
+/// A page of a list as it comes in.
+#[derive(Debug)]
+pub(in crate::cluster) struct Pieces {
+    client: Client,
+    /// Until it has ended.
+    stream: Option<Box<Stream>>,
+    /// For how long more may be waited, and how much has come since that was settled.
+    left: Duration,
+    come: usize,
+}
+
 impl Client {
-    /// The right to have a page of a list in memory, which on each shard one at a time has.
-    pub(in crate::cluster) async fn page_right(&self) -> MutexGuard<'_, ()> {
-        self.0.page.lock().await
+    /// What all lists and watches of this client hold of what has begun to come in.
+    pub(in crate::cluster) fn unread(&self) -> &Unread {
+        &self.0.unread
     }
 
-    /// The same for a page that takes long to come, one more on each shard.
-    pub(in crate::cluster) async fn slow_page_right(&self) -> MutexGuard<'_, ()> {
-        self.0.slow_page.lock().await
+    /// The most items that a list may have.
+    pub(in crate::cluster) fn most_items(&self) -> u64 {
+        self.0.most_items.get()
+    }
+
+    /// Discovers the module kinds.
+    pub async fn catalog(&self) -> Result<Catalog, ReadError> {
+        let mut modules = Vec::new();
+        let mut next: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let page = self.definitions(next.as_deref()).await?;
+            modules.extend(page.modules);
+            match page.next {
+                Some(token) if next.as_ref() != Some(&token) => next = Some(token),
+                Some(_) => {
+                    return Err(catalog::failed("the list goes on with the page that it ended with".into()));
+                }
+                None => return Ok(Catalog::new(modules)),
+            }
+        }
+        Err(catalog::failed(format!("the list does not end after {MOST_PAGES} pages")))
+    }
+
+    async fn definitions(&self, token: Option<&str>) -> Result<catalog::Page, ReadError> {
+        let permit = self.permit().await;
+        match self.list(permit, request::module_crds(token)).await.map_err(catalog::failed)? {
+            Listed::Reply(reply) => catalog::page(&reply),
+            Listed::Page(mut pieces) => {
+                let mut reader = catalog::Reader::default();
+                let failed = |error: BodyError| catalog::failed(error.to_string());
+                while let Some(piece) = pieces.next().await.map_err(failed)? {
+                    reader.push(&piece).map_err(catalog::failed)?;
+                }
+                reader.finish().map_err(catalog::failed)
+            }
+        }
     }
 
     /// Asks for a page of all there is of a target; whatever is answered, or why nothing is.
     pub(in crate::cluster) async fn page(
         &self,
-        mut permit: Permit,
+        permit: Permit,
         target: &Target,
         token: Option<&str>,
-    ) -> Result<Reply, String> {
-        permit.spend();
-        let request = request::list_all(target, token);
-        let asked = async {
-            let prepared = self.prepare(built(request)?).await?;
-            let result = self.0.transport.exchange(prepared.outgoing(), self.0.deadline).await;
-            self.count(matches!(result, Err(Failure::NotSent(_))), false);
-            self.0.health.note(&result);
-            let reply = result?;
-            self.heed(&reply, &prepared).await;
-            Ok(reply)
-        };
-        asked.await.map_err(cause)
+    ) -> Result<Listed, String> {
+        self.list(permit, request::list_all(target, token)).await
+    }
+
+    async fn list(
+        &self,
+        permit: Permit,
+        request: Result<ApiRequest, RequestError>,
+    ) -> Result<Listed, String> {
+        Ok(match self.begin(permit, request, false).await? {
+            Opened::Reply(reply) => Listed::Reply(reply),
+            Opened::Stream(stream) => Listed::Page(Pieces {
+                client: self.clone(),
+                stream: Some(stream),
+                left: self.0.deadline,
+                come: 0,
+            }),
+        })
     }
 
     /// Opens a watch. The deadline holds until it begins; then its permit is free for others, and it
     /// lasts until the server ends it or it is dropped.
     pub(in crate::cluster) async fn open(
         &self,
-        mut permit: Permit,
+        permit: Permit,
         target: &Target,
         version: &str,
         timeout: Duration,
     ) -> Result<Opened, String> {
+        self.begin(permit, request::watch(target, version, timeout), true).await
+    }
+
+    async fn begin(
+        &self,
+        mut permit: Permit,
+        request: Result<ApiRequest, RequestError>,
+        lasts: bool,
+    ) -> Result<Opened, String> {
         permit.spend();
-        let request = request::watch(target, version, timeout);
         let opening = async {
             let prepared = self.prepare(built(request)?).await?;
-            let result = self.0.transport.open(prepared.outgoing(), self.0.deadline).await;
+            let result = self.0.transport.open(prepared.outgoing(), lasts, self.0.deadline).await;
             self.count(matches!(result, Err(Failure::NotSent(_))), false);
-            match result {
+            match self.doubt(result, &prepared).await {
                 Ok(Opened::Reply(reply)) => {
                     self.0.health.replied(reply.status);
                     self.heed(&reply, &prepared).await;
@@ -80,7 +157,43 @@ impl Client {
                 }
             }
         };
-        opening.await.map_err(cause)
+        let opened = opening.await.map_err(cause)?;
+        let other = match &opened {
+            Opened::Stream(stream) => stream.headers().and_then(not_json),
+            Opened::Reply(_) => None,
+        };
+        other.map_or(Ok(opened), Err)
+    }
+}
+
+impl Pieces {
+    /// What comes next; `None` once the page has come to its end.
+    pub(in crate::cluster) async fn next(&mut self) -> Result<Option<bytes::Bytes>, BodyError> {
+        let Some(stream) = &mut self.stream else { return Ok(None) };
+        let asked = time::now();
+        let Ok(chunk) = net::timeout(self.left, stream.chunk()).await else {
+            let deadline = self.client.0.deadline;
+            return Err(BodyError::Broken(format!(
+                "the list stopped coming: no {PACE} bytes within {deadline:?}"
+            )));
+        };
+        // Only what was waited for counts: who reads it may be slow as well.
+        self.left = self.left.saturating_sub(time::now().saturating_duration_since(asked));
+        let chunk = chunk?;
+        match &chunk {
+            Some(chunk) => {
+                self.come = self.come.saturating_add(chunk.len());
+                if self.come >= PACE {
+                    (self.come, self.left) = (0, self.client.0.deadline);
+                }
+            }
+            None => {
+                if let Some(stream) = self.stream.take() {
+                    self.client.0.transport.close(*stream);
+                }
+            }
+        }
+        Ok(chunk)
     }
 }
 

@@ -71,6 +71,8 @@ fn certificates_come_as_data_or_from_files_beside_the_kubeconfig() {
     let config = home.kubeconfig("{server: 'https://one', certificate-authority: ca.pem}", &user).unwrap();
     assert_eq!(config.trust, Trust::pem(certificate.clone()));
     assert_eq!(config.trust_file, Some(home.dir.path().join("ca.pem")));
+    let files = IdentityFiles { certificate: None, key: Some(home.dir.path().join("key.pem")) };
+    assert_eq!(config.identity_files, files);
     assert_eq!(config.identity, Some(Identity::new(certificate.clone(), key)));
 
     let data = BASE64_STANDARD.encode(&certificate);
@@ -90,7 +92,8 @@ fn basic_auth_token_files_and_impersonation_are_taken() {
 
     home.write("token", "t");
     let file = home.kubeconfig(SERVER, "{tokenFile: token, token: stale}").unwrap();
-    assert!(matches!(file.credentials, Source::TokenFile(path) if path == home.dir.path().join("token")));
+    let Source::TokenFile { path, until_read } = file.credentials else { panic!() };
+    assert_eq!((path, until_read.unwrap()), (home.dir.path().join("token"), "Bearer stale".parse().unwrap()));
 }
 
 #[test]
@@ -107,7 +110,7 @@ fn a_proxy_url_of_the_cluster_counts_before_the_environment() {
     let target = Endpoint::new(true, "api.example", 6443);
     let proxy_of = |cluster: &str| {
         let config = home.kubeconfig(cluster, "{}").unwrap();
-        config.proxy.on_the_way_to(&target).map(|server| server.endpoint.host.clone())
+        config.proxy.on_the_way_to(&target).unwrap().map(|server| server.endpoint.host.clone())
     };
     assert_eq!(proxy_of("{server: 'http://one', proxy-url: 'http://named:3128'}").as_deref(), Some("named"));
     assert_eq!(proxy_of("{server: 'http://one'}").as_deref(), Some("env"));
@@ -129,7 +132,8 @@ fn every_fault_names_file_and_field() {
     let home = Home::new();
     let cases = [
         ("{}", "{}", "clusters[c].cluster.server"),
-        ("{server: 'api.example'}", "{}", "clusters[c].cluster.server"),
+        ("{server: 'ftp://api.example'}", "{}", "clusters[c].cluster.server"),
+        ("{server: 7}", "{}", "clusters[0].cluster.server is a number"),
         (
             "{server: 'https://one', certificate-authority-data: '%%'}",
             "{}",
@@ -141,14 +145,19 @@ fn every_fault_names_file_and_field() {
             "{}",
             "certificate-authority: cannot read",
         ),
-        ("{server: 'http://one', proxy-url: 'socks5://x'}", "{}", "clusters[c].cluster.proxy-url"),
-        (SERVER, "{client-key-data: aGVsbG8K}", "users[u].user.client-certificate: is missing"),
+        ("{server: 'http://one', proxy-url: 'socks4://x'}", "{}", "clusters[c].cluster.proxy-url"),
+        (
+            "{server: 'https://one', certificate-authority-data: aGVsbG8K, insecure-skip-tls-verify: true}",
+            "{}",
+            "clusters[c].cluster.insecure-skip-tls-verify: cannot be on beside",
+        ),
         (SERVER, "{client-certificate-data: aGVsbG8K}", "users[u].user.client-key: is missing"),
         (SERVER, "{token: \"a\\nb\"}", "users[u].user.token"),
         (SERVER, "{tokenFile: nowhere}", "users[u].user.tokenFile: cannot read"),
         (SERVER, "{exec: {}}", "users[u].user.exec: command is missing"),
         (SERVER, "{auth-provider: {name: gcp}}", "users[u].user.auth-provider: \"gcp\" is not supported"),
-        (SERVER, "{as: x, as-user-extra: {a: [b]}}", "users[u].user.as-user-extra"),
+        (SERVER, "{as-user-extra: {a: [b]}}", "users[u].user.as: is not set"),
+        (SERVER, "{token: t, username: u}", "users[u].user.token: cannot be given beside"),
     ];
     for (cluster, user, expected) in cases {
         let error = home.error(cluster, user);
@@ -167,6 +176,45 @@ fn contexts_that_lead_nowhere_are_named() {
     let no_user = "current-context: x\ncontexts:\n- name: x\n  context: {cluster: c, user: u}\n\
                    clusters:\n- name: c\n  cluster: {server: 'http://one'}\n";
     assert!(error(no_user).contains("contexts[x].context.user: names \"u\""));
+    assert!(error("").contains("current-context: is not set: the file is empty"));
+}
+
+#[test]
+fn what_is_empty_is_not_set() {
+    let cluster = "{server: 'https://one', certificate-authority: '', certificate-authority-data: '', \
+                   proxy-url: '', tls-server-name: ''}";
+    let user = "{client-certificate: '', client-key: '', client-certificate-data: '', tokenFile: '', \
+                token: '', username: '', as: '', as-groups: [], as-user-extra: {}, exec: null}";
+    let config = Home::new().kubeconfig(cluster, user).unwrap();
+    assert_eq!((config.trust, config.trust_file, config.identity), (Trust::System, None, None));
+    assert!(matches!(config.credentials, Source::Nothing) && config.headers.is_empty());
+    assert_eq!(config.endpoint.server_name(), "one");
+}
+
+#[test]
+fn a_key_without_a_certificate_is_nobodys() {
+    let config = Home::new().kubeconfig(SERVER, "{client-key-data: aGVsbG8K}").unwrap();
+    assert_eq!(config.identity, None);
+}
+
+#[test]
+fn credentials_do_not_go_out_without_tls() {
+    let user = "{token: t, client-certificate: nowhere, as: jane}";
+    for server in ["http://one", "one:8080"] {
+        let config = Home::new().kubeconfig(&format!("{{server: '{server}'}}"), user).unwrap();
+        assert!(matches!(config.credentials, Source::Nothing) && config.identity.is_none());
+        assert_eq!((config.endpoint.secure, config.headers.len()), (false, 1));
+    }
+}
+
+#[test]
+fn an_unusable_proxy_of_the_environment_is_an_error_where_it_is_needed() {
+    let mut home = Home::new();
+    home.variables.insert("HTTPS_PROXY", "ftp://u:s3cret@proxy".into());
+    let error = home.error(SERVER, "{}");
+    assert!(error.contains("HTTPS_PROXY cannot be used") && !error.contains("s3cret"), "{error}");
+    home.variables.insert("NO_PROXY", "api.example".into());
+    home.kubeconfig(SERVER, "{}").unwrap();
 }
 
 #[test]
@@ -195,6 +243,33 @@ fn without_a_path_the_home_folders_kubeconfig_is_read() {
     assert!(home.load(None).unwrap_err().to_string().contains("which is not among contexts"));
 }
 
+fn kubeconfig_of(server: &str, current: &str) -> String {
+    format!(
+        "current-context: {current}\ncontexts: [{{name: {server}, context: {{cluster: {server}, user: u}}}}]\n\
+         clusters: [{{name: {server}, cluster: {{server: 'http://{server}'}}}}]\nusers: [{{name: u}}]\n"
+    )
+}
+
+#[test]
+fn the_variables_files_are_merged_and_one_that_is_named_counts_before_them() {
+    let mut home = Home::new();
+    let one = home.write("one", &kubeconfig_of("one", "''"));
+    let two = home.write("two", &kubeconfig_of("two", "two"));
+    let both = format!(":{0}:/nowhere/k:{1}:{0}", one.display(), two.display());
+    home.variables.insert("KUBECONFIG", both);
+    let config = home.load(None).unwrap();
+    assert_eq!((&*config.endpoint.host, config.origin.matches(':').count()), ("two", 1));
+    let three = home.write("three", &kubeconfig_of("three", "three"));
+    assert_eq!(home.load(Some(&three)).unwrap().endpoint.host, "three");
+    assert!(home.load(Some(Path::new("/nowhere/k"))).is_err());
+
+    home.write("two", "current-context: [");
+    assert!(home.load(None).unwrap_err().to_string().contains("two does not parse"));
+    home.variables.insert("KUBECONFIG", "/nowhere/k:/nowhere/l".into());
+    let error = home.load(None).unwrap_err().to_string();
+    assert!(error.contains("KUBECONFIG") && error.contains("/nowhere/k, /nowhere/l"), "{error}");
+}
+
 #[test]
 fn in_a_pod_the_service_account_wins() {
     let mut home = Home::new();
@@ -203,11 +278,12 @@ fn in_a_pod_the_service_account_wins() {
     home.write("sa/ca.crt", &ca);
     home.variables.insert("KUBERNETES_SERVICE_HOST", "fd00::1".into());
     home.variables.insert("KUBERNETES_SERVICE_PORT", "443".into());
+    home.variables.insert("KUBECONFIG", "/nowhere".into());
     let config = home.load(Some(Path::new("/nowhere"))).unwrap();
     assert_eq!(config.endpoint.to_string(), "https://[fd00::1]:443");
     assert_eq!(config.trust, Trust::pem(ca));
     assert!(
-        matches!(config.credentials, Source::TokenFile(path) if path == home.dir.path().join("sa/token"))
+        matches!(config.credentials, Source::TokenFile { path, .. } if path == home.dir.path().join("sa/token"))
     );
 }
 

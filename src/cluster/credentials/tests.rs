@@ -1,4 +1,5 @@
 use super::*;
+use crate::net;
 
 fn header(token: &str) -> HeaderValue {
     bearer(token).unwrap()
@@ -11,7 +12,7 @@ fn credential(token: &str, expires: Option<i64>) -> Result<Credential, String> {
 #[test]
 fn a_token_file_is_read_again_after_a_minute() {
     let t0 = time::now();
-    let mut file = TokenFile::default();
+    let mut file = Kept::default();
     assert!(file.is_due(t0));
     file.learn(t0, Ok(header("a"))).unwrap();
     assert!(!file.is_due(t0 + Duration::from_secs(59)));
@@ -21,7 +22,7 @@ fn a_token_file_is_read_again_after_a_minute() {
 #[test]
 fn a_refused_token_has_the_file_read_again_soon() {
     let t0 = time::now();
-    let mut file = TokenFile::default();
+    let mut file = Kept::default();
     file.learn(t0, Ok(header("a"))).unwrap();
     file.refuse(file.edition);
     assert!(!file.is_due(t0));
@@ -33,7 +34,7 @@ fn a_refused_token_has_the_file_read_again_soon() {
 #[test]
 fn a_late_refusal_of_an_older_token_does_not_count_against_the_newer() {
     let t0 = time::now();
-    let mut file = TokenFile::default();
+    let mut file = Kept::default();
     file.learn(t0, Ok(header("a"))).unwrap();
     let old = file.edition;
     file.learn(t0, Ok(header("b"))).unwrap();
@@ -44,10 +45,10 @@ fn a_late_refusal_of_an_older_token_does_not_count_against_the_newer() {
 #[test]
 fn a_file_that_cannot_be_read_for_a_while_leaves_the_old_token_in_use() {
     let t0 = time::now();
-    let mut file = TokenFile::default();
+    let mut file = Kept::default();
     file.learn(t0, Ok(header("a"))).unwrap();
     assert!(file.learn(t0, Err("gone".into())).is_err());
-    assert_eq!(file.token, Some(header("a")));
+    assert_eq!(file.value, Some(header("a")));
 }
 
 #[test]
@@ -99,17 +100,17 @@ fn headers_are_marked_as_secret() {
 
 #[test]
 fn a_plugin_is_run_once_for_all_who_come_together() {
-    use kube::config::{Cluster, ExecConfig};
+    use crate::cluster::kubeconfig::{Cluster, Exec};
     let dir = tempfile::tempdir().unwrap();
     let runs = dir.path().join("runs");
     let output =
         r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"t"}}"#;
-    let exec = ExecConfig {
-        command: Some("/bin/sh".into()),
-        args: Some(vec!["-c".into(), format!("echo x >>{}; sleep 0.05; echo '{output}'", runs.display())]),
-        ..ExecConfig::default()
+    let exec = Exec {
+        command: "/bin/sh".into(),
+        args: vec!["-c".into(), format!("echo x >>{}; sleep 0.05; echo '{output}'", runs.display())],
+        ..Exec::default()
     };
-    let plugin = Arc::new(ExecPlugin::new(&exec, &Cluster::default(), "test").unwrap());
+    let plugin = Arc::new(ExecPlugin::new(&exec, &Cluster::default(), None).unwrap());
     let one = Credentials::new(Source::Exec(plugin.clone()));
     let other_shard = Credentials::new(Source::Exec(plugin));
     net::testing::run(async {
@@ -126,7 +127,7 @@ fn a_token_that_changes_is_picked_up_after_a_refusal() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("token");
     std::fs::write(&path, "one\n").unwrap();
-    let credentials = Credentials::new(Source::TokenFile(path.clone()));
+    let credentials = Credentials::new(Source::TokenFile { path: path.clone(), until_read: None });
     net::testing::run(async {
         let first = credentials.present().await.unwrap();
         assert_eq!(first.header, Some(header("one")));
@@ -140,7 +141,92 @@ fn a_token_that_changes_is_picked_up_after_a_refusal() {
 
 #[test]
 fn a_token_file_that_is_missing_is_named() {
-    let credentials = Credentials::new(Source::TokenFile("/nowhere/token".into()));
+    let credentials = Credentials::new(Source::TokenFile { path: "/nowhere/token".into(), until_read: None });
     let error = net::testing::run(credentials.present()).unwrap_err();
     assert!(error.to_string().contains("/nowhere/token"), "{error}");
+}
+
+#[test]
+fn a_token_stands_in_until_its_file_can_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("token");
+    let source = Source::TokenFile { path: path.clone(), until_read: Some(header("given")) };
+    let credentials = Credentials::new(source);
+    net::testing::run(async {
+        let first = credentials.present().await.unwrap();
+        assert_eq!(first.header, Some(header("given")));
+        std::fs::write(&path, "read\n").unwrap();
+        credentials.refused(&first).await;
+        net::sleep(RECHECK_REFUSED).await;
+        assert_eq!(credentials.present().await.unwrap().header, Some(header("read")));
+    });
+}
+
+fn threads() -> usize {
+    let named = |entry: std::io::Result<std::fs::DirEntry>| {
+        std::fs::read_to_string(entry.ok()?.path().join("comm")).ok()
+    };
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    tasks.filter_map(named).filter(|name| ["blocking", "plugin"].contains(&name.trim())).count()
+}
+
+#[test]
+fn a_token_file_that_becomes_a_pipe_costs_one_thread_and_no_request_its_token() {
+    use rustix::fs::{CWD, Mode, mkfifoat};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("token");
+    std::fs::write(&path, "one").unwrap();
+    let credentials = Credentials::new(Source::TokenFile { path: path.clone(), until_read: None });
+    net::testing::run(async {
+        let first = credentials.present().await.unwrap();
+        std::fs::remove_file(&path).unwrap();
+        mkfifoat(CWD, &path, Mode::from_bits_truncate(0o600)).unwrap();
+        let before = threads();
+        for _ in 0..6 {
+            credentials.refused(&first).await;
+            credentials.token.lock().await.kept.read_at = None;
+            let presented = credentials.present().await.unwrap();
+            assert_eq!(presented.header, Some(header("one")));
+            // Other tests of this process have threads of this name as well, a few.
+            assert!(threads() < before + 6, "{} threads, {before} before", threads());
+        }
+        let writer = std::thread::spawn({
+            let path = path.clone();
+            move || std::fs::write(path, "two")
+        });
+        credentials.token.lock().await.kept.read_at = None;
+        let mut last = credentials.present().await.unwrap();
+        while last.header != Some(header("two")) {
+            credentials.refused(&last).await;
+            net::sleep(Duration::from_millis(100)).await;
+            last = credentials.present().await.unwrap();
+        }
+        writer.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn who_gives_up_on_a_plugin_leaves_its_run_to_the_next_one() {
+    use crate::cluster::kubeconfig::{Cluster, Exec};
+    let dir = tempfile::tempdir().unwrap();
+    let runs = dir.path().join("runs");
+    let go = dir.path().join("go");
+    let output =
+        r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"t"}}"#;
+    let script = format!(
+        "echo x >>{}; while ! test -e {}; do sleep 0.02; done; echo '{output}'",
+        runs.display(),
+        go.display()
+    );
+    let exec = Exec { command: "/bin/sh".into(), args: vec!["-c".into(), script], ..Exec::default() };
+    let plugin = Arc::new(ExecPlugin::new(&exec, &Cluster::default(), None).unwrap());
+    let credentials = Credentials::new(Source::Exec(plugin));
+    net::testing::run(async {
+        for _ in 0..5 {
+            assert!(net::timeout(Duration::from_millis(20), credentials.present()).await.is_err());
+        }
+        std::fs::write(&go, "").unwrap();
+        assert_eq!(credentials.present().await.unwrap().header, Some(header("t")));
+    });
+    assert_eq!(std::fs::read_to_string(runs).unwrap().lines().count(), 1);
 }

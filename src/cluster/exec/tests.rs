@@ -1,12 +1,8 @@
 use super::*;
 
 fn plugin(script: &str) -> ExecPlugin {
-    let exec = ExecConfig {
-        command: Some("/bin/sh".into()),
-        args: Some(vec!["-c".into(), script.into()]),
-        ..ExecConfig::default()
-    };
-    ExecPlugin::new(&exec, &Cluster::default(), "test").unwrap()
+    let exec = Exec { command: "/bin/sh".into(), args: vec!["-c".into(), script.into()], ..Exec::default() };
+    ExecPlugin::new(&exec, &Cluster::default(), None).unwrap()
 }
 
 fn printing(status: &Value) -> ExecPlugin {
@@ -53,17 +49,21 @@ fn the_plugin_is_told_what_is_expected_of_it() {
 #[test]
 fn the_cluster_is_told_where_the_kubeconfig_wants_it() {
     let cluster = Cluster {
-        server: Some("https://api.example:6443".into()),
-        certificate_authority_data: Some(BASE64_STANDARD.encode("PEM\n")),
+        server: "https://api.example:6443".into(),
+        disable_compression: true,
+        extension: Some(json!({"audience": "a"})),
         ..Cluster::default()
     };
-    let exec = ExecConfig { command: Some("x".into()), provide_cluster_info: true, ..ExecConfig::default() };
-    let plugin = ExecPlugin::new(&exec, &cluster, "test").unwrap();
+    let exec = Exec { command: "x".into(), provide_cluster_info: true, ..Exec::default() };
+    let plugin = ExecPlugin::new(&exec, &cluster, Some(b"PEM\n".to_vec())).unwrap();
     let (_, info) = plugin.env.iter().find(|(name, _)| name == "KUBERNETES_EXEC_INFO").unwrap();
     let info: Value = serde_json::from_str(info).unwrap();
     assert_eq!(
         info["spec"]["cluster"],
-        json!({"server": "https://api.example:6443", "certificate-authority-data": BASE64_STANDARD.encode("PEM\n")})
+        json!({
+            "server": "https://api.example:6443", "certificate-authority-data": BASE64_STANDARD.encode("PEM\n"),
+            "disable-compression": true, "config": {"audience": "a"},
+        })
     );
 }
 
@@ -75,12 +75,12 @@ fn a_failing_plugin_says_what_it_said() {
 
 #[test]
 fn a_missing_plugin_names_the_hint() {
-    let exec = ExecConfig {
-        command: Some("/nowhere/cloud-login".into()),
-        install_hint: Some("install the cloud SDK".into()),
-        ..ExecConfig::default()
+    let exec = Exec {
+        command: "/nowhere/cloud-login".into(),
+        install_hint: "install the cloud SDK".into(),
+        ..Exec::default()
     };
-    let error = ExecPlugin::new(&exec, &Cluster::default(), "test").unwrap().run().unwrap_err();
+    let error = ExecPlugin::new(&exec, &Cluster::default(), None).unwrap().run().unwrap_err();
     assert!(error.to_string().contains("/nowhere/cloud-login"), "{error}");
     assert!(error.to_string().ends_with(": install the cloud SDK"), "{error}");
 }
@@ -111,11 +111,86 @@ fn output_that_is_no_credential_is_refused_without_showing_it() {
 
 #[test]
 fn an_api_version_of_old_is_refused_by_name() {
-    let exec = ExecConfig {
-        command: Some("x".into()),
-        api_version: Some("client.authentication.k8s.io/v1alpha1".into()),
-        ..ExecConfig::default()
+    let exec = Exec {
+        command: "x".into(),
+        api_version: "client.authentication.k8s.io/v1alpha1".into(),
+        ..Exec::default()
     };
-    let error = ExecPlugin::new(&exec, &Cluster::default(), "test").unwrap_err();
+    let error = ExecPlugin::new(&exec, &Cluster::default(), None).unwrap_err();
     assert!(error.contains("v1alpha1") && error.contains("v1beta1"), "{error}");
+}
+
+#[test]
+fn a_plugin_that_wants_to_ask_somebody_is_refused() {
+    let exec = Exec { command: "x".into(), interactive_mode: "Always".into(), ..Exec::default() };
+    let error = ExecPlugin::new(&exec, &Cluster::default(), None).unwrap_err();
+    assert!(error.contains("interactiveMode Always"), "{error}");
+}
+
+#[test]
+fn a_child_that_keeps_the_pipe_is_not_waited_for() {
+    let credential = json!({
+        "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t"},
+    });
+    let mut plugin = plugin(&format!("sleep 30 & echo '{credential}'"));
+    plugin.timeout = Duration::from_secs(20);
+    let began = crate::time::now();
+    assert_eq!(plugin.run().unwrap().header.unwrap(), "Bearer t");
+    assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn what_is_empty_is_not_set() {
+    let status = json!({
+        "token": "t", "clientCertificateData": "", "clientKeyData": "", "expirationTimestamp": "",
+    });
+    let credential = printing(&status).run().unwrap();
+    assert_eq!(credential.header.unwrap(), "Bearer t");
+    assert!(credential.identity.is_none() && credential.expires.is_none());
+    let half = json!({"token": "t", "clientCertificateData": "CERT", "clientKeyData": ""});
+    assert!(printing(&half).run().unwrap_err().to_string().contains("needs a key"));
+}
+
+#[test]
+fn a_plugin_that_hangs_is_ended_with_its_children() {
+    let dir = tempfile::tempdir().unwrap();
+    let pid = dir.path().join("pid");
+    let mut plugin = plugin(&format!("sleep 60 & echo $! >{}; wait", pid.display()));
+    plugin.timeout = Duration::from_millis(500);
+    plugin.run().unwrap_err();
+    let pid = std::fs::read_to_string(pid).unwrap();
+    let stat = format!("/proc/{}/stat", pid.trim());
+    // Gone, or a zombie that nobody has buried yet.
+    let alive = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
+    for _ in 0..200 {
+        if !alive() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(25));
+    }
+    panic!("its child lives");
+}
+
+#[test]
+fn a_plugin_that_prints_without_end_is_ended() {
+    let mut plugin = plugin("yes");
+    plugin.timeout = Duration::from_secs(60);
+    let error = plugin.run().unwrap_err();
+    assert!(error.to_string().contains("printed more than"), "{error}");
+}
+
+#[test]
+fn last_words_are_shown_in_a_line_and_without_what_may_be_a_secret() {
+    let mut plugin = plugin(
+        "echo 'token-in-output'; echo '$ cannot log in' >&2; echo '{\"token\": \"s3cret\"}' >&2; \
+         echo \"with $KEY and token-in-output\" >&2; printf 'at last \\033[31m' >&2; exit 7",
+    );
+    plugin.env.push(("KEY".into(), "s3cret-key".into()));
+    let error = plugin.run().unwrap_err().to_string();
+    assert!(error.contains("exit status: 7") && error.contains("$ cannot log in"), "{error}");
+    assert!(error.contains("at last ?[31m"), "{error}");
+    assert!(!error.contains("s3cret\"") && !error.contains("s3cret-key"), "{error}");
+    assert!(!error.contains("token-in-output") && !error.contains('\n'), "{error}");
+    assert_eq!(said(&[b'x'; 1 << 20], &[]), "[...]");
+    assert!(said("word ".repeat(10_000).as_bytes(), &[]).len() < MAX_SAID + 10);
 }

@@ -1,6 +1,6 @@
 //! Connections found, made, shared and given up.
 
-use std::{path::PathBuf, rc::Rc, sync::Arc, time::Duration};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use rustls::ClientConfig;
 
@@ -9,6 +9,7 @@ use crate::{
     cluster::{
         connection::{Connection, chain},
         permit::Permit,
+        reload,
     },
     net::{
         self,
@@ -140,29 +141,52 @@ impl Transport {
             .map_err(|error| format!("{endpoint}: {}", chain(&error)))
     }
 
-    /// The TLS configuration, made anew when the CA file or our certificate has changed.
+    /// The TLS configuration, made anew when the CA file or our certificate has changed. A CA file that
+    /// cannot be used now, being written just then, leaves the authorities in use that were read before.
     async fn tls(&self, identity: Option<&Arc<Identity>>) -> Result<Arc<ClientConfig>, String> {
-        let trust = match &self.config.trust_file {
-            Some(file) => read_trust(file.clone()).await.unwrap_or_else(|| self.config.trust.clone()),
+        let known_trust = || match self.tls.borrow().as_ref() {
+            Some(known) => known.trust.clone(),
             None => self.config.trust.clone(),
         };
+        let trust = self.read_trust().await.unwrap_or_else(known_trust);
+        match self.tls_with(trust.clone(), identity).await {
+            Err(problem) if self.config.trust_file.is_some() && trust != known_trust() => {
+                tracing::warn!("going on with the CA that was read before: {problem}");
+                self.tls_with(known_trust(), identity).await
+            }
+            made => made,
+        }
+    }
+
+    async fn tls_with(
+        &self,
+        trust: Trust,
+        identity: Option<&Arc<Identity>>,
+    ) -> Result<Arc<ClientConfig>, String> {
         let same = |known: &&Tls| {
             known.trust == trust && known.identity.as_ref().map(Arc::as_ptr) == identity.map(Arc::as_ptr)
         };
         if let Some(known) = self.tls.borrow().as_ref().filter(same) {
             return Ok(Arc::clone(&known.config));
         }
-        let own = self.config.identity.clone();
         let (trusted, presented) = (trust.clone(), identity.cloned());
         // Reading the system's trust store takes its time.
-        let made = net::blocking(move || {
-            let identity = presented.as_deref().or(own.as_ref());
-            tls::client_config(&trusted, identity, &[tls::H2, tls::HTTP1])
-        });
+        let made =
+            net::blocking(move || tls::client_config(&trusted, presented.as_deref(), &[tls::H2, tls::HTTP1]));
         let config = made.await.map_err(|error| chain(&error))?.map_err(|error| chain(&error))?;
         let made = Tls { trust, identity: identity.cloned(), config: Arc::clone(&config) };
         self.tls.replace(Some(made));
         Ok(config)
+    }
+
+    /// What the CA file says now, if it says anything.
+    async fn read_trust(&self) -> Option<Trust> {
+        let file = self.config.trust_file.clone()?;
+        let read = move || reload::read(&file, reload::MAX_FILE, reload::PIPE_DEADLINE);
+        match self.trust_file.lock().await.run(read, reload::PATIENCE).await {
+            Ok(Ok(pem)) if !pem.is_empty() => Some(Trust::Pem(pem)),
+            _ => None,
+        }
     }
 
     fn shared(&self, identity: Option<&Arc<Identity>>) -> Option<Rc<Connection>> {
@@ -195,7 +219,10 @@ impl Transport {
 
     pub(super) fn give_back(&self, lease: Lease) {
         if let Lease::Pooled(connection, place) = lease {
-            self.idle.borrow_mut().push(connection);
+            // One with an answer that was not read to its end is of no more use.
+            if connection.is_free() {
+                self.idle.borrow_mut().push(connection);
+            }
             // Only now, so that who gets the place finds the connection.
             drop(place);
         }
@@ -208,12 +235,5 @@ struct Attempt<'a>(&'a Transport);
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         self.0.not_connected("connecting took longer than the request had time");
-    }
-}
-
-async fn read_trust(file: PathBuf) -> Option<Trust> {
-    match net::blocking(move || std::fs::read(file)).await {
-        Ok(Ok(pem)) => Some(Trust::Pem(pem)),
-        _ => None,
     }
 }

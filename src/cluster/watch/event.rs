@@ -5,7 +5,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::stack::object::{Object, Resource};
+use crate::{
+    cluster::scan,
+    stack::object::{Object, Resource},
+};
 
 /// What a line says.
 #[derive(Debug, PartialEq)]
@@ -35,6 +38,7 @@ pub(super) fn read(resource: &Arc<Resource>, line: &[u8]) -> Result<Event, Strin
     if line.trim_ascii_start().first() != Some(&b'{') {
         return Err("an event that is no object".into());
     }
+    scan::check(line).map_err(|problem| format!("an event with {problem}"))?;
     // All of it: fields that are of no interest are skipped without a look at their bytes.
     let line = std::str::from_utf8(line).map_err(|error| format!("an event that is no text: {error}"))?;
     let Line { r#type, object } =

@@ -1,3 +1,4 @@
+mod bounds;
 mod trouble;
 
 use std::sync::Arc;
@@ -6,7 +7,10 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{stack::object::Resource, time};
+use crate::{
+    stack::object::{Object, Resource},
+    time,
+};
 
 /// A machine and a clock that only a test moves.
 struct Rig {

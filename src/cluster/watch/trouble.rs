@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{Hurry, IDLE, LONGEST_PAUSE, News, REFUSED, STUMBLES, State, Verdict, Watch};
 use crate::{
     cluster::{answer::Reply, target::Target},
-    stack::{object::ObjectError, write::Refusal},
+    stack::write::Refusal,
     time::{after, times},
 };
 
@@ -139,12 +139,6 @@ impl Watch {
             self.news = Some(News::Refused { missing, refusal });
         }
         self.wait(wait, State::default(), now);
-    }
-
-    /// See [`News::Complete`].
-    pub(super) fn left_out(&self, name: Option<&str>, error: &ObjectError) {
-        let name = name.unwrap_or("(without a name)");
-        tracing::error!(kind = %self.target, object = name, %error, "left out of the list");
     }
 
     fn wait(&mut self, wait: Duration, then: State, now: Instant) {

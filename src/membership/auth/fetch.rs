@@ -5,22 +5,30 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 
 use crate::{
     membership::auth::oidc::{Answer, Request},
     net::{
-        self,
-        connect::{ConnectError, Connector},
+        self, chain,
+        connect::{ConnectError, Connector, Protocol},
         endpoint::{Endpoint, EndpointError},
+        line::{Line, Tapped},
         timeout,
     },
 };
 
 /// Bound on an exchange, redirects included.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// Longest answer: a discovery document has a few kilobytes.
+/// How long an issuer may take to begin its answer, once it took the request.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Headers of an answer, at most.
+const MAX_HEADER_COUNT: usize = 1024;
+/// Longest answer: a discovery document and a token have a few kilobytes.
 const MAX_BODY: usize = 1 << 20;
+/// What is read of a refusal, of which the beginning is shown; what follows is not waited for.
+const MAX_ERROR: usize = 64 << 10;
 /// How many redirects a GET follows.
 const MAX_REDIRECTS: usize = 5;
 
@@ -85,18 +93,56 @@ async fn exchange(connector: &Connector, request: &Request) -> Result<(Answer, O
     let broken = |reason: String| FetchError::Http { url: request.url.clone(), reason };
     let endpoint = Endpoint::from_url(&request.url)?;
     let io = connector.connect(&endpoint).await.map_err(|error| FetchError::Connect(Box::new(error)))?.io;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(io).await.map_err(|error| broken(error.to_string()))?;
+    let (io, line) = Tapped::new(io, Protocol::Http1);
+    let failed = |error: hyper::Error| broken(told(&line, &error));
+    let mut http = hyper::client::conn::http1::Builder::new();
+    let (mut sender, connection) = http.max_headers(MAX_HEADER_COUNT).handshake(io).await.map_err(failed)?;
     let _driver = net::spawn(connection);
 
-    let response =
-        sender.send_request(to_http(request, &endpoint)?).await.map_err(|error| broken(error.to_string()))?;
+    let mut to_send = to_http(request, &endpoint)?;
+    line.count_informational(&mut to_send);
+    let response = timeout(ANSWER, sender.send_request(to_send)).await;
+    let response = response
+        .map_err(|_| broken(format!("it took the request and did not answer it within {ANSWER:?}")))?
+        .map_err(failed)?;
+    line.check_informational().map_err(|error| broken(error.to_string()))?;
+    if let Some(what) = no_json(&response) {
+        return Err(broken(what));
+    }
     let status = response.status();
     let location = response.headers().get(header::LOCATION).filter(|_| status.is_redirection());
     let location = location.and_then(|value| absolute(&endpoint, value.to_str().ok()?));
-    let body = Limited::new(response.into_body(), MAX_BODY).collect().await;
-    let body = body.map_err(|error| broken(error.to_string()))?.to_bytes();
-    Ok((Answer { status, body: body.into() }, location))
+    let body = read(response.into_body(), status.is_success()).await.map_err(broken)?;
+    Ok((Answer { status, body }, location))
+}
+
+async fn read(mut incoming: Incoming, whole: bool) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(frame) = incoming.frame().await {
+        let data = frame.map_err(|error| error.to_string())?.into_data().unwrap_or_default();
+        if whole && body.len().saturating_add(data.len()) > MAX_BODY {
+            return Err(format!("the answer is larger than {} KiB", MAX_BODY >> 10));
+        }
+        body.extend_from_slice(&data);
+        if !whole && body.len() >= MAX_ERROR {
+            body.truncate(MAX_ERROR);
+            break;
+        }
+    }
+    Ok(body)
+}
+
+/// Why a request went down with its connection.
+fn told(line: &Line, error: &hyper::Error) -> String {
+    line.offence().unwrap_or_else(|| chain(error))
+}
+
+/// What a page for people is, where a document is due: something in between answers for the issuer.
+fn no_json<B>(response: &http::Response<B>) -> Option<String> {
+    let value = response.headers().get(header::CONTENT_TYPE)?.as_bytes().to_ascii_lowercase();
+    let page = value.starts_with(b"text/html") || value.starts_with(b"application/xhtml");
+    let status = response.status();
+    (status.is_success() && page).then(|| format!("answered {status} with a page of HTML instead of JSON"))
 }
 
 fn to_http(request: &Request, endpoint: &Endpoint) -> Result<http::Request<Full<Bytes>>, FetchError> {

@@ -219,6 +219,14 @@ mod tests {
     }
 
     #[test]
+    fn how_long_a_token_lasts_is_not_asked_so_it_may_say_anything() {
+        for lasts in ["18446744073709551616", "-1", "1e999", "0.5", "null", "\"soon\"", "[]"] {
+            let body = format!(r#"{{"expires_in":{lasts},"access_token":"t","token_type":"Bearer"}}"#);
+            assert_eq!(access_token("e", &answer(200, &body)).unwrap(), "t", "{lasts}");
+        }
+    }
+
+    #[test]
     fn a_token_in_the_wrong_place_is_not_shown() {
         for body in [r#""hush-hush""#, r#"{"access_token":{"hush-hush":1}}"#] {
             let error = access_token("e", &answer(200, body)).unwrap_err().to_string();

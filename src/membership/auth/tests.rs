@@ -85,6 +85,21 @@ fn mode_bearer_discovers_the_endpoint_and_authenticates_in_the_header() {
 }
 
 #[test]
+fn an_answer_of_any_size_is_read_as_far_as_it_is_of_use() {
+    run(async {
+        let (url, _) = issuer(|_, _, _| (500, "x".repeat(8 << 20)));
+        let error = fetch_token(url).await.unwrap_err().to_string();
+        assert!(error.contains("500") && error.len() < 1000, "{error}");
+        let (url, _) = issuer(|base, path, _| match path {
+            "/.well-known/openid-configuration" => document(base),
+            _ => (200, format!(r#"{{"access_token":"{}"}}"#, "x".repeat(8 << 20))),
+        });
+        let error = fetch_token(url).await.unwrap_err().to_string();
+        assert!(error.contains("larger than 1024 KiB"), "{error}");
+    });
+}
+
+#[test]
 fn an_issuer_that_refuses_the_header_gets_both_in_the_body() {
     run(async {
         let (url, seen) = issuer(|base, path, header| match (path, header) {

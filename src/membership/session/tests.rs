@@ -440,3 +440,5 @@ fn bytes_that_are_no_grpc_at_all_end_the_stream_but_not_the_session() {
     assert!(agent.orders.recv_timeout(Duration::from_millis(500)).is_err());
     assert_eq!(agent.leave().unsent, 0);
 }
+
+mod peers;

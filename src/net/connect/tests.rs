@@ -1,5 +1,7 @@
 use std::rc::Rc;
 
+use futures::{AsyncReadExt, AsyncWriteExt};
+
 use super::*;
 use crate::net::{
     listen::{Listener, accept_tls},
@@ -144,7 +146,7 @@ fn a_proxy_that_says_nothing_is_named_when_time_is_up() {
         let listener = Listener::bind("127.0.0.1:0").unwrap();
         let proxy = format!("http://{}", listener.local_addr());
         let mut connector = connector(Some(&Trust::Nothing), &[]);
-        connector.proxy = Proxy::read(|name| (name == "HTTPS_PROXY").then(|| proxy.clone())).unwrap();
+        connector.proxy = Proxy::read(|name| (name == "HTTPS_PROXY").then(|| proxy.clone()));
         connector.connect_timeout = Duration::from_millis(50);
         let endpoint = Endpoint::new(true, "membership.example.com", 443);
         let error = connector.connect(&endpoint).await.unwrap_err();
@@ -184,7 +186,7 @@ fn proxy(answer: &'static str, port: u16) -> (u16, Rc<std::cell::RefCell<String>
 
 fn through(port: u16, trust: &Trust) -> Connector {
     let url = format!("http://user:secret@127.0.0.1:{port}");
-    let proxy = Proxy::read(|name| (name == "https_proxy").then(|| url.clone())).unwrap();
+    let proxy = Proxy::read(|name| (name == "https_proxy").then(|| url.clone()));
     Connector { proxy, ..connector(Some(trust), &[tls::H2]) }
 }
 
@@ -211,5 +213,100 @@ fn a_proxy_that_refuses_is_named_with_its_answer() {
         let endpoint = Endpoint::from_url("https://api.example.com").unwrap();
         let error = through(port, &Trust::Nothing).connect(&endpoint).await.unwrap_err().to_string();
         assert!(error.contains("407") && error.contains(&port.to_string()), "{error}");
+    });
+}
+
+/// A SOCKS proxy that wants a log-in and connects to `port` here, whatever was asked for; and what it
+/// was told, byte by byte.
+fn socks_proxy(result: u8, port: u16) -> (u16, Rc<std::cell::RefCell<Vec<u8>>>) {
+    let listener = Listener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().port();
+    let told = Rc::new(std::cell::RefCell::new(Vec::new()));
+    let seen = told.clone();
+    spawn(async move {
+        let mut client = listener.accept().await.unwrap();
+        // Greeting, log-in with "user" and "secret", and CONNECT to api.example.com.
+        let talk: [(usize, &[u8]); 3] = [
+            (4, &[5, 2]),
+            (1 + 1 + 4 + 1 + 6, &[1, 0]),
+            (4 + 1 + 15 + 2, &[5, result, 0, 1, 127, 0, 0, 1, 0, 9]),
+        ];
+        for (length, answer) in talk {
+            let mut part = vec![0; length];
+            client.read_exact(&mut part).await.unwrap();
+            seen.borrow_mut().extend(part);
+            client.write_all(answer).await.unwrap();
+            client.flush().await.unwrap();
+        }
+        let there = Endpoint::new(false, "127.0.0.1", port);
+        let Ok(server) = connector(None, &[]).connect(&there).await else { return };
+        let (from_client, mut to_client) = client.split();
+        let (from_server, mut to_server) = server.io.split();
+        let up = futures::io::copy(from_client, &mut to_server);
+        let down = futures::io::copy(from_server, &mut to_client);
+        let _ = futures::join!(up, down);
+    })
+    .detach();
+    (at, told)
+}
+
+#[test]
+fn tls_goes_through_a_socks_proxy_which_resolves_the_name() {
+    run(async {
+        let made = rcgen::generate_simple_self_signed(["api.example.com".to_owned()]).unwrap();
+        let identity = Identity::new(made.cert.pem(), made.signing_key.serialize_pem());
+        let server = echo(Some(&identity), &[tls::H2]);
+        for scheme in ["socks5", "socks5h"] {
+            let (port, told) = socks_proxy(0, server);
+            let proxy = Proxy::explicit(&format!("{scheme}://user:secret@127.0.0.1:{port}")).unwrap();
+            let trust = Trust::Pem(identity.certificates.clone());
+            let connector = Connector { proxy, ..connector(Some(&trust), &[tls::H2]) };
+            let endpoint = Endpoint::from_url("https://api.example.com").unwrap();
+            echoes(connector.connect(&endpoint).await.unwrap().io).await;
+            let expected =
+                b"\x05\x02\x00\x02\x01\x04user\x06secret\x05\x01\x00\x03\x0fapi.example.com\x01\xbb";
+            assert_eq!(told.borrow().as_slice(), expected);
+        }
+    });
+}
+
+#[test]
+fn a_socks_proxy_that_refuses_is_named_with_its_reason_and_without_the_password() {
+    run(async {
+        let (port, _) = socks_proxy(2, 1);
+        let proxy = Proxy::explicit(&format!("socks5://user:secret@127.0.0.1:{port}")).unwrap();
+        let connector = Connector { proxy, ..connector(Some(&Trust::Nothing), &[]) };
+        let endpoint = Endpoint::from_url("https://api.example.com").unwrap();
+        let error = connector.connect(&endpoint).await.unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("socks5://127.0.0.1:{port}: did not connect: not allowed")),
+            "{error}"
+        );
+        assert!(!error.contains("secret"), "{error}");
+    });
+}
+
+#[test]
+fn an_explicit_proxy_stands_before_this_host_as_well() {
+    run(async {
+        let direct = echo(None, &[]);
+        let (port, _) = proxy("HTTP/1.1 403 Forbidden\r\n\r\n", 1);
+        let proxy = Proxy::explicit(&format!("http://127.0.0.1:{port}")).unwrap();
+        let connector = Connector { proxy, ..connector(None, &[]) };
+        let error = connector.connect(&Endpoint::new(false, "127.0.0.1", direct)).await.unwrap_err();
+        assert!(error.to_string().contains("403"), "{error}");
+    });
+}
+
+#[test]
+fn an_unusable_proxy_of_the_environment_is_an_error_for_those_it_holds_for() {
+    run(async {
+        let proxy = Proxy::read(|name| (name == "https_proxy").then(|| "ftp://u:secret@p".into()));
+        let server = echo(Some(&identity()), &[]);
+        let connector = Connector { proxy, ..connector(Some(&Trust::Nothing), &[]) };
+        connector.connect(&Endpoint::new(true, "127.0.0.1", server)).await.unwrap();
+        let there = Endpoint::from_url("https://api.example.com").unwrap();
+        let error = connector.connect(&there).await.unwrap_err().to_string();
+        assert!(error.contains("https_proxy cannot be used") && !error.contains("secret"), "{error}");
     });
 }

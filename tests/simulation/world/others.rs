@@ -133,8 +133,12 @@ impl World {
 
     /// Somebody changes or deletes what is the agent's.
     fn meddle(&self) -> Option<Duration> {
-        let (plural, name, _) = self.any_object()?;
+        let (plural, name, object) = self.any_object()?;
         self.strike("meddle");
+        if self.rng.borrow_mut().u8(..4) == 0 {
+            self.stray(&object);
+            return None;
+        }
         let deletes = plural != "stacks" || self.rng.borrow_mut().bool();
         self.trace.say(self.elapsed(), || format!("somebody meddles with {plural}/{name} ({deletes})"));
         if deletes {
@@ -144,6 +148,26 @@ impl World {
             self.patch(&plural, &name, &spec);
         }
         None
+    }
+
+    /// Somebody makes an object that is labelled as the stack's of another, and owned by that.
+    fn stray(&self, of: &Value) -> Option<()> {
+        let stack = of["metadata"]["labels"]["formance.com/stack"].as_str()?;
+        let owner = self.server.get("stacks", stack)?;
+        let (plural, kind, spec) = match self.rng.borrow_mut().u8(..3) {
+            0 => ("ledgers", "Ledger", json!({"stack": stack})),
+            1 => ("payments", "Payments", json!({"stack": "org-elsewhere"})),
+            _ => ("authclients", "AuthClient", json!({"id": "stray"})),
+        };
+        let name = format!("stray-{}", self.rng.borrow_mut().u16(..));
+        self.trace.say(self.elapsed(), || format!("somebody makes {plural}/{name} of {stack}"));
+        let api = "formance.com/v1beta1";
+        let owner =
+            json!({"apiVersion": api, "kind": "Stack", "name": stack, "uid": owner["metadata"]["uid"]});
+        let labels = json!({"formance.com/created-by-agent": "true", "formance.com/stack": stack});
+        let metadata = json!({"name": name, "labels": labels, "ownerReferences": [owner]});
+        let body = json!({"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec});
+        self.create(plural, body).then_some(())
     }
 
     /// Somebody patches an object.

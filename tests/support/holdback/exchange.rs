@@ -109,6 +109,10 @@ impl Exchange<'_> {
                 self.head(&answer)?;
                 self.lines(answer, |line| (tamper.0)(line))
             }
+            Fate::Says(speech) => {
+                let mut client = self.client;
+                (speech.0)(self.request, &mut client).map(|()| false)
+            }
             Fate::Answer { status, retry_after, body } => {
                 let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
                 headers.extend(retry_after.map(|seconds| ("retry-after".to_owned(), seconds.to_string())));

@@ -1,6 +1,11 @@
 //! What becomes of a request.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    io::{self, Write},
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::support::http1::Request;
 
@@ -29,6 +34,9 @@ pub enum Fate {
     Lines(Tamper),
     /// It is delivered to another path.
     Elsewhere(Path),
+    /// It is not delivered; what is written here is the answer, head and body, and its connection is
+    /// closed behind it.
+    Says(Speech),
     /// It is not delivered; this is the answer.
     Answer {
         status: u16,
@@ -43,6 +51,11 @@ impl Fate {
     /// Every line of the answer, a watch most often, is as told.
     pub fn lines(tamper: impl Fn(&str) -> Line + Send + Sync + 'static) -> Self {
         Self::Lines(Tamper(Arc::new(tamper)))
+    }
+
+    /// What this writes is the answer, whatever it is.
+    pub fn says(speak: impl Fn(&Request, &mut dyn Write) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        Self::Says(Speech(Arc::new(speak)))
     }
 
     /// It is delivered to this path, query included.
@@ -78,6 +91,18 @@ pub struct Tamper(pub(super) Arc<dyn Fn(&str) -> Line + Send + Sync>);
 impl fmt::Debug for Tamper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tamper")
+    }
+}
+
+type Speak = dyn Fn(&Request, &mut dyn Write) -> io::Result<()> + Send + Sync;
+
+/// Writes an answer.
+#[derive(Clone)]
+pub struct Speech(pub(super) Arc<Speak>);
+
+impl fmt::Debug for Speech {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Speech")
     }
 }
 

@@ -92,3 +92,65 @@ fn modules_are_discovered_page_by_page() {
         assert_eq!(server.seen(0).head, "GET /apis/apiextensions.k8s.io/v1/customresourcedefinitions");
     });
 }
+
+fn member(text: &[u8]) -> Bytes {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, text).unwrap();
+    encoder.finish().unwrap().into()
+}
+
+#[test]
+fn of_an_error_the_beginning_is_read_and_the_rest_not_waited_for() {
+    run(async {
+        let (feeding, fed) = super::server::feed();
+        feeding.unbounded_send(Ok(Bytes::from(vec![b'x'; 200_000]))).unwrap();
+        // It does not end.
+        let server = Server::start(Speech::Plain, move |nth, _| match nth {
+            0 => Act::StreamOf(500, Rc::clone(&fed)),
+            _ => Act::Reply(200, an_object("a")),
+        });
+        let client = client(&server, limits());
+        let ReadError::Failed { cause, .. } = client.read(&[key("a")]).await.unwrap_err() else { panic!() };
+        assert!(cause.starts_with("500") && cause.len() < 400, "{cause}");
+        assert_eq!(client.read(&[key("a")]).await.unwrap().len(), 1);
+        drop(feeding);
+    });
+}
+
+#[test]
+fn an_answer_that_is_larger_than_an_object_is_none() {
+    run(async {
+        let object = an_object("a").to_string();
+        let padded = |bytes: usize| format!("{object}{}", " ".repeat(bytes - object.len()));
+        for (encoding, body) in
+            [("identity", Bytes::from(padded((4 << 20) + 1))), ("gzip", member(padded(64 << 20).as_bytes()))]
+        {
+            let answer = body.clone();
+            let server = Server::start(Speech::Plain, move |_, _| Act::Encoded(encoding, answer.clone()));
+            let client = client(&server, limits());
+            let ReadError::Failed { cause, .. } = client.read(&[key("a")]).await.unwrap_err() else {
+                panic!()
+            };
+            assert!(cause.contains("larger than 4 MiB"), "{cause}");
+            // It said 2xx, so something may have been stored; what, nobody knows.
+            let Answer::Unknown { cause, .. } = put(&client, "a").await else { panic!() };
+            assert!(cause.contains("200") && cause.contains("larger than 4 MiB"), "{cause}");
+        }
+        let just_right = Bytes::from(padded(4 << 20));
+        let server = Server::start(Speech::Plain, move |_, _| Act::Encoded("identity", just_right.clone()));
+        assert_eq!(client(&server, limits()).read(&[key("a")]).await.unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn large_answers_on_all_requests_at_once_come_two_at_a_time() {
+    run(async {
+        let object = an_object("a").to_string();
+        let body = Bytes::from(format!("{object}{}", " ".repeat(1 << 20)));
+        let server = Server::start(Speech::Plain, move |_, _| Act::Encoded("identity", body.clone()));
+        let client = client(&server, limits());
+        let keys = [key("a")];
+        let read = futures::future::join_all((0..16).map(|_| client.read(&keys))).await;
+        assert!(read.iter().all(Result::is_ok));
+    });
+}

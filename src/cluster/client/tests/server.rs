@@ -49,6 +49,8 @@ pub(super) enum Act {
     Encoded(&'static str, Bytes),
     /// Answers with what it is fed, encoded as said; see [`feed`].
     Stream(&'static str, Feed),
+    /// The same under another status.
+    StreamOf(u16, Feed),
     /// Answers with this text, after a while.
     Late(Duration, u16, Value),
     /// Never answers.
@@ -215,6 +217,11 @@ async fn answer(request: Request<Incoming>, script: Script, log: Rc<Log>) -> Ans
             let pieces = feed.take().expect("one answer for each feed");
             let pieces = stream::StreamExt::map(pieces, |piece| piece.map(Frame::data));
             encoded(encoding, StreamBody::new(pieces).boxed())
+        }
+        Act::StreamOf(code, feed) => {
+            let pieces = feed.take().expect("one answer for each feed");
+            let pieces = stream::StreamExt::map(pieces, |piece| piece.map(Frame::data));
+            Response::builder().status(code).body(StreamBody::new(pieces).boxed()).unwrap()
         }
         Act::Late(after, code, value) => {
             net::sleep(after).await;

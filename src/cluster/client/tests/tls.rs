@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use kube::config::{Cluster, ExecConfig};
 use rustls::{
     RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -14,7 +13,11 @@ use super::{
     *,
 };
 use crate::{
-    cluster::{credentials::Source, exec::ExecPlugin},
+    cluster::{
+        credentials::Source,
+        exec::ExecPlugin,
+        kubeconfig::{Cluster, Exec},
+    },
     net::tls::{H2, HTTP1, Identity, Trust},
 };
 
@@ -177,10 +180,18 @@ fn a_stream_that_is_reset_leaves_the_outcome_unknown() {
 /// A server that wants a certificate, what to trust of it, and the certificate.
 fn mutual() -> (Speech, Trust, Identity) {
     let (certificates, key) = certificate();
+    let (speech, trust) = wanting(&[&certificates]);
+    (speech, trust, Identity::new(certificates, key))
+}
+
+/// A server that wants one of these certificates, and what to trust of it.
+fn wanting(accepted: &[&str]) -> (Speech, Trust) {
     let (own, own_key) = certificate();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(certificates.as_bytes()).unwrap()).unwrap();
+    for certificate in accepted {
+        roots.add(CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()).unwrap();
+    }
     let verifier =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -193,7 +204,92 @@ fn mutual() -> (Speech, Trust, Identity) {
         )
         .unwrap();
     config.alpn_protocols = vec![H2.to_vec()];
-    (Speech::Tls(Arc::new(config)), Trust::pem(own), Identity::new(certificates, key))
+    (Speech::Tls(Arc::new(config)), Trust::pem(own))
+}
+
+/// A client with a pair of files, and the folder that they lie in.
+fn with_files(server: &Server, trust: Trust, pair: &(String, String)) -> (Client, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = ClusterConfig::plain(&server.url).unwrap();
+    config.trust = trust;
+    config.identity = Some(Identity::new(pair.0.clone(), pair.1.clone()));
+    config.identity_files = crate::cluster::config::IdentityFiles {
+        certificate: Some(dir.path().join("tls.crt")),
+        key: Some(dir.path().join("tls.key")),
+    };
+    renew(&dir, pair);
+    (Client::new(&config, limits()), dir)
+}
+
+fn renew(dir: &tempfile::TempDir, pair: &(String, String)) {
+    std::fs::write(dir.path().join("tls.crt"), &pair.0).unwrap();
+    std::fs::write(dir.path().join("tls.key"), &pair.1).unwrap();
+}
+
+#[test]
+fn a_client_certificate_that_was_renewed_is_presented_after_a_refusal_on_a_connection_of_its_own() {
+    run(async {
+        let (old, new) = (certificate(), certificate());
+        let (speech, trust) = wanting(&[&old.0, &new.0]);
+        let server = Server::start(speech, |nth, _| match nth {
+            1 => Act::Reply(401, json!({"kind": "Status", "status": "Failure", "code": 401})),
+            _ => stored("a"),
+        });
+        let (client, dir) = with_files(&server, trust, &old);
+        assert!(is_stored(&put(&client, "a").await));
+        renew(&dir, &new);
+        assert!(!is_stored(&put(&client, "a").await), "the refusal");
+        net::sleep(Duration::from_millis(1100)).await;
+        assert!(is_stored(&put(&client, "a").await));
+        assert_eq!(server.log.connections.get(), 2, "the old certificate's connection is left");
+        assert!(is_stored(&put(&client, "a").await));
+        assert_eq!(server.log.connections.get(), 2, "and the new one's kept");
+    });
+}
+
+#[test]
+fn a_client_certificate_that_was_renewed_is_presented_where_the_old_one_no_longer_connects() {
+    run(async {
+        let (old, new) = (certificate(), certificate());
+        let (speech, trust) = wanting(&[&new.0]);
+        let server = Server::start(speech, |_, _| stored("a"));
+        let (client, dir) = with_files(&server, trust, &old);
+        assert!(!is_stored(&put(&client, "a").await));
+        renew(&dir, &new);
+        let began = time::now();
+        while !is_stored(&put(&client, "a").await) {
+            assert!(began.elapsed() < Duration::from_secs(30));
+            net::sleep(Duration::from_millis(100)).await;
+        }
+    });
+}
+
+#[test]
+fn a_ca_file_that_becomes_a_pipe_or_nonsense_leaves_the_ca_in_use_that_was_read() {
+    use rustix::fs::{CWD, Mode, mkfifoat};
+    run(async {
+        let (speech, trust) = tls(&[H2]);
+        let server = Server::start(speech, |_, _| stored("a"));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ca.crt");
+        let mut config = ClusterConfig::plain(&server.url).unwrap();
+        let Trust::Pem(pem) = &trust else { panic!() };
+        std::fs::write(&path, pem).unwrap();
+        config.trust = trust;
+        config.trust_file = Some(path.clone());
+        let client = Client::new(&config, limits());
+        for round in 0..4 {
+            assert!(is_stored(&put(&client, "a").await), "round {round}");
+            server.drop_connections();
+            net::sleep(Duration::from_millis(100)).await;
+            std::fs::remove_file(&path).unwrap();
+            match round {
+                0 => std::fs::write(&path, "-----BEGIN CERTIFICATE-----\nAAAA").unwrap(),
+                1 => std::fs::write(&path, "").unwrap(),
+                _ => mkfifoat(CWD, &path, Mode::from_bits_truncate(0o600)).unwrap(),
+            }
+        }
+    });
 }
 
 #[test]
@@ -219,22 +315,22 @@ fn a_plugins_client_certificate_is_presented_and_the_plugin_run_once() {
         let dir = tempfile::tempdir().unwrap();
         let runs = dir.path().join("runs");
         let script = dir.path().join("plugin");
+        let text = |pem: &[u8]| str::from_utf8(pem).unwrap().to_owned();
         let output = json!({
             "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
             "status": {
-                "token": "t", "clientCertificateData": identity.certificates, "clientKeyData": identity.key,
+                "token": "t",
+                "clientCertificateData": text(&identity.certificates),
+                "clientKeyData": text(&identity.key),
             },
         });
         let text = format!("echo run >>'{}'\ncat <<'END'\n{output}\nEND\n", runs.display());
         std::fs::write(&script, text).unwrap();
-        let exec = ExecConfig {
-            command: Some("/bin/sh".into()),
-            args: Some(vec![script.display().to_string()]),
-            ..ExecConfig::default()
-        };
+        let exec =
+            Exec { command: "/bin/sh".into(), args: vec![script.display().to_string()], ..Exec::default() };
         let mut config = ClusterConfig::plain(&server.url).unwrap();
         config.trust = trust;
-        let plugin = ExecPlugin::new(&exec, &Cluster::default(), "test").unwrap();
+        let plugin = ExecPlugin::new(&exec, &Cluster::default(), None).unwrap();
         config.credentials = Source::Exec(Arc::new(plugin));
         let client = Client::new(&config, limits());
         for _ in 0..3 {

@@ -1,0 +1,180 @@
+//! A list that is read out, page after page, and where it is given up.
+
+use std::time::Instant;
+
+use super::{Hurry, Input, Listing, News, State, Step, Watch};
+use crate::{
+    cluster::page::{Next, Page},
+    stack::object::Object,
+};
+
+/// Items that are read in one go, where none of them is of use. Others are told one by one.
+const AT_A_TIME: u32 = 64;
+/// Empty pages in a row, and pages that a list of few items may have. An API server sends full ones,
+/// but for the last.
+const EMPTY: u64 = 100;
+/// A list of many pages has so many items on each, on average.
+const TO_A_PAGE: u64 = 10;
+
+/// A page that is being read.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// The list as it was before this page.
+    listing: Listing,
+    /// When its first page was asked for.
+    asked: Instant,
+    page: Page,
+    items: u64,
+    left_out: LeftOut,
+}
+
+/// Items that could not be read.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LeftOut {
+    count: u64,
+    /// The first of them, and why.
+    example: Option<String>,
+}
+
+impl LeftOut {
+    fn add(&mut self, name: Option<&str>, why: &dyn std::fmt::Display) {
+        self.count = self.count.saturating_add(1);
+        if self.example.is_none() {
+            let name: String = name.unwrap_or("one without a name").chars().take(260).collect();
+            self.example = Some(format!("{name}: {why}"));
+        }
+    }
+
+    fn join(&mut self, other: Self) {
+        self.count = self.count.saturating_add(other.count);
+        self.example = self.example.take().or(other.example);
+    }
+}
+
+impl Watch {
+    /// Bytes of a list that came and are not read yet.
+    pub fn unread(&self) -> usize {
+        match &self.state {
+            State::Reading(reading) => reading.page.held(),
+            _ => 0,
+        }
+    }
+
+    pub(super) fn begin_page(&mut self, listing: Listing, asked: Instant) {
+        self.stumbles = 0;
+        let asked = listing.asked.unwrap_or(asked);
+        let (page, left_out) = (Page::default(), LeftOut::default());
+        self.state = State::Reading(Box::new(Reading { listing, asked, page, items: 0, left_out }));
+    }
+
+    pub(super) fn reading(&mut self, mut reading: Box<Reading>, input: Input, now: Instant) {
+        match input {
+            Input::Piece(piece) => reading.page.push(&piece),
+            Input::Ended => reading.page.finish(),
+            // The page is asked for again; what was told of it will be told again.
+            Input::Failed(cause) => return self.stumble(&cause, State::Listing(reading.listing), now),
+            Input::Unusable(cause) => return self.unusable(&cause, now),
+            // Nothing of that was asked for.
+            _ => {}
+        }
+        self.state = State::Reading(reading);
+    }
+
+    /// To the next object of a page, the next page, or the end of the list. `None` where the next
+    /// step follows from that.
+    pub(super) fn read_on(&mut self, now: Instant) -> Option<Step> {
+        for _ in 0..AT_A_TIME {
+            let State::Reading(reading) = &mut self.state else { return None };
+            let item = match reading.page.next() {
+                Ok(Next::Item(item)) => item,
+                Ok(Next::More) => return Some(Step::More),
+                Ok(Next::End) => {
+                    self.end_page(now);
+                    return None;
+                }
+                Err(cause) => {
+                    self.unusable(&cause, now);
+                    return None;
+                }
+            };
+            reading.items = reading.items.saturating_add(1);
+            if reading.listing.items.saturating_add(reading.items) > self.most_items {
+                self.endless(&format!("has more than {} items", self.most_items), now);
+                return None;
+            }
+            let name = item.pointer("/metadata/name").and_then(|name| name.as_str()).map(str::to_owned);
+            match Object::from_json(self.target.resource(), item) {
+                Ok(object) => {
+                    self.news = Some(News::Listed { object: Box::new(object), asked: reading.asked });
+                    return None;
+                }
+                // See `News::Complete`.
+                Err(error) => reading.left_out.add(name.as_deref(), &error),
+            }
+        }
+        Some(Step::GoOn)
+    }
+
+    fn end_page(&mut self, now: Instant) {
+        let State::Reading(reading) = std::mem::take(&mut self.state) else { return };
+        let Reading { listing, asked, page, items, left_out } = *reading;
+        if page.version().is_empty() {
+            return self.unusable("the list says no version", now);
+        }
+        let mut all_left_out = listing.left_out;
+        all_left_out.join(left_out);
+        let token = page.token().map(str::to_owned);
+        let repeats = token == listing.token;
+        let listing = Listing {
+            asked: Some(asked),
+            token,
+            items: listing.items.saturating_add(items),
+            left_out: all_left_out,
+            pages: listing.pages.saturating_add(1),
+            empty: if items == 0 { listing.empty.saturating_add(1) } else { 0 },
+        };
+        if listing.token.is_none() {
+            self.say_left_out(&listing.left_out);
+            self.hurry = Hurry::May;
+            let version = page.version().to_owned();
+            self.news = Some(News::Complete { asked, version: version.clone() });
+            self.state = State::Opening { version };
+            return;
+        }
+        let few = EMPTY.saturating_add(listing.items / TO_A_PAGE);
+        if repeats {
+            self.endless("goes on with the page that it has just been at", now);
+        } else if listing.empty >= EMPTY {
+            self.endless(&format!("goes on after {EMPTY} empty pages in a row"), now);
+        } else if listing.pages >= few {
+            let (pages, items) = (listing.pages, listing.items);
+            self.endless(&format!("goes on after {pages} pages with {items} items"), now);
+        } else {
+            self.state = State::Listing(listing);
+        }
+    }
+
+    /// A list that does not end, or has more than there can be, is a failure of the kind.
+    fn endless(&mut self, what: &str, now: Instant) {
+        let left_out = match std::mem::take(&mut self.state) {
+            State::Reading(reading) => {
+                let mut left_out = reading.listing.left_out;
+                left_out.join(reading.left_out);
+                left_out
+            }
+            _ => LeftOut::default(),
+        };
+        self.say_left_out(&left_out);
+        self.unusable(
+            &format!("the list of {} {what} (--kube-max-list-items sets how many may be)", self.target),
+            now,
+        );
+    }
+
+    fn say_left_out(&self, left_out: &LeftOut) {
+        if let Some(example) = &left_out.example {
+            tracing::error!(kind = %self.target, items = left_out.count, example,
+                "items of the list could not be read and were left out");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+#!/bin/sh
+echo no session >&2
+exit 3
