@@ -99,7 +99,7 @@ impl Recovery {
             match next {
                 Some(at) => {
                     let wait = net::sleep(at.saturating_duration_since(now()));
-                    drop(select(pin!(wait), pin!(moved)).await);
+                    select(pin!(wait), pin!(moved)).await;
                 }
                 None => moved.await,
             }

@@ -2,6 +2,8 @@
 //!
 //! `STACKHERD_OUTAGE_SECONDS=300` makes it the size that it was planned for: 5,000 stacks, 5 minutes.
 
+#![allow(clippy::disallowed_types, reason = "a test looks at what another thread sees")]
+
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
@@ -9,7 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use stackherd::embedded::faults::{Call, Fault};
+use stackherd::{
+    embedded::faults::{Call, Fault},
+    time::seconds,
+};
 
 use crate::{
     e2e::{
@@ -76,7 +81,7 @@ fn ahead(requests: &[Instant], rate: f64) -> f64 {
 fn after_an_outage_all_stacks_are_right_as_soon_as_the_limiter_lets_them() {
     let full = std::env::var("STACKHERD_OUTAGE_SECONDS").ok().and_then(|text| text.parse().ok());
     let (stacks, qps, lasts) = match full {
-        Some(seconds) => (5000, 500, Duration::from_secs(seconds)),
+        Some(long) => (5000, 500, Duration::from_secs(long)),
         None => (1500, 200, Duration::from_secs(20)),
     };
     let seen = Arc::new(Mutex::new(Seen::default()));
@@ -103,7 +108,7 @@ fn after_an_outage_all_stacks_are_right_as_soon_as_the_limiter_lets_them() {
 
     let seen = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
     let recovered = seen.last.expect("somebody was written") - ended;
-    let bound = Duration::from_secs(2) + Duration::from_secs_f64(stacks as f64 / f64::from(qps));
+    let bound = Duration::from_secs(2) + seconds(stacks as f64 / f64::from(qps));
     let ahead = ahead(&seen.requests, f64::from(qps));
     println!(
         "{stacks} stacks at {qps} requests a second: {} requests turned down within {:?}; right {recovered:?} \

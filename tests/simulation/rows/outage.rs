@@ -46,11 +46,11 @@ impl Scene {
     fn within(&self) -> Duration {
         let requests = self.stacks * if self.changed { 1 } else { 3 };
         let unknown = match self.shape {
-            Shape::Answers(_, Some(asked)) => Duration::from_secs(u64::from(asked)).mul_f64(1.25),
+            Shape::Answers(_, Some(asked)) => time::seconds(f64::from(asked) * 1.25),
             Shape::Silent => DEADLINE,
             _ => Duration::ZERO,
         };
-        Duration::from_secs(2) + Duration::from_secs_f64(requests as f64 / QPS) + unknown
+        Duration::from_secs(2) + time::seconds(requests as f64 / QPS) + unknown
     }
 
     fn order(&self, n: usize, version: &str) -> Order {
