@@ -10,8 +10,7 @@ pub fn socks(data: &[u8]) {
         let mut talk = Negotiation::new("api.example", 6443, user).expect("a short name");
         let mut step = talk.begin();
         let (mut rest, mut answers) = (data, Vec::new());
-        loop {
-            let Step::Exchange { send, read } = step else { break };
+        while let Step::Exchange { send, read } = step {
             assert!(read > 0 && read <= 258 && send.len() <= 513, "{read} {}", send.len());
             assert!(answers.len() < 6);
             let Some((answer, more)) = rest.split_at_checked(read) else { return };

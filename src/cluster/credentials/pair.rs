@@ -142,7 +142,7 @@ mod tests {
         fs::write(&paths[0], &certificates).unwrap();
         fs::write(&paths[1], &key).unwrap();
         let files = IdentityFiles { certificate: Some(paths[0].clone()), key: Some(paths[1].clone()) };
-        let identity = Identity::new(certificates.clone(), key);
+        let identity = Identity::new(certificates, key);
         let mut pair = Pair::new(Some(identity), files, time::now());
         net::testing::run(async {
             let first = pair.present().await.unwrap();
