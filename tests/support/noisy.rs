@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{AsyncReadExt, AsyncWriteExt, FutureExt, StreamExt, channel::mpsc as queue};
+use futures::{AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt, StreamExt, channel::mpsc as queue};
 use stackherd::net::{
     connect::Connector,
     endpoint::Endpoint,
@@ -38,7 +38,7 @@ pub enum Noise {
 
 /// Bytes of noise that go out together.
 const BLOB: usize = 64 << 10;
-/// How much goes out between two frames of the server's; more than any amount: without end.
+/// As an amount of noise: without end.
 const ENDLESS: usize = usize::MAX;
 
 /// The relay. Its thread ends with the process.
@@ -120,7 +120,7 @@ impl Noisy {
         format!("{}://{}", if self.secure { "https" } else { "http" }, self.address)
     }
 
-    /// So many bytes of noise behind each frame of the server's from now on, as fast as they are taken.
+    /// So many bytes of noise behind each DATA frame of the server's from now on, as fast as they are taken.
     pub fn noise(&self, bytes: usize) {
         self.most.store(bytes, Ordering::Release);
     }
@@ -147,9 +147,9 @@ impl Noisy {
 
 /// Carries bytes both ways until one side ends.
 async fn relay(client: Io, server: Io, noise: Noise, most: &AtomicUsize, sent: &AtomicUsize) {
-    let (mut from_client, mut to_client) = client.split();
+    let (mut from_client, to_client) = client.split();
     let (mut from_server, mut to_server) = server.split();
-    let (tell, mut said) = queue::unbounded::<Vec<u8>>();
+    let (tell, said) = queue::unbounded::<Vec<u8>>();
     let rest = Rc::new(RefCell::new(Vec::new()));
     let up = async {
         let _ = futures::io::copy(&mut from_client, &mut to_server).await;
@@ -164,27 +164,41 @@ async fn relay(client: Io, server: Io, noise: Noise, most: &AtomicUsize, sent: &
         // What it said last should arrive.
         sleep(Duration::from_millis(50)).await;
     };
-    let talk = async {
-        let blob = blob(noise);
-        let mut left = 0_usize;
-        loop {
-            let next = match said.next().now_or_never() {
-                Some(next) => next,
-                None if left > 0 && most.load(Ordering::Acquire) > 0 => {
-                    if to_client.write_all(&blob).await.is_err() || to_client.flush().await.is_err() {
-                        return;
-                    }
-                    sent.fetch_add(blob.len(), Ordering::AcqRel);
-                    left = left.saturating_sub(blob.len());
-                    if most.load(Ordering::Acquire) == ENDLESS {
-                        left = ENDLESS;
-                    }
-                    continue;
+    futures::future::select_all([
+        Box::pin(up) as std::pin::Pin<Box<dyn Future<Output = ()> + '_>>,
+        Box::pin(listen),
+        Box::pin(talk(to_client, said, noise, most, sent)),
+    ])
+    .await;
+}
+
+/// Says what the server says, with noise in between.
+async fn talk(
+    mut to: impl AsyncWrite + Unpin,
+    mut said: queue::UnboundedReceiver<Vec<u8>>,
+    noise: Noise,
+    most: &AtomicUsize,
+    sent: &AtomicUsize,
+) {
+    let blob = blob(noise);
+    let mut left = 0_usize;
+    loop {
+        let next = match said.next().now_or_never() {
+            Some(next) => next,
+            None if left > 0 && most.load(Ordering::Acquire) > 0 => {
+                if to.write_all(&blob).await.is_err() || to.flush().await.is_err() {
+                    return;
                 }
-                // To notice when noise is wanted.
-                None => match futures::future::select(said.next(), Box::pin(sleep(Duration::from_millis(5))))
-                    .await
-                {
+                sent.fetch_add(blob.len(), Ordering::AcqRel);
+                left = left.saturating_sub(blob.len());
+                if most.load(Ordering::Acquire) == ENDLESS {
+                    left = ENDLESS;
+                }
+                continue;
+            }
+            // To notice when noise is wanted.
+            None => {
+                match futures::future::select(said.next(), Box::pin(sleep(Duration::from_millis(5)))).await {
                     futures::future::Either::Left((next, _)) => next,
                     futures::future::Either::Right(_) => {
                         if noise == Noise::Frames && most.load(Ordering::Acquire) == ENDLESS {
@@ -192,34 +206,32 @@ async fn relay(client: Io, server: Io, noise: Noise, most: &AtomicUsize, sent: &
                         }
                         continue;
                     }
-                },
-            };
-            let Some(bytes) = next else { return };
-            left = most.load(Ordering::Acquire);
-            if noise == Noise::Interim && bytes.starts_with(b"HTTP/1.1 ") {
-                // Before the answer, which never comes where there is no end to them.
-                while left > 0 && most.load(Ordering::Acquire) > 0 {
-                    if to_client.write_all(&blob).await.is_err() {
-                        return;
-                    }
-                    sent.fetch_add(blob.len(), Ordering::AcqRel);
-                    left = if left == ENDLESS { ENDLESS } else { left.saturating_sub(blob.len()) };
                 }
             }
-            if noise == Noise::Interim {
-                left = 0;
-            }
-            if to_client.write_all(&bytes).await.is_err() || to_client.flush().await.is_err() {
-                return;
+        };
+        let Some(bytes) = next else { return };
+        // Behind what says something: were it behind every frame, answers to PINGs would add up.
+        const DATA: u8 = 0;
+        if noise == Noise::Interim || bytes.get(3) == Some(&DATA) {
+            left = most.load(Ordering::Acquire);
+        }
+        if noise == Noise::Interim && bytes.starts_with(b"HTTP/1.1 ") {
+            // Before the answer, which never comes where there is no end to them.
+            while left > 0 && most.load(Ordering::Acquire) > 0 {
+                if to.write_all(&blob).await.is_err() {
+                    return;
+                }
+                sent.fetch_add(blob.len(), Ordering::AcqRel);
+                left = if left == ENDLESS { ENDLESS } else { left.saturating_sub(blob.len()) };
             }
         }
-    };
-    futures::future::select_all([
-        Box::pin(up) as std::pin::Pin<Box<dyn Future<Output = ()> + '_>>,
-        Box::pin(listen),
-        Box::pin(talk),
-    ])
-    .await;
+        if noise == Noise::Interim {
+            left = 0;
+        }
+        if to.write_all(&bytes).await.is_err() || to.flush().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Whole frames, or what came, where it has none.
