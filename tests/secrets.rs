@@ -2,6 +2,7 @@
 //! process can log switched on. None of them may be seen in what it writes, in any spelling.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(unreachable_pub, reason = "a test is a crate of its own")]
 
 #[path = "support/e2e.rs"]
 mod e2e;

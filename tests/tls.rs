@@ -2,6 +2,7 @@
 //! errors say whose certificate is wrong.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(unreachable_pub, reason = "a test is a crate of its own")]
 
 #[path = "tls/api_server.rs"]
 mod api_server;

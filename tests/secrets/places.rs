@@ -23,7 +23,9 @@ pub fn written(invocation: Invocation, json: bool) -> String {
     while crate::support::now() < end && process.ended().is_none() {
         thread::sleep(Duration::from_millis(20));
     }
-    process.terminate();
+    if process.ended().is_none() {
+        process.terminate();
+    }
     thread::sleep(Duration::from_millis(50));
     process.log()
 }
