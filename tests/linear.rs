@@ -133,9 +133,12 @@ fn annotations(n: usize, value: &str) -> server::Stack {
     server::Stack { additional_annotations: pairs(n, value), ..server::Stack::default() }
 }
 
+/// What it is, how many of it at first, and an order with so many.
+type Case = (&'static str, usize, fn(usize) -> server::Stack);
+
 /// The orders that took 40 s, and their siblings. Sizes are such that the largest is near the limit of
 /// a message.
-fn orders() -> Vec<(&'static str, usize, fn(usize) -> server::Stack)> {
+fn orders() -> Vec<Case> {
     vec![
         ("empty modules", 200_000, |n| modules(n, |_| String::new())),
         ("unknown modules", 25_000, |n| modules(n, |n| format!("unknown-{n}"))),
@@ -236,7 +239,7 @@ fn base_url() -> BaseUrl {
 }
 
 /// What snapshots may hold at most, and a part of it.
-fn snapshots() -> Vec<(&'static str, usize, fn(usize) -> server::Stack)> {
+fn snapshots() -> Vec<Case> {
     vec![
         ("clients", 125, |n| clients(n, |n| format!("client-{n}"))),
         ("unknown modules", 125, |n| modules(n, |n| format!("unknown-{n}"))),

@@ -181,7 +181,8 @@ fn secrets_of_flags_and_variables_are_not_seen() {
         ])
     };
     let proxied = |url: &[u8]| [&b"http://user:"[..], url, b"@127.0.0.1:9"].concat();
-    let settings: [(&str, fn(&[u8]) -> Vec<u8>); 7] = [
+    type Dressed = fn(&[u8]) -> Vec<u8>;
+    let settings: [(&str, Dressed); 7] = [
         ("authentication-token", <[u8]>::to_vec),
         ("authentication-client-secret", <[u8]>::to_vec),
         ("tls-ca-cert", <[u8]>::to_vec),

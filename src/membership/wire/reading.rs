@@ -233,11 +233,11 @@ fn skip(tag: u32, wire: WireType, rest: &mut &[u8]) -> Result<(), Malformed> {
     Ok(skip_field(wire, tag, rest, DecodeContext::default())?)
 }
 
+/// Reads a field of this tag and type from the beginning of what is left.
+type Field<'a, 'f> = dyn FnMut(u32, WireType, &mut &'a [u8]) -> Result<(), Malformed> + 'f;
+
 /// Goes through the fields of a message that is read in one go.
-fn each<'a>(
-    mut rest: &'a [u8],
-    field: &mut dyn FnMut(u32, WireType, &mut &'a [u8]) -> Result<(), Malformed>,
-) -> Result<(), Malformed> {
+fn each<'a>(mut rest: &'a [u8], field: &mut Field<'a, '_>) -> Result<(), Malformed> {
     while !rest.is_empty() {
         let (tag, wire) = decode_key(&mut rest)?;
         field(tag, wire, &mut rest)?;

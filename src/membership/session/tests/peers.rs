@@ -173,7 +173,7 @@ fn a_goaway_in_good_order_is_followed_by_a_goodbye_and_no_error() {
             assert!(matches!(ended, Ended::Broken(Broken::Dismissed)), "{last}: {ended}");
             if last > 0 {
                 assert_eq!(orders, 1, "{last}");
-                let said_goodbye = |came: &[(u8, u8)]| came.iter().any(|frame| *frame == (DATA, END_STREAM));
+                let said_goodbye = |came: &[(u8, u8)]| came.contains(&(DATA, END_STREAM));
                 assert!(said_goodbye(&came.borrow()), "{:?}", came.borrow());
             }
         }
