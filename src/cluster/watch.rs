@@ -36,7 +36,7 @@ pub use self::news::News;
 use self::{
     event::Event,
     reading::{LeftOut, Reading},
-    trouble::Run,
+    trouble::{Hurry, Run},
     verdict::Verdict,
 };
 use super::{
@@ -167,16 +167,6 @@ pub struct Watch {
     health: Option<News>,
 }
 
-/// Whether a wait may be cut short. One whose attempt was made early, and failed, may not: what fails
-/// although others succeed fails for a reason of its own.
-#[derive(Debug, Default, Clone, Copy, PartialEq)]
-enum Hurry {
-    #[default]
-    May,
-    Hurried,
-    MayNot,
-}
-
 #[derive(Debug)]
 enum State {
     /// A page is asked for.
@@ -244,15 +234,6 @@ impl Watch {
     pub fn listing_at_most(mut self, items: u64) -> Self {
         self.most_items = items;
         self
-    }
-
-    /// Other requests are answered again: a wait after a failure is over, too.
-    pub fn hurry(&mut self, now: Instant) {
-        let State::Waiting { until, early: true, .. } = &mut self.state else { return };
-        if self.hurry == Hurry::May {
-            self.hurry = Hurry::Hurried;
-            *until = now;
-        }
     }
 
     /// What is kept in view.

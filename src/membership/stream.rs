@@ -1,35 +1,39 @@
 //! One joined stream, from the request to its end.
 
 mod answer;
+mod end;
 mod http2;
 #[cfg(test)]
 pub(crate) mod simulated;
+mod uplink;
 
 use std::{
     cell::Cell,
-    pin::{Pin, pin},
+    pin::pin,
     rc::Rc,
-    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use futures::{
-    StreamExt,
     channel::mpsc,
-    future::{Either, poll_fn, select},
+    future::{Either, select},
 };
 use http::uri::PathAndQuery;
 use hyper::client::conn::http2::SendRequest;
 use tonic::{Status, body::Body, client::Grpc, metadata::MetadataMap};
 use tracing::{debug, info, warn};
 
-use http2::{Answer, Http2};
+pub(super) use self::end::{Broken, Parting};
+use self::{
+    http2::{Answer, Http2},
+    uplink::{Uplink, heartbeats, pump, uplink},
+};
 
 use crate::{
     membership::{
         codec::ReportCodec,
         inbound::{Downlink, Inbound},
-        joining::{Heartbeat, Joining},
+        joining::Joining,
         leave::{Leave, Stage},
         reports::Reports,
         wire::{self, server::Message},
@@ -40,7 +44,7 @@ use crate::{
         endpoint::Endpoint,
         executor::LocalExecutor,
         io::Io,
-        line::{Line, NoGreeting, Tapped},
+        line::{Line, Tapped},
         sleep, spawn, timeout,
         timer::HyperTimer,
     },
@@ -89,55 +93,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long at most. Membership pings now and then; where not even a Ping comes, something in between
 /// took the join and keeps it.
 const LONGEST_SILENCE: Duration = Duration::from_secs(600);
-
-/// Pongs that wait to be sent. One more says nothing new.
-const PONGS: usize = 64;
-
-/// Why a stream is no more.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Broken {
-    #[error("{}", told(.0))]
-    Status(Status),
-    #[error("membership ended the stream")]
-    Ended,
-    /// In good order: it announced that this connection takes no more requests.
-    #[error("membership asked for another connection")]
-    Dismissed,
-    #[error("HTTP/2: {0}")]
-    Http(#[from] hyper::Error),
-    #[error("{endpoint}: {cause}")]
-    NoGreeting { endpoint: Endpoint, cause: NoGreeting },
-    #[error("membership took the join and did not answer it within {LONGEST_SILENCE:?}")]
-    Unanswered,
-    /// What the peer did is not to be borne.
-    #[error("{0}")]
-    Offence(String),
-}
-
-/// How a stream was left that did not break.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Parting {
-    /// It was asked to leave.
-    Left {
-        /// The server ended its half, too.
-        graceful: bool,
-    },
-    /// What was joined under is no longer true.
-    Outdated,
-    /// Membership wants to be joined over another connection.
-    Dismissed,
-}
-
-/// A status with its cause: tonic's text for a broken connection alone says nothing.
-fn told(status: &Status) -> String {
-    let mut text = format!("{:?}: {}", status.code(), status.message());
-    let mut cause = std::error::Error::source(status);
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
-}
 
 /// A stream that was asked for and not yet answered.
 pub(super) struct Stream {
@@ -238,7 +193,7 @@ impl Stream {
     #[cfg(test)]
     pub(super) fn simulated(peer: std::rc::Rc<dyn simulated::Peer>, metadata: MetadataMap) -> Self {
         let (pongs, messages, uplink) = uplink();
-        let join = simulated::Join { metadata, uplink: uplink.boxed_local() };
+        let join = simulated::Join { metadata, uplink: Box::pin(uplink) };
         Self { call: Call::Simulated(peer, join), connection: None, line: None, pongs, messages }
     }
 
@@ -408,60 +363,5 @@ impl Slice {
 
     fn over(&self, now: Instant) -> bool {
         now >= self.end
-    }
-}
-
-/// An unasked Pong every few seconds, on a task of its own so that nothing delays it.
-async fn heartbeats(mut pongs: mpsc::Sender<()>) {
-    let mut heartbeat = Heartbeat::new(time::now());
-    loop {
-        sleep(heartbeat.wait(time::now())).await;
-        if heartbeat.due(time::now()) {
-            let _ = pongs.try_send(());
-        }
-    }
-}
-
-/// Hands reports to the stream as fast as it takes them; once leaving, ends our half of it
-/// behind the last.
-async fn pump(mut messages: mpsc::Sender<Message>, reports: Reports, leave: Leave) {
-    loop {
-        select(pin!(reports.not_empty()), pin!(leave.reached(Stage::Close))).await;
-        if leave.stage() == Stage::Close && reports.waiting() == 0 {
-            return;
-        }
-        if poll_fn(|cx| messages.poll_ready(cx)).await.is_err() {
-            return;
-        }
-        let Some(report) = reports.take() else { continue };
-        if messages.start_send(wire::message(&report)).is_err() {
-            return;
-        }
-    }
-}
-
-/// What is to be sent, and the ends that it is put into. There is no buffer but the sender's own
-/// slot: what waits should wait in the outbox, where it survives a break.
-fn uplink() -> (mpsc::Sender<()>, mpsc::Sender<Message>, Uplink) {
-    let (messages, from_messages) = mpsc::channel(0);
-    let (pongs, from_pongs) = mpsc::channel(PONGS);
-    (pongs, messages, Uplink { pongs: from_pongs, messages: from_messages })
-}
-
-/// What is sent: Pongs first, then reports. Ends with the reports. tonic wants it `Send`, so it
-/// holds nothing of this thread's.
-struct Uplink {
-    pongs: mpsc::Receiver<()>,
-    messages: mpsc::Receiver<Message>,
-}
-
-impl futures::Stream for Uplink {
-    type Item = Message;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        if let Poll::Ready(Some(())) = self.pongs.poll_next_unpin(cx) {
-            return Poll::Ready(Some(wire::pong()));
-        }
-        self.messages.poll_next_unpin(cx)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Hurry, IDLE, LONGEST_PAUSE, News, REFUSED, STUMBLES, State, Verdict, Watch};
+use super::{IDLE, LONGEST_PAUSE, News, REFUSED, STUMBLES, State, Verdict, Watch};
 use crate::{
     cluster::{answer::Reply, target::Target},
     stack::write::Refusal,
@@ -21,7 +21,26 @@ pub(super) struct Run {
     untold: u32,
 }
 
+/// Whether a wait may be cut short. One whose attempt was made early, and failed, may not: what fails
+/// although others succeed fails for a reason of its own.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+pub(super) enum Hurry {
+    #[default]
+    May,
+    Hurried,
+    MayNot,
+}
+
 impl Watch {
+    /// Other requests are answered again: a wait after a failure is over, too.
+    pub fn hurry(&mut self, now: Instant) {
+        let State::Waiting { until, early: true, .. } = &mut self.state else { return };
+        if self.hurry == Hurry::May {
+            self.hurry = Hurry::Hurried;
+            *until = now;
+        }
+    }
+
     /// Says of a failure what has to be said, and tells the consumer.
     fn failed(&mut self, what: &str, cause: &str, wait: Duration, now: Instant) {
         self.bad = true;
