@@ -64,6 +64,9 @@ fn unseen(plural: &'static str, what: Unseen, expired: bool) -> Result<usize, St
                 return Err("that the stack is gone was not told".into());
             }
         }
+        // A watch that failed goes on within ten seconds; of clients, membership is told nothing that
+        // would show that it does.
+        net::sleep(Duration::from_secs(10)).await;
         // And the next order puts it right.
         world.membership.cut(Duration::ZERO);
         net::sleep(Duration::from_secs(5)).await;
