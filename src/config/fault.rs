@@ -23,9 +23,7 @@ impl Fault {
 
     /// A value that came from `source` and cannot be used.
     pub(super) fn wrong(flag: &Flag, source: Source, value: &str, why: &str) -> Self {
-        // Before an @ there may be a password.
-        let hidden = flag.secret || value.contains('@');
-        let shown = if hidden { "(not shown)".into() } else { shown(value) };
+        let shown = if flag.secret { "(not shown)".into() } else { shown(value) };
         let quotes = match is_quoted(value) {
             true => " (the quotation marks around it are part of the value: leave them out)",
             false => "",
