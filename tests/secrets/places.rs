@@ -170,6 +170,7 @@ fn what_a_credential_plugin_brings_is_not_seen() {
 /// Such a flag or variable holds a secret, or does by mistake.
 #[test]
 fn secrets_of_flags_and_variables_are_not_seen() {
+    type Dressed = fn(&[u8]) -> Vec<u8>;
     let cluster = Cluster::start();
     let finder = Finder::new(&[TOKEN.as_bytes()]);
     let agent = || {
@@ -180,8 +181,9 @@ fn secrets_of_flags_and_variables_are_not_seen() {
             cluster.kubeconfig().to_str().unwrap(),
         ])
     };
-    let proxied = |url: &[u8]| [&b"http://user:"[..], url, b"@127.0.0.1:9"].concat();
-    type Dressed = fn(&[u8]) -> Vec<u8>;
+    let proxied: Dressed = |secret| [&b"http://user:"[..], secret, b"@127.0.0.1:9"].concat();
+    // Without an @ it would be the name of a host, which is shown as any other is.
+    let named: Dressed = |secret| [&b"socks5://"[..], secret, b":password@127.0.0.1:9"].concat();
     let settings: [(&str, Dressed); 7] = [
         ("authentication-token", <[u8]>::to_vec),
         ("authentication-client-secret", <[u8]>::to_vec),
@@ -210,7 +212,7 @@ fn secrets_of_flags_and_variables_are_not_seen() {
             (secret.len() < 100_000).then(|| base().env(&variable, OsString::from_vec(value(secret))))
         });
     }
-    for (name, value) in [("HTTPS_PROXY", proxied as fn(&[u8]) -> Vec<u8>), ("https_proxy", <[u8]>::to_vec)] {
+    for (name, value) in [("HTTPS_PROXY", proxied), ("https_proxy", named)] {
         tried(TOKEN, &finder, |folder, secret| {
             let server = json!({"token": "t"});
             let invocation = kubeconfig(folder, "https://api.example.com", &server);
