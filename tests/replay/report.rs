@@ -66,8 +66,9 @@ fn an_empty_file_is_no_fault() {
 #[test]
 fn what_the_server_refuses_fails_the_run_and_harms_nothing_else() {
     on_each_server(|rest, playback| {
-        // More than a request may have, and more than the store behind it takes.
-        for (name, size) in [("refused-413", 4 << 20), ("refused-500", 2 << 20)] {
+        // More than a request may have, and more than the store behind it takes; neither more than an
+        // order may have.
+        for (name, size) in [("refused-413", 7 << 19), ("refused-500", 2 << 20)] {
             let refused = stack(name).versions(&"x".repeat(size)).modules(&["ledger"]);
             let good = stack("refused-not").versions(name).modules(&["ledger"]);
             let outcome = playback.run([refused.order(), good.order()]);
