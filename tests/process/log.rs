@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     os::fd::OwnedFd,
     thread,
     time::Duration,
@@ -10,7 +10,7 @@ use std::{
 
 use rustix::pipe::{PipeFlags, fcntl_getpipe_size, pipe_with};
 
-use crate::{Scene, support::now};
+use crate::{Scene, WITHIN, support::now};
 
 /// What the issue asks for.
 const RUNS: usize = 20;
@@ -103,4 +103,28 @@ fn a_pipe_that_nobody_reads_holds_up_nothing() {
     let start = now();
     scene.ends_well();
     assert!(start.elapsed() < Duration::from_secs(10), "its end waits for a second at most");
+}
+
+#[test]
+fn what_was_lost_is_said_as_soon_as_somebody_reads() {
+    let (reader, writer) = full_pipe(PipeFlags::empty());
+    let mut scene = Scene::start(|agent| agent.env(EVERYTHING.0, EVERYTHING.1).stderr(writer));
+    // Each is several lines of h2's, and no more than so many wait.
+    for _ in 0..4_000 {
+        scene.joined.ping(WITHIN);
+    }
+    let (said, heard) = std::sync::mpsc::channel();
+    let reading = thread::spawn(move || {
+        for line in BufReader::new(File::from(reader)).split(b'\n') {
+            let line = String::from_utf8_lossy(&line.unwrap()).into_owned();
+            if line.contains("lines of the log were lost") {
+                let _ = said.send(line);
+            }
+        }
+    });
+    let line = heard.recv_timeout(WITHIN).unwrap();
+    assert!(line.chars().any(|c| c.is_ascii_digit()), "{line}");
+    scene.goes_on();
+    scene.ends_well();
+    reading.join().unwrap();
 }
