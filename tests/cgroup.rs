@@ -11,7 +11,6 @@ mod support;
 use std::time::Duration;
 
 use e2e::{
-    agent::while_it_lives,
     cgroups::Cgroup,
     cluster::Cluster,
     membership::Membership,
@@ -19,7 +18,7 @@ use e2e::{
 };
 use support::{
     assets::{not_run, this_test},
-    now,
+    eventually, now,
 };
 
 const STACKS: usize = 200;
@@ -48,15 +47,25 @@ fn a_tenth_of_a_cpu_and_128_mib_are_enough_for_two_hundred_stacks() {
         let order = stack(&format!("small-{index}")).versions("v1").modules(&["ledger", "gateway"]);
         joined.order(order.client("web", true).order());
     }
-    let mut slowest = Duration::ZERO;
-    while_it_lives(&mut agent, "every stack is there", WITHIN, || {
+    let (mut slowest, mut dearest) = (Duration::ZERO, Duration::ZERO);
+    eventually("every stack is there", WITHIN, || {
+        agent.lives();
+        let before = agent.cpu_time();
         slowest = slowest.max(joined.ping(Duration::from_secs(20)));
+        dearest = dearest.max(agent.cpu_time().saturating_sub(before));
         let objects = cluster.objects().len();
         (objects == 4 * STACKS).then_some(())
     });
     println!("converged after {:?}; slowest Pong after {slowest:?}", start.elapsed());
     println!("peak memory {} KiB, CPU {:?}", agent.peak_memory() >> 10, agent.cpu_time());
-    assert!(slowest < Duration::from_secs(1), "a Ping was answered after {slowest:?} only");
+    // A tenth of a core for a second. How long that takes by the clock depends on what else runs on
+    // this machine, the other end of the stream included.
+    let a_second = Duration::from_millis(100);
+    assert!(
+        dearest < a_second || slowest < Duration::from_secs(1),
+        "a Ping waited for {dearest:?} of CPU time"
+    );
+    assert!(slowest < Duration::from_secs(6), "a Ping was answered after {slowest:?} only");
     assert_eq!(membership.joins(), 1, "the stream broke");
     assert!(cgroup.throttled() > 0, "the cgroup did not hold it back: this tested nothing");
 }

@@ -151,7 +151,8 @@ impl Handler<StackName, Job> for Worker {
         }
         let (memory, context) = (self.memories.take(&stack), Rc::clone(&self.context.borrow()));
         let mut run = Run {
-            machine: Machine::new(job.order, memory, context, job.again),
+            machine: Machine::new(job.order, memory, Rc::clone(&context), job.again),
+            context,
             stack,
             revision: None,
             writes: FuturesUnordered::new(),
@@ -183,6 +184,8 @@ struct Run<'a> {
     slot: Slot<StackName, Job>,
     stack: StackName,
     machine: Machine,
+    /// What the machine knows of the kinds in play.
+    context: Rc<Context>,
     /// Of what is known, as the machine was last shown it.
     revision: Option<u64>,
     writes: FuturesUnordered<Answered<'a>>,
@@ -307,6 +310,9 @@ impl Run<'_> {
         }
         recovery.ends(&self.stack);
         match step {
+            Step::Done | Step::Attend { .. } if self.is_outdated() => {
+                self.later(now(), Keep::UntilSuperseded)
+            }
             Step::Done => {
                 self.applied();
                 Verdict::Done
@@ -327,6 +333,12 @@ impl Run<'_> {
                 self.later(after(now(), pause), Keep::UntilSuperseded)
             }
         }
+    }
+
+    /// Other kinds came into play meanwhile: the order has yet to be looked at for those. Nothing else
+    /// would do that, where it is the very order that membership sent for the new kinds.
+    fn is_outdated(&self) -> bool {
+        !Rc::ptr_eq(&self.context, &self.worker.context.borrow()) && !self.worker.stop.requested()
     }
 
     /// The cluster shows what the order asks for.

@@ -230,13 +230,15 @@ impl Process {
         line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
     }
 
-    /// CPU time used so far, of all its threads.
+    /// CPU time used so far, of all threads that it has now.
     pub fn cpu_time(&self) -> Duration {
-        let text = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
-        let fields: Vec<&str> = text.rsplit(')').next().expect("after its name").split_whitespace().collect();
-        let ticks = |at: usize| fields[at].parse::<u64>().expect("a number");
-        // utime and stime are fields 14 and 15, the name being the second; a tick is 10 ms.
-        Duration::from_millis((ticks(11) + ticks(12)) * 10)
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
+        let used = threads.filter_map(|thread| {
+            // A thread may end meanwhile. Nanoseconds on a core are the first field.
+            let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+            text.split_whitespace().next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(used.sum())
     }
 }
 
