@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::channel::oneshot;
 use http::{HeaderValue, Response, header};
 use http_body::{Body, Frame};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 
 use super::{watch_body::WatchBody, world::World};
@@ -27,6 +27,8 @@ use crate::{
 
 /// The real server's limit for a request's body.
 const BODY_MAX: usize = 3 << 20;
+/// How much of one that is larger is read before the connection is closed.
+const PATIENCE: usize = 64 << 20;
 
 /// The connection is to break without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -124,22 +126,36 @@ async fn read(request: hyper::Request<Incoming>) -> Result<Request, Reply> {
     let content_type =
         text(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let user_agent = text(header::USER_AGENT);
-    let body = Limited::new(body, BODY_MAX).collect().await.map_err(|error| {
-        if error.is::<LengthLimitError>() {
-            let message = format!("Request entity too large: limit is {BODY_MAX}");
-            Reply::from(Failure::new(413, "RequestEntityTooLarge", message))
-        } else {
-            Reply::from(Failure::bad_request(error.to_string()))
-        }
-    })?;
+    let body = read_body(body).await?;
     Ok(Request {
         route: Route::parse(head.uri.path()),
         query: Query::parse(head.uri.query().unwrap_or_default()),
         method: head.method,
         content_type,
         user_agent,
-        body: body.to_bytes(),
+        body,
     })
+}
+
+/// A body as a whole. One that is too large is read to its end all the same: a client that is still
+/// writing when the connection closes may not see the answer.
+async fn read_body(mut body: Incoming) -> Result<Bytes, Reply> {
+    let (mut whole, mut size) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Reply::from(Failure::bad_request(error.to_string())))?;
+        let Ok(data) = frame.into_data() else { continue };
+        size += data.len();
+        if size <= BODY_MAX {
+            whole.extend_from_slice(&data);
+        } else if size > PATIENCE {
+            break;
+        }
+    }
+    if size > BODY_MAX {
+        let message = format!("Request entity too large: limit is {BODY_MAX}");
+        return Err(Failure::new(413, "RequestEntityTooLarge", message).into());
+    }
+    Ok(whole.into())
 }
 
 /// What a server in trouble says.
