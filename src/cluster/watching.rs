@@ -1,7 +1,7 @@
 //! Performs what [`Watch`] decides, for as long as it is let.
 //!
 //! On a shard there are some of these at a time, one for each kind. What they cost is bounded: of
-//! what comes in, an object at most for each, all of them together what [`Unread`](super::unread)
+//! what comes in, an object at most for each, all of them together what `unread`
 //! allows, and no more than `tell` takes.
 
 use std::{

@@ -88,7 +88,7 @@ pub enum ConnectCause {
         reason: String,
     },
     /// The TLS handshake failed: among others, a certificate that is not trusted. The words are
-    /// those of [`tls::trouble`].
+    /// those of `tls::trouble`.
     #[error("TLS: {0}")]
     Tls(#[source] io::Error),
     /// TLS is wanted and there is no configuration, or the host is no name for a certificate.

@@ -34,7 +34,7 @@ pub enum Malformed {
 /// An order and the trace that it belongs to; no order where the message is about no stack.
 pub type Read = Result<(Option<Order>, Option<Trace>), OrderError>;
 
-/// See the [module](self).
+/// See the module.
 pub struct Reading<'a> {
     /// What is left of the message.
     order: &'a [u8],
