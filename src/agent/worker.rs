@@ -310,7 +310,7 @@ impl Run<'_> {
         }
         recovery.ends(&self.stack);
         match step {
-            Step::Done | Step::Attend { .. } if self.is_outdated() => {
+            Step::Done | Step::Attend { .. } | Step::Later { refused: true, .. } if self.is_outdated() => {
                 self.later(now(), Keep::UntilSuperseded)
             }
             Step::Done => {

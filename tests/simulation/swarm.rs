@@ -313,6 +313,11 @@ fn seed_401361_an_order_that_ended_as_a_kind_came_back_into_play() {
 }
 
 #[test]
+fn seed_413429_an_order_that_lacked_a_kind_as_that_came_back_into_play() {
+    passes(413_429);
+}
+
+#[test]
 fn seed_21_and_others_that_showed_what_the_simulation_itself_got_wrong() {
     let seeds = [6, 7, 21, 28, 41, 241, 624, 1229, 1932, 2445, 2715, 9973, 41326, 61727, 65215];
     seeds.into_iter().for_each(passes);
