@@ -6,22 +6,13 @@
 
 use std::path::{Path, PathBuf};
 
-use base64::{
-    Engine, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
+use base64::Engine;
 use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::tree::{self, Node};
+use crate::net::tls::pem::BASE64;
 
-/// Go's decoder does not look at the bits behind the last byte.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_allow_trailing_bits(true)
-        .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
-);
 /// The cluster's extension that credential plugins are given.
 const EXEC_EXTENSION: &str = "client.authentication.k8s.io/exec";
 

@@ -9,8 +9,8 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-/// The alphabet as everybody's, whatever bits the last letter leaves over.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+/// As Go decodes base64: it does not look at the bits behind the last byte.
+pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
         .with_decode_allow_trailing_bits(true)
