@@ -6,11 +6,11 @@ use std::{env, error::Error, path::PathBuf};
 use prost::Message;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    const PROTO: &str = "proto/membership.proto";
+    const PROTO: &str = "membership.proto";
     println!("cargo::rerun-if-changed={PROTO}");
     let out = PathBuf::from(env::var("OUT_DIR")?);
 
-    let files = protox::compile([PROTO], ["proto"])?;
+    let files = protox::compile([PROTO], ["."])?;
     tonic_prost_build::configure()
         .build_transport(false)
         .compile_well_known_types(true)
