@@ -11,7 +11,6 @@ pub mod backoff;
 pub mod cluster;
 pub mod config;
 pub mod demo;
-pub mod embedded;
 pub mod fatal;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -19,8 +18,6 @@ pub mod fuzzing;
 mod guard;
 pub mod log_throttle;
 pub mod membership;
-pub mod net;
-mod notify;
 pub mod order;
 pub mod output;
 mod redact;
@@ -29,6 +26,9 @@ pub mod shutdown;
 pub mod stack;
 pub mod telemetry;
 pub mod time;
+
+pub use ::{embedded, net};
+use shards::notify;
 
 #[cfg(test)]
 #[path = "../tests/simulation/simulation.rs"]
