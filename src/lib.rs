@@ -23,13 +23,11 @@ pub mod output;
 mod redact;
 pub mod replay;
 pub mod shutdown;
+#[cfg(test)]
+mod simulation;
 pub mod stack;
 pub mod telemetry;
 pub mod time;
 
 pub use ::{embedded, net};
 use shards::notify;
-
-#[cfg(test)]
-#[path = "../tests/simulation/simulation.rs"]
-mod simulation;
