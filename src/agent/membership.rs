@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 
 use super::front::{Feed, Front, Source};
 use crate::{
-    config::{Auth as AuthSettings, Config, Identity},
+    config::{AuthSettings, Config, IdentitySettings},
     log_throttle::LogThrottle,
     membership::{
         auth::Auth,
@@ -116,7 +116,7 @@ pub fn local(address: SocketAddr, id: &str, base_url: &str) -> Source {
 }
 
 /// Who the agent says it is, but for the modules.
-fn join_metadata(identity: &Identity) -> JoinMetadata {
+fn join_metadata(identity: &IdentitySettings) -> JoinMetadata {
     JoinMetadata {
         id: identity.id.clone(),
         base_url: identity.base_url.text.clone(),
