@@ -28,8 +28,8 @@ pub fn orders(data: &[u8]) {
         return;
     };
     let again = server::Order::decode(data).expect("what was decoded before");
-    let order = wire::order(message.clone());
-    assert_eq!(order, wire::order(again), "maps have no order, and no part in what an order says");
+    let order = wire::order(&message);
+    assert_eq!(order, wire::order(&again), "maps have no order, and no part in what an order says");
     reads_the_same_in_json(&message, &order);
     let read = wire::decode(data, &|_| false).expect("what the generated type can read");
     assert_eq!(read, order.clone().map(|order| (order, wire::trace(&message))), "in place and as a whole");

@@ -131,7 +131,7 @@ pub fn order(text: &[u8], is_module: &dyn Fn(&str) -> bool) -> Result<(Order, Op
         // The line may hold a client's secret.
         .map_err(|error| LineError::Json(redact::serde(&error.to_string())))?;
     let trace = wire::trace(&message);
-    let order = wire::order_with(message, is_module)?.ok_or(LineError::Empty)?;
+    let order = wire::order_with(&message, is_module)?.ok_or(LineError::Empty)?;
     Ok((order, trace))
 }
 

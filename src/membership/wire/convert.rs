@@ -45,14 +45,14 @@ impl OrderError {
 
 /// Turns a message into an order. `Ok(None)`: it is about no stack (Connected, Ping, or one
 /// that this version does not know).
-pub fn order(message: server::Order) -> Result<Option<Order>, OrderError> {
+pub fn order(message: &server::Order) -> Result<Option<Order>, OrderError> {
     order_with(message, &|_| false)
 }
 
 /// The same where it is known which modules the cluster has: see [`super::OrderDecoder`], which reads the
 /// bytes of such a message.
 pub fn order_with(
-    message: server::Order,
+    message: &server::Order,
     is_module: &dyn Fn(&str) -> bool,
 ) -> Result<Option<Order>, OrderError> {
     match &message.message {

@@ -64,7 +64,7 @@ fn what_is_read_in_place_is_what_the_generated_type_says() {
         let order = server::Order { message: Some(message), metadata: metadata.clone().into() };
         let read = decode(&order.encode_to_vec(), &|_| false).unwrap();
         let trace = super::super::trace(&order);
-        assert_eq!(read, super::super::order(order).map(|order| (order, trace)));
+        assert_eq!(read, super::super::order(&order).map(|order| (order, trace)));
     }
 }
 
