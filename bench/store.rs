@@ -171,7 +171,7 @@ fn bytes(catalog: &Catalog) {
 fn speed(stacks: usize, catalog: &Catalog) {
     let (mut store, _) = fill(stacks, catalog);
     let replay: Vec<Vec<u8>> = (0..stacks).map(|n| order(n).encode_to_vec()).collect();
-    let decode = |bytes: &Vec<u8>| parsed(server::Order::decode(&bytes[..]).expect("an order"));
+    let decode = |bytes: &Vec<u8>| parsed(&server::Order::decode(&bytes[..]).expect("an order"));
 
     let began = now();
     for bytes in &replay {

@@ -10,8 +10,4 @@ pub use convert::{OrderError, message, order, order_with, pong, trace};
 pub use decode::{DecodedOrder, MalformedOrder, MessageKind, OrderDecoder, decode, message_kind};
 
 /// Package `server`: messages, client and server, and their proto3 JSON mapping.
-#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
-pub mod server {
-    include!(concat!(env!("OUT_DIR"), "/server.rs"));
-    include!(concat!(env!("OUT_DIR"), "/server.serde.rs"));
-}
+pub use ::proto as server;
