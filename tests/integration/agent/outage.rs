@@ -12,7 +12,7 @@ use std::{
 };
 
 use stackherd::{
-    embedded::faults::{Call, Fault},
+    embedded::faults::{InjectedFault, RequestInfo},
     time::seconds,
 };
 
@@ -43,17 +43,17 @@ struct Seen {
 }
 
 impl Seen {
-    fn decide(&mut self, call: &Call<'_>) -> Fault {
+    fn decide(&mut self, call: &RequestInfo<'_>) -> InjectedFault {
         let at = now();
         self.requests.push(at);
         if self.down {
             self.turned_down += 1;
-            return Fault::Refuse { code: 503, retry_after: None };
+            return InjectedFault::Refuse { code: 503, retry_after: None };
         }
         if call.writes() && self.written.insert(call.name.to_owned()) {
             self.last = Some(at);
         }
-        Fault::None
+        InjectedFault::None
     }
 }
 
@@ -86,7 +86,8 @@ fn after_an_outage_all_stacks_are_right_as_soon_as_the_limiter_lets_them() {
     let look = |what: &dyn Fn(&mut Seen)| what(&mut seen.lock().unwrap_or_else(PoisonError::into_inner));
     let cluster = Cluster::start();
     let deciding = Arc::clone(&seen);
-    let script = move |call: &Call<'_>| deciding.lock().unwrap_or_else(PoisonError::into_inner).decide(call);
+    let script =
+        move |call: &RequestInfo<'_>| deciding.lock().unwrap_or_else(PoisonError::into_inner).decide(call);
     cluster.server().handle().set_script(Some(Box::new(script)));
     let membership = Membership::start();
     let flags = ["--kube-qps", &qps.to_string(), "--kube-burst", &BURST.to_string(), "--shards", "2"];

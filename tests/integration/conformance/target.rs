@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::OnceLock};
 
 use serde_json::{Value, json};
 
-use stackherd::embedded::server::{Options, Server};
+use stackherd::embedded::server::{EmbeddedServer, ServerOptions};
 
 use crate::support::{
     api_server::ApiServer,
@@ -52,7 +52,8 @@ fn embedded_server() -> Rest {
     static URL: OnceLock<String> = OnceLock::new();
     let url = URL.get_or_init(|| {
         // As beside the real one, nobody collects garbage.
-        let server = Server::start(Options { garbage: None, ..Options::default() }).expect("starts");
+        let server = EmbeddedServer::start(ServerOptions { garbage: None, ..ServerOptions::default() })
+            .expect("starts");
         let url = server.url();
         // It serves every scenario, and ends with the process.
         std::mem::forget(server);

@@ -8,8 +8,8 @@ use std::{
 };
 
 use stackherd::embedded::{
-    faults::{Call, Fault, Script},
-    server::Options,
+    faults::{FaultScript, InjectedFault, RequestInfo},
+    server::ServerOptions,
 };
 
 use crate::{
@@ -41,14 +41,14 @@ struct Written {
 }
 
 /// Tells of every write to a Stack.
-fn listening() -> (Script, Receiver<Written>) {
+fn listening() -> (FaultScript, Receiver<Written>) {
     let (tell, told) = mpsc::channel();
-    let script = move |call: &Call<'_>| {
+    let script = move |call: &RequestInfo<'_>| {
         if call.writes() && call.plural == "stacks" {
             let versions = call.body["spec"]["versionsFromFile"].as_str().unwrap_or_default().to_owned();
             let _ = tell.send(Written { at: now(), stack: call.name.to_owned(), versions });
         }
-        Fault::None
+        InjectedFault::None
     };
     (Box::new(script), told)
 }
@@ -56,7 +56,7 @@ fn listening() -> (Script, Receiver<Written>) {
 #[test]
 fn row_13_one_stack_at_ten_thousand_orders_a_second_does_not_hold_up_the_others() {
     let (script, told) = listening();
-    let cluster = Cluster::with(Options { script: Some(script), ..Options::default() });
+    let cluster = Cluster::with(ServerOptions { script: Some(script), ..ServerOptions::default() });
     let membership = Membership::start();
     let mut agent = cluster.agent(&membership).args(["--shards", "2"]).start();
     let joined = membership.joined(WITHIN);

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
 use stackherd::{
-    embedded::membership::{Event, Join, Membership, Options},
+    embedded::membership::{EmbeddedMembership, JoinRequest, MembershipEvent, MembershipOptions},
     membership::wire::server::{Message, Order, message::Message as Said},
 };
 
@@ -33,15 +33,15 @@ fn beacons() -> Value {
 /// An agent before a real API server, joined to a membership that sees what a join says.
 pub(crate) struct Region {
     pub(crate) rest: Rest,
-    membership: Membership,
+    membership: EmbeddedMembership,
     pub(crate) agent: Process,
     /// The last join.
-    join: Join,
+    join: JoinRequest,
 }
 
 impl Region {
     pub(crate) fn start(rest: Rest, kubeconfig: &Path, arguments: &[&str]) -> Self {
-        let membership = Membership::start(Options::default()).expect("a membership");
+        let membership = EmbeddedMembership::start(MembershipOptions::default()).expect("a membership");
         let agent = Invocation::agent(&membership.server_address(), kubeconfig).args(arguments).start();
         let join = membership.wait_joined(WITHIN).expect("the agent joins");
         Self { rest, membership, agent, join }
@@ -82,7 +82,9 @@ impl Region {
     pub(crate) fn hears_of(&mut self, word: &str, name: &str) -> Message {
         while_it_lives(&mut self.agent, &format!("a status of {word} {name}"), WITHIN, || {
             self.membership.wait_for(Duration::from_millis(100), |event| match event {
-                Event::Message { message, .. } => is_status(&message, word, name).then_some(message),
+                MembershipEvent::Message { message, .. } => {
+                    is_status(&message, word, name).then_some(message)
+                }
                 _ => None,
             })
         })

@@ -4,8 +4,8 @@ use std::{thread, time::Duration};
 
 use serde_json::{Value, json};
 use stackherd::embedded::{
-    cluster::{Caller, Cluster as Model, Endpoint},
-    server::Options,
+    cluster::{Caller, EmbeddedCluster, WriteEndpoint},
+    server::ServerOptions,
 };
 
 use crate::{
@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn create(
-    model: &mut Model,
+    model: &mut EmbeddedCluster,
     caller: Caller<'_>,
     plural: &str,
     kind: &str,
@@ -35,14 +35,14 @@ fn create(
     json!([{ "apiVersion": "formance.com/v1beta1", "kind": kind, "name": name, "uid": made.object.uid() }])
 }
 
-fn set_ready(model: &mut Model, caller: Caller<'_>, plural: &str, name: &str) {
+fn set_ready(model: &mut EmbeddedCluster, caller: Caller<'_>, plural: &str, name: &str) {
     let served = model.kind("formance.com", "v1beta1", plural).expect(plural);
     let status = json!({"status": {"ready": true}});
-    model.patch(&served, name, Endpoint::Status, &status, caller).expect("patched");
+    model.patch(&served, name, WriteEndpoint::Status, &status, caller).expect("patched");
 }
 
 /// A Stack and two modules of it, with statuses.
-fn fill(model: &mut Model, caller: Caller<'_>, name: &str) {
+fn fill(model: &mut EmbeddedCluster, caller: Caller<'_>, name: &str) {
     let stack = create(model, caller, "stacks", "Stack", name, &json!([]));
     for (plural, kind) in [("ledgers", "Ledger"), ("payments", "Payments")] {
         create(model, caller, plural, kind, name, &stack);
@@ -53,7 +53,7 @@ fn fill(model: &mut Model, caller: Caller<'_>, name: &str) {
 
 #[test]
 fn a_status_that_is_set_right_after_a_creation_is_told_within_a_second() {
-    let cluster = Cluster::with(Options { window: 20_000, ..Options::default() });
+    let cluster = Cluster::with(ServerOptions { window: 20_000, ..ServerOptions::default() });
     let model = cluster.server().handle();
     let filled = model.with_model(|model, now| {
         (0..STACKS).for_each(|index| fill(model, Caller::new("tests", now), &format!("full-{index}")));

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, thread, time::Duration};
 
 use serde_json::Value;
-use stackherd::embedded::server::{Latency, Options, Server};
+use stackherd::embedded::server::{EmbeddedServer, Latency, ServerOptions};
 use tempfile::TempDir;
 
 use super::{agent::Invocation, membership::Membership, objects::KINDS};
@@ -11,7 +11,7 @@ use crate::support::{kubeconfig, machine::Share, now, rest::Rest};
 
 /// A running embedded cluster with a kubeconfig.
 pub struct Cluster {
-    server: Server,
+    server: EmbeddedServer,
     folder: TempDir,
     _share: Share,
 }
@@ -25,13 +25,13 @@ impl Cluster {
     /// One whose every answer takes a time drawn from this range.
     pub fn with_latency([least, most]: [Duration; 2]) -> Self {
         let latency = Latency { fixed: least, jitter: most - least, ..Latency::default() };
-        Self::with(Options { latency, ..Options::default() })
+        Self::with(ServerOptions { latency, ..ServerOptions::default() })
     }
 
     /// One that is like this.
-    pub fn with(options: Options) -> Self {
+    pub fn with(options: ServerOptions) -> Self {
         let share = Share::take();
-        let server = Server::start(options).expect("an embedded cluster");
+        let server = EmbeddedServer::start(options).expect("an embedded cluster");
         let folder = TempDir::new().expect("temporary folder");
         kubeconfig::write(&folder.path().join("kubeconfig"), &server.url(), None, None);
         Self { server, folder, _share: share }
@@ -75,7 +75,7 @@ impl Cluster {
     }
 
     /// The server itself, to reach its model.
-    pub fn server(&self) -> &Server {
+    pub fn server(&self) -> &EmbeddedServer {
         &self.server
     }
 
