@@ -29,7 +29,7 @@ impl Field {
 
     fn fault(self, key: &str, value: &str) -> Option<PairFault> {
         match self {
-            Field::Labels => labels::label_fault(key, value).filter(|_| super::draft::labels_are_checked()),
+            Field::Labels => labels::label_fault(key, value),
             Field::Annotations => labels::annotation_fault(key, value),
         }
     }

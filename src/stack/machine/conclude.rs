@@ -4,7 +4,6 @@ use std::{collections::BTreeSet, ops::ControlFlow::Continue, time::Instant};
 
 use super::{Machine, Notice, Step};
 use crate::{
-    guard::{self, Guard},
     order::Change,
     stack::{object::ObjectKey, plan::Action, view::Known},
     time::after,
@@ -51,7 +50,7 @@ impl Machine {
     fn attend(&mut self, fallback: Instant) -> Step {
         let options = &self.context.options;
         match self.unsettled.next_expiry(options.create_may_arrive) {
-            Some(expiry) if guard::stands(Guard::AwaitCreates) => Step::Attend { at: expiry.min(fallback) },
+            Some(expiry) => Step::Attend { at: expiry.min(fallback) },
             _ => {
                 self.finished = true;
                 Step::Done
