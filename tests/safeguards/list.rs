@@ -67,10 +67,10 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
         within: "",
         text: "self.machine.answered(now(), write, answer)",
         without: r#"{
-            use crate::stack::write::{Answer, Refusal};
+            use crate::stack::write::{Refusal, WriteAnswer};
             let refused = |message| Refusal { code: 0, reason: "Unknown".into(), message };
             let answer = match answer {
-                Answer::Unknown { cause, .. } => Answer::Refused(refused(cause)),
+                WriteAnswer::InDoubt { cause, .. } => WriteAnswer::Refused(refused(cause)),
                 answer => answer,
             };
             self.machine.answered(now(), write, answer)
