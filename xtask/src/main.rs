@@ -7,6 +7,7 @@ mod ci;
 mod demos;
 mod envtest;
 mod grpcio;
+mod house;
 mod kubeconfigs;
 mod safeguards;
 mod simulation;
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next();
     let operand = match command.as_deref() {
-        Some("sim" | "sim-soak" | "safeguards") => arguments.next(),
+        Some("sim" | "sim-soak" | "safeguards" | "size") => arguments.next(),
         _ => None,
     };
     if let Some(surplus) = arguments.next() {
@@ -51,6 +52,8 @@ fn main() -> ExitCode {
         Some("grpcio") => grpcio::command(),
         Some("kubeconfigs") => kubeconfigs::command(),
         Some("ci") => ci::command(),
+        Some("house") => house::command(),
+        Some("size") => house::size(operand.as_deref()),
         Some("demos") => demos::command(),
         Some("safeguards") => safeguards::command(operand.as_deref()),
         Some("sim") => simulation::seed(operand.as_deref()),
