@@ -13,7 +13,7 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
         within: "",
         text: "runner.hold()",
         without: "()",
-        tests: &[("row_01_a_crash_after_any_write_ends_as_if_there_had_been_none", "")],
+        tests: &[("row_01_a_crash_after_any_write_ends_as_if_there_had_been_none", "is left over")],
     },
     Safeguard {
         name: "NewestOrder",
@@ -22,7 +22,7 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
         within: "let permit = self.meanwhile(client.permit()).await;\n        self.follow();",
         text: "self.follow()",
         without: "()",
-        tests: &[("row_02_a_newer_order_at_any_point_ends_as_it_alone_says", "")],
+        tests: &[("row_02_a_newer_order_at_any_point_ends_as_it_alone_says", "follows from the older order")],
     },
     Safeguard {
         name: "Preconditions",
@@ -31,7 +31,7 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
         within: "",
         text: "DeleteParams::background().preconditions(this)",
         without: "DeleteParams::background()",
-        tests: &[("row_03_an_old_view_after_a_restart_harms_nothing_new", "")],
+        tests: &[("row_03_an_old_view_after_a_restart_harms_nothing_new", "somebody's object of")],
     },
     Safeguard {
         name: "MayReturn",
@@ -40,7 +40,7 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
         within: "",
         text: "was_gone && !self.ahead && !self.stale",
         without: "false",
-        tests: &[("row_03_an_old_view_in_the_middle_of_an_order_hides_nothing_for_good", "")],
+        tests: &[("row_03_an_old_view_in_the_middle_of_an_order_hides_nothing_for_good", "is left over")],
     },
     Safeguard {
         name: "NewerWins",
@@ -49,7 +49,7 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
         within: "",
         text: "overrides.is_some_and(|asked| held.learnt < asked)",
         without: "true",
-        tests: &[("row_04_late_events_bring_nothing_back", "")],
+        tests: &[("row_04_late_events_bring_nothing_back", "were refused with 409")],
     },
     Safeguard {
         name: "ListsRemove",
@@ -120,7 +120,7 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
         within: "",
         text: "is_ours(entry)",
         without: "true",
-        tests: &[("row_09_what_others_write_stays_and_ours_holds", "")],
+        tests: &[("row_09_what_others_write_stays_and_ours_holds", "lost somebody's")],
     },
     Safeguard {
         name: "ConflictsPause",
@@ -129,7 +129,10 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
         within: "",
         text: "*conflicts > self.context.options.conflicts_at_once",
         without: "false",
-        tests: &[("row_10_contention_is_bounded_and_holds_up_nobody_else", "")],
+        tests: &[(
+            "row_10_contention_is_bounded_and_holds_up_nobody_else",
+            "tries to write one object within a second",
+        )],
     },
     Safeguard {
         name: "AwaitEnd",
@@ -138,7 +141,7 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
         within: "if object.terminating {\n        return Action::Wait;\n    }\n    match Standing::of(object, stack, owner)",
         text: "object.terminating",
         without: "false",
-        tests: &[("row_11_nothing_is_made_under_a_dying_uid", "")],
+        tests: &[("row_11_nothing_is_made_under_a_dying_uid", "made under the dying uid")],
     },
     Safeguard {
         name: "KeepRemovals",
@@ -147,7 +150,10 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
         within: "",
         text: "shards::Class::Removal",
         without: "shards::Class::Snapshot",
-        tests: &[("row_12_storms_duplicates_and_breaks_end_with_the_last_order", "")],
+        tests: &[(
+            "row_12_storms_duplicates_and_breaks_end_with_the_last_order",
+            "a deletion between two orders was passed over",
+        )],
     },
     Safeguard {
         name: "YieldSlot",
@@ -156,7 +162,7 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
         within: "",
         text: "self.slot.should_yield()",
         without: "false",
-        tests: &[("row_13_a_hot_stack_follows_and_holds_up_nobody", "")],
+        tests: &[("row_13_a_hot_stack_follows_and_holds_up_nobody", "others' waits")],
     },
     Safeguard {
         name: "HeedPause",
@@ -165,7 +171,7 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
         within: "",
         text: "busy.contains(&reply.status)",
         without: "false",
-        tests: &[("row_14_an_overloaded_api_server_is_left_alone", "")],
+        tests: &[("row_14_an_overloaded_api_server_is_left_alone", "requests in a minute of 429")],
     },
     Safeguard {
         name: "Limiter",
@@ -174,7 +180,10 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
         within: "if self.rate == 0.0 {\n            return Ok(());",
         text: "self.rate == 0.0",
         without: "true",
-        tests: &[("row_14_after_an_outage_requests_come_no_faster_than_they_may", "")],
+        tests: &[(
+            "row_14_after_an_outage_requests_come_no_faster_than_they_may",
+            "requests come faster than the limiter lets them",
+        )],
     },
     Safeguard {
         name: "EndOutage",
@@ -213,7 +222,10 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
         within: "",
         text: "watched.place != Place::Pending || !watched.may_be_out()",
         without: "true",
-        tests: &[("row_unlistable_kind_from_the_start_holds_up_nothing_but_itself", "")],
+        tests: &[(
+            "row_unlistable_kind_from_the_start_holds_up_nothing_but_itself",
+            "the agent is ready: not within",
+        )],
     },
     Safeguard {
         name: "ShardEnded",
@@ -222,6 +234,9 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
         within: "",
         text: "self.stop.shard_ended(self.id, panicked)",
         without: "()",
-        tests: &[("row_16_a_shard_that_panics_ends_the_whole_agent_and_is_named", "")],
+        tests: &[(
+            "row_16_a_shard_that_panics_ends_the_whole_agent_and_is_named",
+            "the other shards end as well",
+        )],
     },
 ];

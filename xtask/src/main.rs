@@ -27,6 +27,8 @@ Developer commands of stackherd. Usage: cargo xtask <command>
   sim SEED          run the simulation of this seed, and say what happened where it fails
   sim-soak MINUTES  run the simulation of one seed after the other for so long
   safeguards [NAME] take each safeguard out (or this one), and see that its tests fail; --list names them
+  house             what CONTRIBUTING.md asks of the sources: names, walls, lengths, bans
+  size [FOLDER]     lines of the product, of this tree or another one
   demos             500 stacks each with seeds 1 to 20 on 1, 2, 4 and 8 shards (release build, minutes)
 
 The cache is ${XDG_CACHE_HOME:-~/.cache}/stackherd; what is in it is kept until you delete it.

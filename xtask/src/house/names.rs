@@ -1,6 +1,6 @@
 //! No name of a type stands for two things.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use syn::visit::{self, Visit};
 
@@ -27,6 +27,15 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// The types that product code declares.
+pub(super) fn of_product(tree: &Tree) -> BTreeSet<String> {
+    let mut types = Types::default();
+    for product in tree.products() {
+        types.visit_file(&product.ast);
+    }
+    types.0.iter().map(ToString::to_string).collect()
 }
 
 #[derive(Default)]

@@ -104,9 +104,9 @@ impl<'a> Trials<'a> {
     }
 }
 
-/// What the test's panic says.
+/// What the test's panic says: the last one, since some tests are about panics.
 fn reason(output: &str) -> &str {
-    let after = output.split_once(" panicked at ").and_then(|(_, rest)| rest.split_once('\n'));
+    let after = output.rsplit_once(" panicked at ").and_then(|(_, rest)| rest.split_once('\n'));
     let said = after.map_or(output, |(_, said)| said);
     said.split_once("\nnote: run with").map_or(said, |(said, _)| said)
 }
