@@ -8,6 +8,7 @@ mod product;
 mod source;
 mod tree;
 mod walls;
+mod way;
 
 use std::{fmt, path::PathBuf};
 
@@ -35,8 +36,14 @@ pub(crate) fn command() -> Result<(), String> {
     let start = step::now();
     let root = cache::repository();
     let tree = Tree::read(&root)?;
-    let mut findings: Vec<Finding> =
-        [names::check(&tree), walls::check(&tree, &root)?, lines::check(&tree), bans::check(&tree)].concat();
+    let mut findings: Vec<Finding> = [
+        names::check(&tree),
+        walls::check(&tree, &root)?,
+        lines::check(&tree),
+        bans::check(&tree),
+        way::check(&tree, &root)?,
+    ]
+    .concat();
     findings.sort();
     for finding in &findings {
         eprintln!("{finding}");

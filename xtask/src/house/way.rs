@@ -61,7 +61,11 @@ impl Row<'_> {
             }
         }
         for name in self.functions.iter().filter(|name| !functions.found.contains(**name)) {
-            findings.push(finding(self.line, format!("there is no function {name} in {:?}", self.files), REMEDY));
+            findings.push(finding(
+                self.line,
+                format!("there is no function {name} in {:?}", self.files),
+                REMEDY,
+            ));
         }
         for name in self.types.iter().filter(|name| !types.contains(**name)) {
             findings.push(finding(self.line, format!("there is no type {name}"), REMEDY));
@@ -148,7 +152,8 @@ mod tests {
         );
         let rows = rows(&page);
         assert_eq!(rows.len(), 2);
-        let first = Row { line: 11, files: vec!["src/a.rs"], functions: vec!["A::f", "g"], types: vec!["A", "B"] };
+        let first =
+            Row { line: 11, files: vec!["src/a.rs"], functions: vec!["A::f", "g"], types: vec!["A", "B"] };
         assert_eq!(rows[0], first);
         assert_eq!((rows[1].files.clone(), rows[1].types.len()), (vec!["src/b.rs"], 0));
     }
