@@ -2,7 +2,7 @@
 //! keys are busy.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use shards::{Class, Order, Table};
+use shards::{ClassedOrder, OrderClass, Table};
 use std::{
     hint::black_box,
     time::{Duration, Instant},
@@ -16,11 +16,11 @@ enum Change {
     Forget,
 }
 
-impl Order for Change {
-    fn class(&self) -> Class {
+impl ClassedOrder for Change {
+    fn class(&self) -> OrderClass {
         match self {
-            Self::Set(_) => Class::Snapshot,
-            Self::Forget => Class::Removal,
+            Self::Set(_) => OrderClass::Snapshot,
+            Self::Forget => OrderClass::Removal,
         }
     }
 }

@@ -20,7 +20,6 @@ mod guard;
 pub mod log_throttle;
 pub mod membership;
 pub mod net;
-mod notify;
 pub mod order;
 pub mod output;
 mod redact;

@@ -3,7 +3,6 @@
 //! Everything here belongs to the executor of the thread it was made on. Other modules spawn,
 //! sleep and connect through this one, so that another engine could stand in.
 
-mod budget;
 mod chain;
 pub(crate) mod conduct;
 pub mod connect;
@@ -22,7 +21,8 @@ pub mod tls;
 
 pub(crate) use chain::chain;
 pub use executor::{StartError, Thread, block_on, start_thread};
-pub use task::{BlockingError, Task, blocking, spawn, yield_now};
+pub use shards::engine::{Task, spawn};
+pub use task::{BlockingError, blocking, yield_now};
 pub use timer::{Elapsed, sleep, timeout};
 
 /// For tests of any module.

@@ -223,13 +223,13 @@ pub struct Fault {
     pub reason: String,
 }
 
-impl shards::Order for Order {
-    fn class(&self) -> shards::Class {
+impl shards::ClassedOrder for Order {
+    fn class(&self) -> shards::OrderClass {
         match self.change {
-            Change::Existing(_) => shards::Class::Snapshot,
-            Change::Deleted if guard::stands(Guard::KeepRemovals) => shards::Class::Removal,
-            Change::Deleted => shards::Class::Snapshot,
-            Change::Disabled(_) => shards::Class::Toggle,
+            Change::Existing(_) => shards::OrderClass::Snapshot,
+            Change::Deleted if guard::stands(Guard::KeepRemovals) => shards::OrderClass::Removal,
+            Change::Deleted => shards::OrderClass::Snapshot,
+            Change::Disabled(_) => shards::OrderClass::Toggle,
         }
     }
 }

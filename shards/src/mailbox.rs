@@ -1,6 +1,6 @@
 //! The orders that wait for one key.
 
-use crate::{Class, Order};
+use crate::{ClassedOrder, OrderClass};
 
 /// The orders of one key that wait for their turn: at most three, however many arrive.
 ///
@@ -26,7 +26,7 @@ impl<O> Default for Mailbox<O> {
     }
 }
 
-impl<O: Order> Mailbox<O> {
+impl<O: ClassedOrder> Mailbox<O> {
     /// The most orders that ever wait.
     pub const MAX_LEN: usize = 3;
 
@@ -34,16 +34,16 @@ impl<O: Order> Mailbox<O> {
     pub fn push(&mut self, order: O) -> Displaced<O> {
         let mut displaced = Displaced::default();
         match order.class() {
-            Class::Removal => {
+            OrderClass::Removal => {
                 displaced.add(self.removal.replace(order));
                 displaced.add(self.snapshot.take());
                 displaced.add(self.toggle.take());
             }
-            Class::Snapshot => {
+            OrderClass::Snapshot => {
                 displaced.add(self.snapshot.replace(order));
                 displaced.add(self.toggle.take());
             }
-            Class::Toggle => displaced.add(self.toggle.replace(order)),
+            OrderClass::Toggle => displaced.add(self.toggle.replace(order)),
         }
         displaced
     }
@@ -54,13 +54,13 @@ impl<O: Order> Mailbox<O> {
     }
 
     /// The class of the order that [`pop`](Self::pop) would give.
-    pub fn head(&self) -> Option<Class> {
-        self.removal.as_ref().or(self.snapshot.as_ref()).or(self.toggle.as_ref()).map(Order::class)
+    pub fn head(&self) -> Option<OrderClass> {
+        self.removal.as_ref().or(self.snapshot.as_ref()).or(self.toggle.as_ref()).map(ClassedOrder::class)
     }
 
     /// Whether the next order supersedes one of class `in_flight`. Only the next one can: whatever
     /// waits behind another was meant to come after that.
-    pub fn supersedes(&self, in_flight: Class) -> bool {
+    pub fn supersedes(&self, in_flight: OrderClass) -> bool {
         self.head().is_some_and(|head| in_flight.superseded_by(head))
     }
 
@@ -122,25 +122,16 @@ impl<O> IntoIterator for Displaced<O> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A class and a serial number.
-    #[derive(Debug, Clone, Copy, PartialEq)]
-    struct Numbered(Class, u32);
-
-    impl Order for Numbered {
-        fn class(&self) -> Class {
-            self.0
-        }
-    }
+    use crate::testing::Numbered;
 
     /// "STR" pushed one after the other: what is left to pop, and what was displaced, as numbers.
     fn push_all(classes: &str) -> (Vec<u32>, Vec<u32>) {
         let (mut mailbox, mut displaced) = (Mailbox::default(), Vec::new());
         for (number, class) in (1..).zip(classes.chars()) {
             let class = match class {
-                'S' => Class::Snapshot,
-                'R' => Class::Removal,
-                _ => Class::Toggle,
+                'S' => OrderClass::Snapshot,
+                'R' => OrderClass::Removal,
+                _ => OrderClass::Toggle,
             };
             displaced.extend(mailbox.push(Numbered(class, number)).into_iter().map(|o| o.1));
         }
@@ -171,12 +162,12 @@ mod tests {
     #[test]
     fn only_the_next_order_supersedes() {
         let mut mailbox = Mailbox::default();
-        let _ = mailbox.push(Numbered(Class::Removal, 1));
-        let _ = mailbox.push(Numbered(Class::Snapshot, 2));
-        assert!(mailbox.supersedes(Class::Snapshot));
-        assert!(!mailbox.supersedes(Class::Removal));
+        let _ = mailbox.push(Numbered(OrderClass::Removal, 1));
+        let _ = mailbox.push(Numbered(OrderClass::Snapshot, 2));
+        assert!(mailbox.supersedes(OrderClass::Snapshot));
+        assert!(!mailbox.supersedes(OrderClass::Removal));
         let _ = mailbox.pop();
-        assert!(!mailbox.supersedes(Class::Toggle), "a snapshot waits for a toggle");
-        assert!(mailbox.supersedes(Class::Snapshot));
+        assert!(!mailbox.supersedes(OrderClass::Toggle), "a snapshot waits for a toggle");
+        assert!(mailbox.supersedes(OrderClass::Snapshot));
     }
 }

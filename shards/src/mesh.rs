@@ -11,7 +11,7 @@
 //!   would wait for ever. A drain puts what it receives somewhere and goes on; a
 //!   [`Table`](crate::Table) has room for any number of orders of its keys.
 //! - [`Inbox::recv`] takes from the other shards in turn, so none holds up another, and gives way
-//!   to IO by itself after [`Turn::LENGTH`](crate::Turn::LENGTH).
+//!   to IO by itself after [`CoopBudget::LENGTH`](crate::CoopBudget::LENGTH).
 //! - A shard that has nothing more to send says so by [`Router::close`]; when all have, `recv`
 //!   gives `None`. The pool closes for a shard that ends or panics.
 //!
@@ -37,7 +37,7 @@ use futures::future::{join, join_all};
 use std::rc::Rc;
 
 /// One shard's ends of all its channels, on their way to its thread.
-pub(crate) struct Endpoint<M: Send + 'static> {
+pub(crate) struct MeshEndpoint<M: Send + 'static> {
     id: ShardId,
     /// By shard; `None` where that is the shard itself.
     senders: Vec<Option<channel::Outlet<M>>>,
@@ -45,13 +45,13 @@ pub(crate) struct Endpoint<M: Send + 'static> {
 }
 
 /// The endpoints of a mesh of `shards`, in their order.
-pub(crate) fn endpoints<M: Send + 'static>(shards: usize, capacity: usize) -> Vec<Endpoint<M>> {
-    let endpoint = |index| Endpoint {
+pub(crate) fn endpoints<M: Send + 'static>(shards: usize, capacity: usize) -> Vec<MeshEndpoint<M>> {
+    let endpoint = |index| MeshEndpoint {
         id: ShardId::new(index),
         senders: (0..shards).map(|_| None).collect(),
         receivers: (0..shards).map(|_| None).collect(),
     };
-    let mut mesh: Vec<Endpoint<M>> = (0..shards).map(endpoint).collect();
+    let mut mesh: Vec<MeshEndpoint<M>> = (0..shards).map(endpoint).collect();
     for from in 0..shards {
         for to in (0..shards).filter(|to| *to != from) {
             let (sender, receiver) = channel::bounded(capacity.max(1));
@@ -62,7 +62,7 @@ pub(crate) fn endpoints<M: Send + 'static>(shards: usize, capacity: usize) -> Ve
     mesh
 }
 
-impl<M: Send + 'static> Endpoint<M> {
+impl<M: Send + 'static> MeshEndpoint<M> {
     /// Meets the other shards; to be called on the shard's own executor.
     pub(crate) async fn connect(self, config: &PoolConfig, stop: Stop) -> (Router<M>, Inbox<M>) {
         // All at once: each connection waits for its other end, which is one of many over there.

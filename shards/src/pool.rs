@@ -7,8 +7,8 @@
 mod tests;
 
 use crate::{
-    Inbox, Router, ShardError, ShardId, StartError, Stop, Stopper, host, mesh,
-    shard::{self, Seat},
+    Inbox, PoolStartError, Router, ShardError, ShardId, Stop, Stopper, host, mesh,
+    shard::{self, ThreadArgs},
     stop::StopFlag,
     time::{Duration, Instant, now},
 };
@@ -73,7 +73,7 @@ fn mesh_capacity(shards: usize) -> usize {
 ///
 /// An `async move` block takes only the fields that it names: one that never names the inbox has
 /// dropped it, and with that closed the shard to messages.
-pub struct Context<M: Send + 'static> {
+pub struct ShardContext<M: Send + 'static> {
     /// Which shard this is.
     pub id: ShardId,
     /// How many there are.
@@ -88,7 +88,7 @@ pub struct Context<M: Send + 'static> {
 
 /// A shard that has come to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exit {
+pub struct ShardExit {
     /// Which.
     pub shard: ShardId,
     /// How it failed, if it did.
@@ -99,20 +99,20 @@ pub struct Exit {
 #[derive(Debug)]
 pub struct Pool<T> {
     threads: Vec<JoinHandle<Result<T, ShardError>>>,
-    exits: mpsc::Receiver<Exit>,
+    exits: mpsc::Receiver<ShardExit>,
     stop: Arc<StopFlag>,
-    health: Health,
+    heartbeats: Heartbeats,
 }
 
 /// When each shard last showed that it lives; for any thread.
 #[derive(Debug, Clone)]
-pub struct Health {
+pub struct Heartbeats {
     began: Instant,
     /// Milliseconds from `began`, by shard.
     beats: Arc<[AtomicU64]>,
 }
 
-impl Health {
+impl Heartbeats {
     fn new(shards: usize) -> Self {
         Self { began: now(), beats: (0..shards).map(|_| AtomicU64::new(0)).collect() }
     }
@@ -143,20 +143,20 @@ impl Health {
 /// it gives is done. The shards are pinned to a core each where the process may use enough.
 ///
 /// Returns when all executors stand, or none.
-pub fn start<M, T, F, Fut>(config: PoolConfig, f: F) -> Result<Pool<T>, StartError>
+pub fn start<M, T, F, Fut>(config: PoolConfig, f: F) -> Result<Pool<T>, PoolStartError>
 where
     M: Send + 'static,
     T: Send + 'static,
-    F: Fn(Context<M>) -> Fut + Clone + Send + 'static,
+    F: Fn(ShardContext<M>) -> Fut + Clone + Send + 'static,
     Fut: Future<Output = T> + 'static,
 {
     if !(1..=MAX_SHARDS).contains(&config.shards) {
-        return Err(StartError::Shards { asked: config.shards });
+        return Err(PoolStartError::Shards { asked: config.shards });
     }
     host::prepare_host()?;
     let cores = host::allowed_cores();
     let pinned = cores.len() >= config.shards;
-    let (stop, health) = (Arc::new(StopFlag::default()), Health::new(config.shards));
+    let (stop, heartbeats) = (Arc::new(StopFlag::default()), Heartbeats::new(config.shards));
     let (exit, exits) = mpsc::channel();
     let (made, all_made) = mpsc::channel();
     let config = Arc::new(config);
@@ -166,13 +166,13 @@ where
     for (index, endpoint) in mesh::endpoints(config.shards, config.mesh_capacity).into_iter().enumerate() {
         let shard = ShardId::new(index);
         let (start, may_start) = mpsc::channel();
-        let seat = Seat {
+        let args = ThreadArgs {
             id: shard,
             core: pinned.then(|| cores[index]),
             config: Arc::clone(&config),
             endpoint,
             stop: Arc::clone(&stop),
-            health: health.clone(),
+            heartbeats: heartbeats.clone(),
             made: made.clone(),
             may_start,
             exit: exit.clone(),
@@ -181,8 +181,8 @@ where
         // Where this or a later one fails, dropping `starts` sends the ones before home.
         let thread = std::thread::Builder::new()
             .name(format!("{}-{index}", config.name))
-            .spawn(move || shard::run(seat, f))
-            .map_err(|source| StartError::Thread { shard, source })?;
+            .spawn(move || shard::run(args, f))
+            .map_err(|source| PoolStartError::Thread { shard, source })?;
         threads.push(thread);
         starts.push(start);
     }
@@ -198,7 +198,7 @@ where
     for start in starts {
         let _ = start.send(());
     }
-    Ok(Pool { threads, exits, stop, health })
+    Ok(Pool { threads, exits, stop, heartbeats })
 }
 
 impl<T> Pool<T> {
@@ -208,24 +208,24 @@ impl<T> Pool<T> {
     }
 
     /// What shows whether shards hang.
-    pub fn health(&self) -> Health {
-        self.health.clone()
+    pub fn heartbeats(&self) -> Heartbeats {
+        self.heartbeats.clone()
     }
 
     /// Waits until the next shard comes to its end; `None` when all have been told of. A shard that
     /// fails is told of before any other can end because of it, so the first one is the one to
     /// blame.
-    pub fn next_exit(&self) -> Option<Exit> {
-        self.exits.recv().ok().map(|exit| self.told(exit))
+    pub fn next_exit(&self) -> Option<ShardExit> {
+        self.exits.recv().ok().map(|exit| self.reported(exit))
     }
 
     /// Like [`next_exit`](Self::next_exit), but gives up after `limit`.
-    pub fn next_exit_within(&self, limit: Duration) -> Option<Exit> {
-        self.exits.recv_timeout(limit).ok().map(|exit| self.told(exit))
+    pub fn next_exit_within(&self, limit: Duration) -> Option<ShardExit> {
+        self.exits.recv_timeout(limit).ok().map(|exit| self.reported(exit))
     }
 
     /// The shard is about to stop the others; whoever knows of its end finds that done.
-    fn told(&self, exit: Exit) -> Exit {
+    fn reported(&self, exit: ShardExit) -> ShardExit {
         self.stop.shard_ended(exit.shard, exit.error.is_some());
         exit
     }

@@ -1,10 +1,10 @@
 //! One shard's thread, from its executor to its end.
 
 use crate::{
-    Context, Exit, Health, PoolConfig, Router, ShardError, ShardId, StartError, Stop,
+    Heartbeats, PoolConfig, PoolStartError, Router, ShardContext, ShardError, ShardExit, ShardId, Stop,
     contain::contain,
     error::panic_message,
-    mesh::{Endpoint, Receiving},
+    mesh::{MeshEndpoint, Receiving},
     stop::StopFlag,
     yield_to_reactor,
 };
@@ -21,17 +21,17 @@ use std::{
 const IO_MEMORY: usize = 64 * 1024;
 
 /// All that a shard's thread starts with.
-pub(crate) struct Seat<M: Send + 'static> {
+pub(crate) struct ThreadArgs<M: Send + 'static> {
     pub(crate) id: ShardId,
     pub(crate) core: Option<usize>,
     pub(crate) config: Arc<PoolConfig>,
-    pub(crate) endpoint: Endpoint<M>,
+    pub(crate) endpoint: MeshEndpoint<M>,
     pub(crate) stop: Arc<StopFlag>,
-    pub(crate) health: Health,
-    pub(crate) made: mpsc::Sender<Result<(), StartError>>,
+    pub(crate) heartbeats: Heartbeats,
+    pub(crate) made: mpsc::Sender<Result<(), PoolStartError>>,
     /// Says that all executors stand; closed instead where one does not.
     pub(crate) may_start: mpsc::Receiver<()>,
-    pub(crate) exit: mpsc::Sender<Exit>,
+    pub(crate) exit: mpsc::Sender<ShardExit>,
 }
 
 /// The shard's ends of the mesh, kept aside to be closed when the shard ends however it does: what
@@ -39,14 +39,14 @@ pub(crate) struct Seat<M: Send + 'static> {
 type Ends<M> = Rc<RefCell<Option<(Router<M>, Receiving<M>)>>>;
 
 /// The thread's body.
-pub(crate) fn run<M, T, F, Fut>(seat: Seat<M>, f: F) -> Result<T, ShardError>
+pub(crate) fn run<M, T, F, Fut>(args: ThreadArgs<M>, f: F) -> Result<T, ShardError>
 where
     M: Send + 'static,
-    F: Fn(Context<M>) -> Fut,
+    F: Fn(ShardContext<M>) -> Fut,
     Fut: Future<Output = T> + 'static,
     T: 'static,
 {
-    let Seat { id, core, config, endpoint, stop, health, made, may_start, exit } = seat;
+    let ThreadArgs { id, core, config, endpoint, stop, heartbeats, made, may_start, exit } = args;
     let never_started = || ShardError::Panicked { shard: id, message: "the pool did not start".to_owned() };
     let executor = match make_executor(id, core, &config) {
         Ok(executor) => executor,
@@ -61,9 +61,9 @@ where
         return Err(never_started());
     }
 
-    let mut ending = Ending::new(id, Arc::clone(&stop), health.clone(), exit);
+    let mut ending = Ending::new(id, Arc::clone(&stop), heartbeats.clone(), exit);
     let ends: Ends<M> = Rc::default();
-    let main = live(id, config, endpoint, Stop::new(stop), health, Rc::clone(&ends), f);
+    let main = live(id, config, endpoint, Stop::new(stop), heartbeats, Rc::clone(&ends), f);
     // A panic in any task comes out here. What it left behind is not looked at again, but for the
     // mesh, whose ends are closed so that nobody waits for this shard.
     let outcome = catch_unwind(AssertUnwindSafe(|| executor.run(main)));
@@ -92,21 +92,26 @@ where
 pub(crate) struct Ending {
     id: ShardId,
     stop: Arc<StopFlag>,
-    health: Health,
-    exit: mpsc::Sender<Exit>,
+    heartbeats: Heartbeats,
+    exit: mpsc::Sender<ShardExit>,
     told: bool,
 }
 
 impl Ending {
-    pub(crate) fn new(id: ShardId, stop: Arc<StopFlag>, health: Health, exit: mpsc::Sender<Exit>) -> Self {
-        Self { id, stop, health, exit, told: false }
+    pub(crate) fn new(
+        id: ShardId,
+        stop: Arc<StopFlag>,
+        heartbeats: Heartbeats,
+        exit: mpsc::Sender<ShardExit>,
+    ) -> Self {
+        Self { id, stop, heartbeats, exit, told: false }
     }
 
     /// The order counts: whoever is to blame is told of before anybody can end because of it.
     pub(crate) fn tell(&mut self, error: Option<ShardError>) {
         self.told = true;
         let panicked = error.is_some();
-        let _ = self.exit.send(Exit { shard: self.id, error });
+        let _ = self.exit.send(ShardExit { shard: self.id, error });
         self.stop.shard_ended(self.id, panicked);
     }
 }
@@ -120,7 +125,7 @@ impl Drop for Ending {
         } else if unwinds {
             self.stop.fail(self.id);
         }
-        self.health.ended(self.id);
+        self.heartbeats.ended(self.id);
     }
 }
 
@@ -128,15 +133,15 @@ impl Drop for Ending {
 async fn live<M, T, F, Fut>(
     id: ShardId,
     config: Arc<PoolConfig>,
-    endpoint: Endpoint<M>,
+    endpoint: MeshEndpoint<M>,
     stop: Stop,
-    health: Health,
+    heartbeats: Heartbeats,
     ends: Ends<M>,
     f: F,
 ) -> T
 where
     M: Send + 'static,
-    F: Fn(Context<M>) -> Fut,
+    F: Fn(ShardContext<M>) -> Fut,
     Fut: Future<Output = T>,
 {
     // Besides what it is for, the heartbeat bounds the time that an executor may sleep while it
@@ -145,7 +150,7 @@ where
         let (stop, every) = (stop.clone(), config.heartbeat);
         async move {
             loop {
-                health.beat(id);
+                heartbeats.beat(id);
                 stop.look();
                 glommio::timer::sleep(every).await;
             }
@@ -153,7 +158,7 @@ where
     });
     let (router, inbox) = endpoint.connect(&config, stop.clone()).await;
     ends.replace(Some((router.clone(), inbox.receiving())));
-    let outcome = f(Context { id, shards: config.shards, router: router.clone(), inbox, stop }).await;
+    let outcome = f(ShardContext { id, shards: config.shards, router: router.clone(), inbox, stop }).await;
     router.close().await;
     heartbeat.cancel().await;
     // A cancelled task is dropped by the executor when its turn comes; give it the turn.
@@ -162,7 +167,11 @@ where
 }
 
 /// Makes the executor on this very thread, pinned if it can be.
-fn make_executor(id: ShardId, core: Option<usize>, config: &PoolConfig) -> Result<LocalExecutor, StartError> {
+fn make_executor(
+    id: ShardId,
+    core: Option<usize>,
+    config: &PoolConfig,
+) -> Result<LocalExecutor, PoolStartError> {
     if let Some(core) = core {
         match try_make(Placement::Fixed(core), config) {
             Ok(executor) => return Ok(executor),
@@ -170,7 +179,7 @@ fn make_executor(id: ShardId, core: Option<usize>, config: &PoolConfig) -> Resul
             Err(message) => tracing::warn!(shard = %id, core, message, "the shard could not be pinned"),
         }
     }
-    try_make(Placement::Unbound, config).map_err(|message| StartError::Executor { shard: id, message })
+    try_make(Placement::Unbound, config).map_err(|message| PoolStartError::Executor { shard: id, message })
 }
 
 fn try_make(placement: Placement, config: &PoolConfig) -> Result<LocalExecutor, String> {

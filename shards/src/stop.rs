@@ -1,6 +1,6 @@
 //! How the shards of a pool learn that it ends, and why.
 
-use crate::{ShardId, signal::Signal};
+use crate::{ShardId, wakeup::Wakeup};
 use std::{
     rc::Rc,
     sync::{
@@ -101,12 +101,12 @@ pub struct Stop(Rc<Local>);
 #[derive(Debug)]
 struct Local {
     flag: Arc<StopFlag>,
-    raised: Signal,
+    raised: Wakeup,
 }
 
 impl Stop {
     pub(crate) fn new(flag: Arc<StopFlag>) -> Self {
-        Self(Rc::new(Local { flag, raised: Signal::default() }))
+        Self(Rc::new(Local { flag, raised: Wakeup::default() }))
     }
 
     /// Whether the pool is to end.
@@ -121,12 +121,12 @@ impl Stop {
 
     /// Waits until the pool is to end.
     pub async fn wait(&self) -> StopReason {
-        self.0.raised.wait_until(|| self.reason()).await
+        self.0.raised.until(|| self.reason()).await
     }
 
     /// Waits until a shard has failed (see [`Stopper::failed`]): it will answer nothing any more.
     pub async fn wait_failed(&self) -> ShardId {
-        self.0.raised.wait_until(|| self.0.flag.failed()).await
+        self.0.raised.until(|| self.0.flag.failed()).await
     }
 
     /// Asks all shards of the pool to come to an end.
@@ -143,7 +143,7 @@ impl Stop {
     /// Tells the shard's waiting tasks what another thread may have done; called by the heartbeat.
     pub(crate) fn look(&self) {
         if self.requested() {
-            self.0.raised.notify_all();
+            self.0.raised.notify();
         }
     }
 }

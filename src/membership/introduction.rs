@@ -5,18 +5,16 @@ use std::{
     rc::Rc,
 };
 
+use shards::Wakeup;
 use tonic::metadata::MetadataMap;
 
-use crate::{
-    membership::hello::{Hello, NotAscii},
-    notify::Notify,
-};
+use crate::membership::hello::{Hello, NotAscii};
 
 #[derive(Debug, Default)]
 struct Shared {
     metadata: RefCell<MetadataMap>,
     version: Cell<u64>,
-    changed: Notify,
+    changed: Wakeup,
 }
 
 /// Who the agent says it is; a session that is joined under an older introduction leaves and

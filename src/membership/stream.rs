@@ -7,12 +7,7 @@ mod http2;
 pub(crate) mod simulated;
 mod uplink;
 
-use std::{
-    cell::Cell,
-    pin::pin,
-    rc::Rc,
-    time::{Duration, Instant},
-};
+use std::{cell::Cell, pin::pin, rc::Rc, time::Duration};
 
 use futures::{
     channel::mpsc,
@@ -20,6 +15,7 @@ use futures::{
 };
 use http::uri::PathAndQuery;
 use hyper::client::conn::http2::SendRequest;
+use shards::CoopBudget;
 use tonic::{Status, body::Body, client::Grpc, metadata::MetadataMap};
 use tracing::{debug, info, warn};
 
@@ -39,7 +35,7 @@ use crate::{
         wire::{self, server::Message},
     },
     net::{
-        self, Task,
+        Task,
         connect::Protocol,
         endpoint::Endpoint,
         executor::LocalExecutor,
@@ -69,9 +65,6 @@ const _: () = assert!(
 /// TCP_USER_TIMEOUT.
 const PING_INTERVAL: Duration = Duration::from_secs(330);
 const PING_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long an order after the other is handed on without letting other tasks run.
-const SLICE: Duration = Duration::from_micros(500);
 
 /// How long the server may take to end its half once ours is closed.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -300,17 +293,14 @@ async fn listen(
     };
     joining.joined(time::now());
     info!("joined membership");
-    let mut slice = Slice::new(time::now());
+    let mut budget = CoopBudget::new();
     loop {
         match incoming.message().await {
             Ok(Some(received)) => receive(received, &mut pongs, orders, leave).await,
             Ok(None) => return Broken::Ended,
             Err(status) => return Broken::Status(status),
         }
-        if slice.over(time::now()) {
-            net::yield_now().await;
-            slice = Slice::new(time::now());
-        }
+        budget.check().await;
     }
 }
 
@@ -348,20 +338,5 @@ async fn receive(
             // Where the receiver is stuck, leaving must not be.
             let _ = select(pin!(orders(received)), pin!(leave.reached(Stage::Close))).await;
         }
-    }
-}
-
-/// A task's share of the executor. Pure.
-struct Slice {
-    end: Instant,
-}
-
-impl Slice {
-    fn new(now: Instant) -> Self {
-        Self { end: time::after(now, SLICE) }
-    }
-
-    fn over(&self, now: Instant) -> bool {
-        now >= self.end
     }
 }

@@ -15,6 +15,7 @@ use std::{
 
 use http::Request;
 use hyper::rt::{Read, ReadBufCursor, Write};
+use shards::Wakeup;
 
 use super::{
     conduct::{Conduct, MOST_INFORMATIONAL, Offence},
@@ -23,7 +24,7 @@ use super::{
     io::Io,
     timer::timeout,
 };
-use crate::{notify::Notify, time};
+use crate::time;
 
 /// Most of what a peer says in another protocol that is quoted.
 const EXCERPT: usize = 60;
@@ -48,7 +49,7 @@ pub struct Line {
     /// What the peer did so that no more is read.
     offence: RefCell<Option<String>>,
     /// The peer greeted, goes away, or is gone.
-    news: Notify,
+    news: Wakeup,
 }
 
 #[derive(Debug)]
@@ -95,7 +96,7 @@ impl Line {
             informational: Arc::default(),
             ended: RefCell::default(),
             offence: RefCell::default(),
-            news: Notify::default(),
+            news: Wakeup::default(),
         }
     }
 

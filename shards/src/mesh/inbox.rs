@@ -1,7 +1,7 @@
 //! What the shards of the pool sent to this one.
 
 use super::{channel::Receiver, lane::Own};
-use crate::{Turn, yield_to_reactor};
+use crate::CoopBudget;
 use futures::{
     Stream,
     task::{ArcWake, AtomicWaker, waker_ref},
@@ -21,7 +21,7 @@ use std::{
 /// Receives the messages to a shard; one per shard.
 pub struct Inbox<M: Send + 'static> {
     receiving: Receiving<M>,
-    turn: Turn,
+    budget: CoopBudget,
 }
 
 /// The receiving ends, shared with the pool: it closes them when the shard has ended, whatever
@@ -63,21 +63,18 @@ impl<M: Send + 'static> Inbox<M> {
         };
         let remote = receivers.into_iter().map(|receiver| receiver.map(source)).collect();
         let sources = Sources { remote, own, next: 0 };
-        Self { receiving: Receiving(Rc::new(RefCell::new(sources))), turn: Turn::of_small_steps(16) }
+        Self { receiving: Receiving(Rc::new(RefCell::new(sources))), budget: CoopBudget::of_small_steps(16) }
     }
 
     /// The next message; `None` when all shards, this one included, have closed their routers or
     /// ended. Dropping the future loses nothing.
     pub async fn recv(&mut self) -> Option<M> {
-        if self.turn.over() {
-            yield_to_reactor().await;
-            self.turn.renew();
-        }
-        let (sources, turn) = (&self.receiving.0, &mut self.turn);
+        self.budget.check().await;
+        let (sources, budget) = (&self.receiving.0, &mut self.budget);
         poll_fn(|cx| {
             let polled = sources.borrow_mut().poll(cx);
             if polled.is_pending() {
-                turn.renew();
+                budget.renew();
             }
             polled
         })

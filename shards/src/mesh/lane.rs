@@ -1,7 +1,7 @@
 //! One direction between two shards: where a message waits before it is on its way.
 
 use super::channel::Sender;
-use crate::{engine, signal::Signal, time::Duration};
+use crate::{engine, time::Duration, wakeup::Wakeup};
 use futures::task::AtomicWaker;
 use std::{
     cell::{Cell, RefCell},
@@ -24,7 +24,7 @@ pub(super) struct Lane<M: Send + 'static> {
     /// Messages that were accepted and then could not be delivered: the receiver was gone.
     pub(super) lost: Cell<u64>,
     /// The overflow has shrunk, or the lane was closed.
-    pub(super) room: Signal,
+    pub(super) room: Wakeup,
 }
 
 /// The pauses between two tries to move the overflow on: glommio gives no way to wait for room
@@ -41,7 +41,7 @@ impl<M: Send + 'static> Lane<M> {
             bound,
             closed: Cell::new(false),
             lost: Cell::new(0),
-            room: Signal::default(),
+            room: Wakeup::default(),
         }
     }
 
@@ -97,7 +97,7 @@ impl<M: Send + 'static> Lane<M> {
             }
         }
         if moved {
-            self.room.notify_all();
+            self.room.notify();
         }
         moved
     }
@@ -116,7 +116,7 @@ impl<M: Send + 'static> Lane<M> {
         let left = std::mem::take(&mut *self.overflow.borrow_mut());
         self.lost.set(self.lost.get() + left.len() as u64);
         self.sender.close();
-        self.room.notify_all();
+        self.room.notify();
     }
 }
 
@@ -125,7 +125,7 @@ pub(super) struct Own<M> {
     queue: RefCell<VecDeque<M>>,
     bound: usize,
     closed: Cell<bool>,
-    pub(super) room: Signal,
+    pub(super) room: Wakeup,
     /// The inbox that waits for a message.
     pub(super) arrived: AtomicWaker,
 }
@@ -136,7 +136,7 @@ impl<M> Own<M> {
             queue: RefCell::default(),
             bound: bound.max(1),
             closed: Cell::new(false),
-            room: Signal::default(),
+            room: Wakeup::default(),
             arrived: AtomicWaker::new(),
         }
     }
@@ -157,7 +157,7 @@ impl<M> Own<M> {
     pub(super) fn pop(&self) -> Option<M> {
         let message = self.queue.borrow_mut().pop_front();
         if message.is_some() {
-            self.room.notify_all();
+            self.room.notify();
         }
         message
     }
@@ -165,7 +165,7 @@ impl<M> Own<M> {
     /// Nothing more comes in; what is there can still be taken.
     pub(super) fn close(&self) {
         self.closed.set(true);
-        self.room.notify_all();
+        self.room.notify();
         self.arrived.wake();
     }
 

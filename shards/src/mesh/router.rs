@@ -150,7 +150,7 @@ impl<M: Send + 'static> Router<M> {
         };
         let mut held = Some(message);
         let outcome = {
-            let sent = room.wait_until(|| match self.try_send(to, held.take()?) {
+            let sent = room.until(|| match self.try_send(to, held.take()?) {
                 Err(Rejected::Full { message, .. }) => {
                     held = Some(message);
                     None

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     PoolConfig, ShardId, engine,
-    simulation::{Group, Simulation, contexts},
+    simulation::{SimGroup, Simulation, contexts},
 };
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ fn a_killed_group_drops_what_it_held_and_leaves_the_others() {
     let simulation = Simulation::new(1);
     simulation.run(async {
         let held = Rc::new(());
-        let (group, other) = (Group::new(), Group::new());
+        let (group, other) = (SimGroup::new(), SimGroup::new());
         for group in [group, other] {
             let held = Rc::clone(&held);
             group

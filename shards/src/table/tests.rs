@@ -1,17 +1,9 @@
 use super::*;
 use crate::{
-    Class::{Removal, Snapshot, Toggle},
+    OrderClass::{Removal, Snapshot, Toggle},
+    testing::Numbered,
     time::{Duration, now},
 };
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Numbered(Class, u32);
-
-impl Order for Numbered {
-    fn class(&self) -> Class {
-        self.0
-    }
-}
 
 fn numbers(displaced: Displaced<Numbered>) -> Vec<u32> {
     displaced.into_iter().map(|o| o.1).collect()
@@ -22,7 +14,7 @@ fn table(max_in_flight: usize) -> Table<&'static str, Numbered> {
 }
 
 /// A table with the order (class, 1) of "a" in flight.
-fn in_flight(class: Class) -> Table<&'static str, Numbered> {
+fn in_flight(class: OrderClass) -> Table<&'static str, Numbered> {
     let mut table = table(4);
     let _ = table.offer("a", Numbered(class, 1));
     assert_eq!(table.take(now()), Some(("a", Numbered(class, 1))));
@@ -102,7 +94,7 @@ fn a_key_with_more_to_do_goes_to_the_back() {
 fn an_order_put_off_holds_no_slot_and_comes_back_in_time() {
     let (start, later) = (now(), now() + Duration::from_secs(9));
     let mut table = in_flight(Snapshot);
-    assert!(table.defer(&"a", Numbered(Snapshot, 1), later, Keep::UntilSuperseded).is_empty());
+    assert!(table.defer(&"a", Numbered(Snapshot, 1), later, RequeuePolicy::UntilSuperseded).is_empty());
     assert_eq!(table.stats(), Stats { keys: 1, deferred: 1, ..Stats::default() });
     assert_eq!(table.next_deferred(), Some(later));
     assert_eq!(table.take(start), None);
@@ -115,7 +107,7 @@ fn an_order_put_off_is_replaced_as_the_matrix_says_or_queued_behind() {
     for first in [Snapshot, Removal, Toggle] {
         for second in [Snapshot, Removal, Toggle] {
             let mut table = in_flight(first);
-            let _ = table.defer(&"a", Numbered(first, 1), later, Keep::UntilSuperseded);
+            let _ = table.defer(&"a", Numbered(first, 1), later, RequeuePolicy::UntilSuperseded);
             let displaced = numbers(table.offer("a", Numbered(second, 2)));
             let next = table.take(now()).map(|t| t.1.1);
             if first.superseded_by(second) {
@@ -133,7 +125,7 @@ fn a_parked_order_goes_with_any_newer_one() {
     let later = now() + Duration::from_secs(9);
     for second in [Snapshot, Removal, Toggle] {
         let mut table = in_flight(Removal);
-        let _ = table.defer(&"a", Numbered(Removal, 1), later, Keep::UntilAnything);
+        let _ = table.defer(&"a", Numbered(Removal, 1), later, RequeuePolicy::UntilNewer);
         assert_eq!(numbers(table.offer("a", Numbered(second, 2))), [1]);
         assert_eq!(table.take(now()).map(|t| t.1.1), Some(2));
         assert_eq!(table.next_deferred(), None);
@@ -145,12 +137,12 @@ fn what_came_meanwhile_counts_when_an_order_is_put_off() {
     let later = now() + Duration::from_secs(9);
     let mut table = in_flight(Snapshot);
     let _ = table.offer("a", Numbered(Toggle, 2));
-    assert_eq!(numbers(table.defer(&"a", Numbered(Snapshot, 1), later, Keep::UntilAnything)), [1]);
+    assert_eq!(numbers(table.defer(&"a", Numbered(Snapshot, 1), later, RequeuePolicy::UntilNewer)), [1]);
     assert_eq!(table.take(now()).map(|t| t.1.1), Some(2));
 
     let mut table = in_flight(Snapshot);
     let _ = table.offer("a", Numbered(Toggle, 2));
-    assert!(table.defer(&"a", Numbered(Snapshot, 1), later, Keep::UntilSuperseded).is_empty());
+    assert!(table.defer(&"a", Numbered(Snapshot, 1), later, RequeuePolicy::UntilSuperseded).is_empty());
     assert_eq!(table.take(now()), None, "the toggle queues behind the snapshot");
 }
 
@@ -159,9 +151,9 @@ fn a_wake_makes_a_deferred_key_ready_and_is_not_lost_in_flight() {
     let later = now() + Duration::from_secs(9);
     let mut table = in_flight(Snapshot);
     table.wake(&"a");
-    let _ = table.defer(&"a", Numbered(Snapshot, 1), later, Keep::UntilSuperseded);
+    let _ = table.defer(&"a", Numbered(Snapshot, 1), later, RequeuePolicy::UntilSuperseded);
     assert!(table.take(now()).is_some(), "woken while in flight");
-    let _ = table.defer(&"a", Numbered(Snapshot, 1), later, Keep::UntilSuperseded);
+    let _ = table.defer(&"a", Numbered(Snapshot, 1), later, RequeuePolicy::UntilSuperseded);
     assert_eq!(table.take(now()), None, "a wake counts once");
     table.wake(&"a");
     table.wake(&"a");
