@@ -87,7 +87,7 @@ async fn shard(context: ShardContext<(u32, Noted)>, load: Arc<Load>, rounds: u64
             }
             stop.request();
         }
-        router.close().await;
+        router.close();
     };
     let receiving = async {
         while let Some((key, order)) = inbox.recv().await {

@@ -12,7 +12,10 @@ use crate::{
     engine::{self, Task},
     time::{Instant, now},
 };
-use futures::future::{Either, select};
+use futures::{
+    future::{Either, select},
+    poll,
+};
 use state::DispatchState;
 use std::{
     cell::{Cell, RefCell},
@@ -20,6 +23,7 @@ use std::{
     hash::Hash,
     pin::pin,
     rc::Rc,
+    task::Poll,
 };
 
 /// What is to be done with an order.
@@ -110,13 +114,13 @@ where
     /// Goes on after [`hold`](Self::hold).
     pub fn release(&self) {
         self.0.state.held.set(false);
-        self.staff();
+        self.wake_worker();
     }
 
     /// Queues an order. What comes back will not run: the newer one made it pointless.
     pub fn offer(&self, key: K, order: O) -> Displaced<O> {
-        let displaced = self.0.state.offer(key, order);
-        self.staff();
+        let displaced = self.0.state.table.borrow_mut().offer(key, order);
+        self.wake_worker();
         displaced
     }
 
@@ -128,7 +132,7 @@ where
     /// Something happened that concerns the key: see [`Table::wake`].
     pub fn wake(&self, key: &K) {
         self.0.state.table.borrow_mut().wake(key);
-        self.staff();
+        self.wake_worker();
     }
 
     /// The table's numbers at this moment.
@@ -168,53 +172,57 @@ where
         state.settled.until(over).await;
     }
 
-    /// Sees to it that as many workers are awake as there is work for.
-    fn staff(&self) {
-        let inner = &self.0;
-        if inner.state.draining.get() || inner.state.held.get() {
+    /// Sees to it that a worker takes up orders, where there are any to take up.
+    fn wake_worker(&self) {
+        let (inner, state) = (&self.0, &self.0.state);
+        if state.taking.get() || state.is_paused() || state.table.borrow().takeable() == 0 {
             return;
         }
-        let wanted = inner.state.table.borrow().takeable();
-        while inner.state.calls.get() < wanted {
-            inner.state.calls.set(inner.state.calls.get() + 1);
-            if !inner.state.called.notify_one() && !self.hire() {
-                // All are awake, and look for work before they go to sleep.
-                let _ = inner.state.answer_call();
-                return;
-            }
-        }
-    }
-
-    /// Adds a worker where there are fewer than slots.
-    fn hire(&self) -> bool {
-        let inner = &self.0;
-        let room = inner.workers.get() < inner.max_in_flight;
-        if room {
+        state.taking.set(true);
+        state.called.set(true);
+        // Where all are at work, the first that is done hears the call.
+        if !state.idle.notify_one() && inner.workers.get() < inner.max_in_flight {
             inner.workers.set(inner.workers.get() + 1);
             let worker = engine::spawn(Self::work(self.clone()));
             inner.tasks.borrow_mut().push(worker);
         }
-        room
     }
 
-    /// A worker: answers calls, and handles one order after the other while there are any.
+    /// A worker. One of them takes up orders, one after the other, for as long as each is done in a
+    /// single step. Where one has to wait for something, its worker stays with it and calls another.
     async fn work(self) {
         let state = &self.0.state;
         let mut budget = CoopBudget::new();
         loop {
-            state.called.until(|| state.answer_call()).await;
+            state.idle.until(|| state.called.take().then_some(())).await;
             budget.renew();
             while let Some((key, order)) = state.take() {
                 let slot = Slot::new(key.clone(), Rc::clone(state));
-                match self.0.handler.handle(slot, order).await {
-                    Outcome::Done => state.finish(&key),
-                    Outcome::Requeue { order, at, policy } => {
-                        for order in state.defer(&key, order, at, policy) {
-                            self.0.handler.displaced(&key, order);
-                        }
+                let mut handling = pin!(self.0.handler.handle(slot, order));
+                let (outcome, waited) = match poll!(handling.as_mut()) {
+                    Poll::Ready(outcome) => (outcome, false),
+                    Poll::Pending => {
+                        state.taking.set(false);
+                        self.wake_worker();
+                        (handling.await, true)
                     }
-                }
+                };
+                self.conclude(key, outcome);
                 budget.check().await;
+                if waited && state.taking.replace(true) {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn conclude(&self, key: K, outcome: Outcome<O>) {
+        match outcome {
+            Outcome::Done => self.0.state.finish(key),
+            Outcome::Requeue { order, at, policy } => {
+                for order in self.0.state.defer(&key, order, at, policy) {
+                    self.0.handler.displaced(&key, order);
+                }
             }
         }
     }
@@ -228,7 +236,7 @@ where
             let earlier = || (state.table.borrow().next_deferred()? < at).then_some(());
             if let Either::Left(_) = select(ring, pin!(state.sooner.until(earlier))).await {
                 state.table.borrow_mut().promote(now());
-                self.staff();
+                self.wake_worker();
             }
         }
     }

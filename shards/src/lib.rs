@@ -69,7 +69,7 @@
 //!         context.stop.request();
 //!     }
 //!     // Whoever has nothing more to send says so; when all have, `recv` ends.
-//!     context.router.close().await;
+//!     context.router.close();
 //!     while let Some((device, change)) = context.inbox.recv().await {
 //!         let _displaced = dispatcher.offer(device, change);
 //!     }

@@ -22,7 +22,7 @@ use std::{
     thread::JoinHandle,
 };
 
-/// The most shards that a pool has. A mesh has a channel for each pair.
+/// The most shards that a pool has. A mesh has a link for each pair.
 pub const MAX_SHARDS: usize = 256;
 
 /// How a pool is made up.
@@ -32,17 +32,12 @@ pub struct PoolConfig {
     pub name: String,
     /// The number of shards, 1 to [`MAX_SHARDS`].
     pub shards: usize,
-    /// Messages in the channel from one shard to another; rounded up to a power of two.
+    /// Messages that may be on their way from one shard to another.
     pub mesh_capacity: usize,
-    /// Messages in the overflow in front of a channel.
-    pub overflow: usize,
-    /// How long a shard that ends, and a send once the pool stops, wait for a shard that does not
-    /// take its messages.
+    /// How long a send waits, once the pool stops, for a shard that does not take its messages.
     pub linger: Duration,
     /// How often a shard shows that it lives and looks for a stop from another thread.
     pub heartbeat: Duration,
-    /// Threads of each shard for blocking calls (`glommio::executor().spawn_blocking`).
-    pub blocking_threads: usize,
 }
 
 impl PoolConfig {
@@ -52,28 +47,23 @@ impl PoolConfig {
             name: name.to_owned(),
             shards,
             mesh_capacity: mesh_capacity(shards),
-            overflow: 4096,
             linger: Duration::from_secs(1),
             heartbeat: Duration::from_millis(50),
-            blocking_threads: 1,
         }
     }
 }
 
-/// There are shards squared of the channels, and each takes its memory at once: so many messages that
-/// a shard's channels have room for 4,096 together, as far as that leaves each a few. What does not
-/// fit waits in the overflow, which takes memory only for what is in it.
+/// There are shards squared of the links, and each comes to use all of its memory: so many messages
+/// that those to a shard have room for 4,096 together, as far as that leaves each a few.
 fn mesh_capacity(shards: usize) -> usize {
-    let each = (4096 / shards.max(1)).clamp(16, 1024);
-    // A channel would round up.
-    1 << each.ilog2()
+    (4096 / shards.max(1)).clamp(16, 2048)
 }
 
 /// What a shard is given to begin with.
 ///
 /// An `async move` block takes only the fields that it names: one that never names the inbox has
 /// dropped it, and with that closed the shard to messages.
-pub struct ShardContext<M: Send + 'static> {
+pub struct ShardContext<M> {
     /// Which shard this is.
     pub id: ShardId,
     /// How many there are.

@@ -4,11 +4,11 @@ use crate::{
     Heartbeats, PoolConfig, PoolStartError, Router, ShardContext, ShardError, ShardExit, ShardId, Stop,
     contain::contain,
     error::panic_message,
-    mesh::{MeshEndpoint, Receiving},
+    mesh::{Incoming, MeshEndpoint},
     stop::StopFlag,
     yield_to_reactor,
 };
-use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement};
+use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 use std::{
     cell::RefCell,
     future::Future,
@@ -21,7 +21,7 @@ use std::{
 const IO_MEMORY: usize = 64 * 1024;
 
 /// All that a shard's thread starts with.
-pub(crate) struct ThreadArgs<M: Send + 'static> {
+pub(crate) struct ThreadArgs<M> {
     pub(crate) id: ShardId,
     pub(crate) core: Option<usize>,
     pub(crate) config: Arc<PoolConfig>,
@@ -36,7 +36,7 @@ pub(crate) struct ThreadArgs<M: Send + 'static> {
 
 /// The shard's ends of the mesh, kept aside to be closed when the shard ends however it does: what
 /// its tasks held may be leaked with them.
-type Ends<M> = Rc<RefCell<Option<(Router<M>, Receiving<M>)>>>;
+type Ends<M> = Rc<RefCell<Option<(Router<M>, Incoming<M>)>>>;
 
 /// The thread's body.
 pub(crate) fn run<M, T, F, Fut>(args: ThreadArgs<M>, f: F) -> Result<T, ShardError>
@@ -48,7 +48,7 @@ where
 {
     let ThreadArgs { id, core, config, endpoint, stop, heartbeats, made, may_start, exit } = args;
     let never_started = || ShardError::Panicked { shard: id, message: "the pool did not start".to_owned() };
-    let executor = match make_executor(id, core, &config) {
+    let executor = match make_executor(id, core) {
         Ok(executor) => executor,
         Err(error) => {
             let _ = made.send(Err(error));
@@ -80,9 +80,9 @@ where
             Err(error)
         }
     };
-    if let Some((router, receiving)) = ends.take() {
-        router.close_now();
-        receiving.close();
+    if let Some((router, incoming)) = ends.take() {
+        router.close();
+        incoming.close();
     }
     drop(executor);
     outcome
@@ -156,10 +156,10 @@ where
             }
         }
     });
-    let (router, inbox) = endpoint.connect(&config, stop.clone()).await;
-    ends.replace(Some((router.clone(), inbox.receiving())));
+    let (router, inbox) = endpoint.open(&config, stop.clone());
+    ends.replace(Some((router.clone(), inbox.incoming())));
     let outcome = f(ShardContext { id, shards: config.shards, router: router.clone(), inbox, stop }).await;
-    router.close().await;
+    router.close();
     heartbeat.cancel().await;
     // A cancelled task is dropped by the executor when its turn comes; give it the turn.
     yield_to_reactor().await;
@@ -167,26 +167,20 @@ where
 }
 
 /// Makes the executor on this very thread, pinned if it can be.
-fn make_executor(
-    id: ShardId,
-    core: Option<usize>,
-    config: &PoolConfig,
-) -> Result<LocalExecutor, PoolStartError> {
+fn make_executor(id: ShardId, core: Option<usize>) -> Result<LocalExecutor, PoolStartError> {
     if let Some(core) = core {
-        match try_make(Placement::Fixed(core), config) {
+        match try_make(Placement::Fixed(core)) {
             Ok(executor) => return Ok(executor),
             // Pinning wants to read the machine's topology, which some sandboxes hide.
             Err(message) => tracing::warn!(shard = %id, core, message, "the shard could not be pinned"),
         }
     }
-    try_make(Placement::Unbound, config).map_err(|message| PoolStartError::Executor { shard: id, message })
+    try_make(Placement::Unbound).map_err(|message| PoolStartError::Executor { shard: id, message })
 }
 
-fn try_make(placement: Placement, config: &PoolConfig) -> Result<LocalExecutor, String> {
+fn try_make(placement: Placement) -> Result<LocalExecutor, String> {
     // No preemption timer of our own and no latency queues: with either, glommio 0.9 can go to
     // sleep on runnable tasks.
-    let builder = LocalExecutorBuilder::new(placement)
-        .io_memory(IO_MEMORY)
-        .blocking_thread_pool_placement(PoolPlacement::Unbound(config.blocking_threads.max(1)));
+    let builder = LocalExecutorBuilder::new(placement).io_memory(IO_MEMORY);
     contain(|| builder.make())?.map_err(|error| error.to_string())
 }

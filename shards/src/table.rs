@@ -21,7 +21,10 @@ mod tests;
 
 use crate::{ClassedOrder, Displaced, Mailbox, OrderClass, time::Instant};
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{
+        BTreeMap, HashMap, VecDeque,
+        hash_map::Entry::{Occupied, Vacant},
+    },
     hash::Hash,
 };
 
@@ -51,11 +54,16 @@ pub struct Stats {
     pub waiting: usize,
 }
 
+/// The most entries that are kept for later use.
+const MOST_SPARE: usize = 1024;
+
 /// The mailboxes of one shard. See the [module](self) for how keys move.
 #[derive(Debug)]
 pub struct Table<K, O> {
     /// Boxed, since a map of a million has up to as many places that are empty.
     entries: HashMap<K, Box<KeyEntry<O>>, ahash::RandomState>,
+    /// Empty ones, to be used again: keys come and go with every order.
+    spare: Vec<Box<KeyEntry<O>>>,
     /// Exactly the keys in `KeyState::Ready`, each once.
     ready: VecDeque<K>,
     /// Exactly the keys in `KeyState::Deferred`, by time and then in the order of deferral. A map
@@ -71,8 +79,14 @@ pub struct Table<K, O> {
 struct KeyEntry<O> {
     state: KeyState,
     /// An order that was put off; it runs before those that wait.
-    held: Option<Box<DeferredOrder<O>>>,
+    put_off: Option<Box<DeferredOrder<O>>>,
     waiting: Mailbox<O>,
+}
+
+impl<O> Default for KeyEntry<O> {
+    fn default() -> Self {
+        Self { state: KeyState::Ready, put_off: None, waiting: Mailbox::default() }
+    }
 }
 
 #[derive(Debug)]
@@ -101,6 +115,7 @@ impl<K: Hash + Eq + Clone, O: ClassedOrder> Table<K, O> {
     pub fn new(max_in_flight: usize) -> Self {
         Self {
             entries: HashMap::default(),
+            spare: Vec::new(),
             ready: VecDeque::new(),
             deferred: BTreeMap::new(),
             sequence: 0,
@@ -112,38 +127,41 @@ impl<K: Hash + Eq + Clone, O: ClassedOrder> Table<K, O> {
 
     /// Queues an order. What comes back will not run: the newer one made it pointless.
     pub fn offer(&mut self, key: K, order: O) -> Displaced<O> {
-        let Some(entry) = self.entries.get_mut(&key) else {
-            self.ready.push_back(key.clone());
-            let mut waiting = Mailbox::default();
-            let none = waiting.push(order);
-            self.waiting += 1;
-            self.entries.insert(key, Box::new(KeyEntry { state: KeyState::Ready, held: None, waiting }));
-            return none;
-        };
-        let mut displaced = entry.waiting.push(order);
-        self.waiting = self.waiting + 1 - displaced.len();
-        displaced.add(entry.drop_held());
-        if entry.held.is_none()
-            && let KeyState::Deferred { at, sequence } = entry.state
-        {
-            entry.state = KeyState::Ready;
-            self.deferred.remove(&(at, sequence));
-            self.ready.push_back(key);
+        match self.entries.entry(key) {
+            Vacant(vacant) => {
+                self.ready.push_back(vacant.key().clone());
+                let entry = vacant.insert(self.spare.pop().unwrap_or_default());
+                entry.state = KeyState::Ready;
+                self.waiting += 1;
+                entry.waiting.push(order)
+            }
+            Occupied(mut occupied) => {
+                let entry = occupied.get_mut();
+                let mut displaced = entry.waiting.push(order);
+                self.waiting = self.waiting + 1 - displaced.len();
+                displaced.add(entry.drop_deferred());
+                if entry.put_off.is_none()
+                    && let KeyState::Deferred { at, sequence } = entry.state
+                {
+                    entry.state = KeyState::Ready;
+                    self.deferred.remove(&(at, sequence));
+                    self.ready.push_back(occupied.key().clone());
+                }
+                displaced
+            }
         }
-        displaced
     }
 
     /// The next key and its order, unless as many as may be are in flight. The key's order is then
     /// in flight until [`finish`](Self::finish) or [`defer`](Self::defer).
-    pub fn take(&mut self, now: Instant) -> Option<(K, O)> {
+    pub fn take(&mut self) -> Option<(K, O)> {
         if self.in_flight == self.max_in_flight {
             return None;
         }
-        self.promote(now);
         let key = self.ready.pop_front()?;
         // A ready key always has an order; were it not so, forgetting the key would be the repair.
         let entry = self.entries.get_mut(&key)?;
-        let order = match entry.held.take() {
+        let order = match entry.put_off.take() {
             Some(held) => held.order,
             None => {
                 self.waiting -= 1;
@@ -183,13 +201,19 @@ impl<K: Hash + Eq + Clone, O: ClassedOrder> Table<K, O> {
     }
 
     /// The order in flight is done. Its key goes to the back of the queue if more waits.
-    pub fn finish(&mut self, key: &K) {
-        let Some(entry) = self.landed(key) else { return };
+    pub fn finish(&mut self, key: K) {
+        let Occupied(mut occupied) = self.entries.entry(key) else { return };
+        let entry = occupied.get_mut();
+        let KeyState::InFlight { .. } = entry.state else { return };
+        self.in_flight -= 1;
         if entry.waiting.is_empty() {
-            self.entries.remove(key);
+            let entry = occupied.remove();
+            if self.spare.len() < MOST_SPARE {
+                self.spare.push(entry);
+            }
         } else {
             entry.state = KeyState::Ready;
-            self.ready.push_back(key.clone());
+            self.ready.push_back(occupied.key().clone());
         }
     }
 
@@ -199,14 +223,17 @@ impl<K: Hash + Eq + Clone, O: ClassedOrder> Table<K, O> {
         let mut displaced = Displaced::default();
         self.sequence += 1;
         let sequence = self.sequence;
-        let Some(entry) = self.landed(key) else {
+        let Some((entry, woken)) = self.entries.get_mut(key).and_then(|entry| match entry.state {
+            KeyState::InFlight { woken, .. } => Some((entry, woken)),
+            _ => None,
+        }) else {
             debug_assert!(false, "only an order in flight can be put off");
             return displaced;
         };
-        let woken = matches!(entry.state, KeyState::InFlight { woken: true, .. });
-        entry.held = Some(Box::new(DeferredOrder { order, policy }));
-        displaced.add(entry.drop_held());
-        if woken || entry.held.is_none() {
+        self.in_flight -= 1;
+        entry.put_off = Some(Box::new(DeferredOrder { order, policy }));
+        displaced.add(entry.drop_deferred());
+        if woken || entry.put_off.is_none() {
             entry.state = KeyState::Ready;
             self.ready.push_back(key.clone());
         } else {
@@ -257,7 +284,7 @@ impl<K: Hash + Eq + Clone, O: ClassedOrder> Table<K, O> {
         }
     }
 
-    /// Moves what has come due to the back of the ready queue. [`take`](Self::take) does so itself.
+    /// Moves what has come due to the back of the ready queue.
     pub fn promote(&mut self, now: Instant) {
         while let Some(due) = self.deferred.first_entry()
             && due.key().0 <= now
@@ -269,24 +296,16 @@ impl<K: Hash + Eq + Clone, O: ClassedOrder> Table<K, O> {
             }
         }
     }
-
-    /// The entry of a key in flight, whose slot is free from now on.
-    fn landed(&mut self, key: &K) -> Option<&mut KeyEntry<O>> {
-        let entry = self.entries.get_mut(key)?;
-        let KeyState::InFlight { .. } = entry.state else { return None };
-        self.in_flight -= 1;
-        Some(entry)
-    }
 }
 
 impl<O: ClassedOrder> KeyEntry<O> {
     /// Takes the order that was put off, where one that waits makes it pointless.
-    fn drop_held(&mut self) -> Option<O> {
-        let held = self.held.as_ref()?;
+    fn drop_deferred(&mut self) -> Option<O> {
+        let held = self.put_off.as_ref()?;
         let drop = match held.policy {
             RequeuePolicy::UntilSuperseded => self.waiting.supersedes(held.order.class()),
             RequeuePolicy::UntilNewer => !self.waiting.is_empty(),
         };
-        if drop { self.held.take().map(|held| held.order) } else { None }
+        if drop { self.put_off.take().map(|held| held.order) } else { None }
     }
 }

@@ -18,6 +18,9 @@ pub struct Wakeup {
 impl Wakeup {
     /// Something changed: all that wait look again.
     pub fn notify(&self) {
+        if self.waiting.borrow().is_empty() {
+            return;
+        }
         for (_, waker) in self.waiting.take() {
             waker.wake();
         }

@@ -2,7 +2,7 @@
 
 use super::state::DispatchState;
 use crate::ClassedOrder;
-use std::{cell::Cell, future::poll_fn, hash::Hash, rc::Rc, task::Poll};
+use std::{cell::Cell, hash::Hash, rc::Rc};
 
 /// The slot of one order in flight, and of those that take its place.
 pub struct Slot<K: Hash + Eq + Clone, O: ClassedOrder> {
@@ -13,7 +13,7 @@ pub struct Slot<K: Hash + Eq + Clone, O: ClassedOrder> {
 
 impl<K: Hash + Eq + Clone, O: ClassedOrder> Slot<K, O> {
     /// How many orders may use a slot one after the other while other keys wait for one.
-    pub const MAX_TAKEOVERS: u32 = 16;
+    const MAX_TAKEOVERS: u32 = 16;
 
     pub(super) fn new(key: K, state: Rc<DispatchState<K, O>>) -> Self {
         Self { key, state, takeovers: Cell::new(0) }
@@ -22,11 +22,6 @@ impl<K: Hash + Eq + Clone, O: ClassedOrder> Slot<K, O> {
     /// Whose order is in flight.
     pub fn key(&self) -> &K {
         &self.key
-    }
-
-    /// Whether an order waits that supersedes the one in flight.
-    pub fn superseded(&self) -> bool {
-        self.state.table.borrow().superseded(&self.key)
     }
 
     /// The order that supersedes the one in flight, if any: it is the one in flight from now on.
@@ -38,28 +33,10 @@ impl<K: Hash + Eq + Clone, O: ClassedOrder> Slot<K, O> {
         successor
     }
 
-    /// Waits until an order supersedes the one in flight.
-    pub async fn wait_superseded(&self) {
-        poll_fn(|cx| {
-            if self.superseded() {
-                return Poll::Ready(());
-            }
-            self.state.watchers.borrow_mut().insert(self.key.clone(), cx.waker().clone());
-            Poll::Pending
-        })
-        .await;
-    }
-
     /// Whether the order in flight should be put off to now ([`Outcome::Requeue`](crate::Outcome)): its key has been
     /// served many times in a row while others wait for a slot, or the dispatcher is being drained.
     pub fn should_yield(&self) -> bool {
         self.state.draining.get()
             || self.takeovers.get() >= Self::MAX_TAKEOVERS && self.state.table.borrow().crowded()
-    }
-}
-
-impl<K: Hash + Eq + Clone, O: ClassedOrder> Drop for Slot<K, O> {
-    fn drop(&mut self) {
-        self.state.watchers.borrow_mut().remove(&self.key);
     }
 }

@@ -7,9 +7,7 @@ use crate::{
 };
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
     hash::Hash,
-    task::Waker,
 };
 
 /// What slots and dispatcher share.
@@ -21,16 +19,16 @@ pub(super) struct DispatchState<K, O> {
     pub(super) held: Cell<bool>,
     /// The dispatcher is over; what was in flight is not any more.
     pub(super) ended: Cell<bool>,
-    /// Workers wait here for a call.
-    pub(super) called: Wakeup,
-    /// Calls that no worker has answered yet.
-    pub(super) calls: Cell<usize>,
+    /// A worker takes up orders, or was called to.
+    pub(super) taking: Cell<bool>,
+    /// The call that no worker has heard yet.
+    pub(super) called: Cell<bool>,
+    /// Workers that wait for a call.
+    pub(super) idle: Wakeup,
     /// A slot was given back.
     pub(super) settled: Wakeup,
     /// Something was put off; maybe to an earlier moment than all before.
     pub(super) sooner: Wakeup,
-    /// Handlers that wait to be superseded.
-    pub(super) watchers: RefCell<HashMap<K, Waker, ahash::RandomState>>,
 }
 
 impl<K: Hash + Eq + Clone, O: ClassedOrder> DispatchState<K, O> {
@@ -40,34 +38,30 @@ impl<K: Hash + Eq + Clone, O: ClassedOrder> DispatchState<K, O> {
             draining: Cell::new(false),
             held: Cell::new(false),
             ended: Cell::new(false),
-            called: Wakeup::default(),
-            calls: Cell::new(0),
+            taking: Cell::new(false),
+            called: Cell::new(false),
+            idle: Wakeup::default(),
             settled: Wakeup::default(),
             sooner: Wakeup::default(),
-            watchers: RefCell::default(),
         }
     }
 
-    pub(super) fn offer(&self, key: K, order: O) -> Displaced<O> {
-        let mut watchers = self.watchers.borrow_mut();
-        if watchers.is_empty() {
-            return self.table.borrow_mut().offer(key, order);
-        }
-        let mut table = self.table.borrow_mut();
-        let displaced = table.offer(key.clone(), order);
-        if table.superseded(&key)
-            && let Some(watcher) = watchers.remove(&key)
-        {
-            watcher.wake();
-        }
-        displaced
+    pub(super) fn is_paused(&self) -> bool {
+        self.draining.get() || self.held.get()
     }
 
+    /// The next order for the worker that takes them up; where there is none, nobody does any more.
     pub(super) fn take(&self) -> Option<(K, O)> {
-        if self.draining.get() || self.held.get() { None } else { self.table.borrow_mut().take(now()) }
+        let mut table = self.table.borrow_mut();
+        if table.next_deferred().is_some() {
+            table.promote(now());
+        }
+        let next = if self.is_paused() { None } else { table.take() };
+        self.taking.set(next.is_some());
+        next
     }
 
-    pub(super) fn finish(&self, key: &K) {
+    pub(super) fn finish(&self, key: K) {
         self.table.borrow_mut().finish(key);
         self.settled.notify();
     }
@@ -77,12 +71,5 @@ impl<K: Hash + Eq + Clone, O: ClassedOrder> DispatchState<K, O> {
         self.sooner.notify();
         self.settled.notify();
         displaced
-    }
-
-    /// Takes one of the calls for a worker.
-    pub(super) fn answer_call(&self) -> Option<()> {
-        let left = self.calls.get().checked_sub(1)?;
-        self.calls.set(left);
-        Some(())
     }
 }

@@ -241,35 +241,6 @@ fn a_wake_brings_an_order_back_at_once() {
 }
 
 #[test]
-fn a_handler_can_wait_to_be_superseded() {
-    run(async {
-        let log = HandledLog::default();
-        let handler = With({
-            let log = log.clone();
-            move |slot: TestSlot, mut order: Numbered| {
-                let log = log.clone();
-                async move {
-                    while order.1 < 3 {
-                        slot.wait_superseded().await;
-                        order = slot.successor().unwrap();
-                        log.borrow_mut().push((*slot.key(), order.1));
-                    }
-                    Outcome::Done
-                }
-            }
-        });
-        let dispatcher = Dispatcher::new(handler, 1);
-        for n in 1..=3 {
-            let _ = dispatcher.offer("a", snapshot(n));
-            sleep(Duration::from_millis(2)).await;
-        }
-        dispatcher.idle().await;
-        assert_eq!(*log.borrow(), [("a", 2), ("a", 3)]);
-        dispatcher.drain().await;
-    });
-}
-
-#[test]
 fn a_drain_waits_for_orders_in_flight_and_takes_up_no_more() {
     run(async {
         let log = HandledLog::default();

@@ -11,7 +11,7 @@ pub async fn contexts<M: Send + 'static>(config: &PoolConfig) -> (Vec<ShardConte
     let endpoints = mesh::endpoints(config.shards, config.mesh_capacity).into_iter();
     let contexts = endpoints.enumerate().map(async |(index, endpoint)| {
         let stop = Stop::new(Arc::clone(&flag));
-        let (router, inbox) = endpoint.connect(config, stop.clone()).await;
+        let (router, inbox) = endpoint.open(config, stop.clone());
         engine::spawn(look(stop.clone(), config.heartbeat)).detach();
         ShardContext { id: ShardId::new(index), shards: config.shards, router, inbox, stop }
     });

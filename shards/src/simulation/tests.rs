@@ -113,7 +113,7 @@ fn shards_send_to_each_other() {
                         assert!(shard.router.send(ShardId::new(to), n).await.is_ok());
                     }
                 }
-                shard.router.close().await;
+                shard.router.close();
                 let mut sum = 0;
                 while let Some(n) = shard.inbox.recv().await {
                     sum += n;

@@ -139,7 +139,8 @@ impl TableModel {
                 self.displaced(displaced);
             }
             TableStep::Take => {
-                if let Some((key, order)) = self.table.take(self.now) {
+                self.table.promote(self.now);
+                if let Some((key, order)) = self.table.take() {
                     assert!(self.in_flight[key].is_none(), "two orders of {key} in flight");
                     self.runs(key, order);
                 }
@@ -160,7 +161,7 @@ impl TableModel {
                     apply(&mut self.states[key], order.0);
                     self.done.insert(order.1);
                     self.goes(order);
-                    self.table.finish(&key);
+                    self.table.finish(key);
                 }
             }
             TableStep::Retry(key, ms) => self.put_off(key, ms, RequeuePolicy::UntilSuperseded),
@@ -192,7 +193,7 @@ impl TableModel {
         assert!(flying <= BOUND);
         assert_eq!(stats.ready + stats.in_flight + stats.deferred, stats.keys);
         assert_eq!(stats.ready, self.table.ready.len());
-        let held = self.table.entries.values().filter(|e| e.held.is_some()).count();
+        let held = self.table.entries.values().filter(|e| e.put_off.is_some()).count();
         let mut waiting = 0;
         for entry in self.table.entries.values() {
             assert!(entry.waiting.len() <= 3);
