@@ -336,7 +336,7 @@ impl Shard {
             debug!(shard = %self.id, "the front shard is gone");
         }
         if self.id != FRONT {
-            self.router.close().await;
+            self.router.close();
         }
     }
 }
