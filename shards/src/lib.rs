@@ -101,6 +101,7 @@ pub mod mailbox;
 pub mod mesh;
 pub mod order_class;
 pub mod pool;
+mod remote_wakeup;
 mod shard;
 pub mod shard_id;
 #[cfg(feature = "simulation")]
@@ -121,8 +122,8 @@ pub use host::prepare_host;
 pub use mailbox::{Displaced, Mailbox};
 pub use mesh::{Inbox, Rejected, Router};
 pub use order_class::{ClassedOrder, OrderClass};
-pub use pool::{Heartbeats, Pool, PoolConfig, ShardContext, ShardExit, start};
+pub use pool::{Heartbeats, Pool, PoolConfig, ShardContext, start};
 pub use shard_id::ShardId;
-pub use stop::{Stop, StopReason, Stopper};
+pub use stop::{Stop, Stopper};
 pub use table::{RequeuePolicy, Stats, Table};
 pub use wakeup::Wakeup;

@@ -19,7 +19,6 @@
 
 mod inbox;
 mod link;
-mod remote_wakeup;
 mod router;
 #[cfg(test)]
 mod tests;
@@ -28,9 +27,9 @@ pub use inbox::Inbox;
 pub(crate) use inbox::Incoming;
 pub use router::{Rejected, Router};
 
-use crate::{Stop, pool::PoolConfig};
+use crate::{Stop, pool::PoolConfig, remote_wakeup::RemoteWakeup};
 use link::{LinkReceiver, LinkSender};
-use remote_wakeup::RemoteWakeup;
+
 use std::sync::Arc;
 
 /// One shard's ends of all its links, on their way to its thread.

@@ -1,7 +1,7 @@
 //! The threads: N shards that start together, and end together.
 //!
 //! A shard that panics, or that ends before anybody asked, ends the pool: its keys have no owner,
-//! and the others are told by [`Stop`] ([`StopReason::ShardEnded`](crate::StopReason)).
+//! and the others are told by [`Stop`], and [`Stopper::failed`] names the one to blame.
 
 #[cfg(test)]
 mod tests;
@@ -36,7 +36,7 @@ pub struct PoolConfig {
     pub mesh_capacity: usize,
     /// How long a send waits, once the pool stops, for a shard that does not take its messages.
     pub linger: Duration,
-    /// How often a shard shows that it lives and looks for a stop from another thread.
+    /// How often a shard shows that it lives.
     pub heartbeat: Duration,
 }
 
@@ -76,20 +76,10 @@ pub struct ShardContext<M> {
     pub stop: Stop,
 }
 
-/// A shard that has come to its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShardExit {
-    /// Which.
-    pub shard: ShardId,
-    /// How it failed, if it did.
-    pub error: Option<ShardError>,
-}
-
 /// A running pool.
 #[derive(Debug)]
 pub struct Pool<T> {
     threads: Vec<JoinHandle<Result<T, ShardError>>>,
-    exits: mpsc::Receiver<ShardExit>,
     stop: Arc<StopFlag>,
     heartbeats: Heartbeats,
 }
@@ -146,16 +136,15 @@ where
     host::prepare_host()?;
     let cores = host::allowed_cores();
     let pinned = cores.len() >= config.shards;
-    let (stop, heartbeats) = (Arc::new(StopFlag::default()), Heartbeats::new(config.shards));
-    let (exit, exits) = mpsc::channel();
-    let (made, all_made) = mpsc::channel();
+    let (stop, heartbeats) = (Arc::new(StopFlag::new(config.shards)), Heartbeats::new(config.shards));
+    let (made, all_made) = mpsc::sync_channel(config.shards);
     let config = Arc::new(config);
 
     let mut threads = Vec::with_capacity(config.shards);
     let mut starts = Vec::with_capacity(config.shards);
     for (index, endpoint) in mesh::endpoints(config.shards, config.mesh_capacity).into_iter().enumerate() {
         let shard = ShardId::new(index);
-        let (start, may_start) = mpsc::channel();
+        let (start, may_start) = mpsc::sync_channel(1);
         let args = ThreadArgs {
             id: shard,
             core: pinned.then(|| cores[index]),
@@ -165,7 +154,6 @@ where
             heartbeats: heartbeats.clone(),
             made: made.clone(),
             may_start,
-            exit: exit.clone(),
         };
         let f = f.clone();
         // Where this or a later one fails, dropping `starts` sends the ones before home.
@@ -188,7 +176,7 @@ where
     for start in starts {
         let _ = start.send(());
     }
-    Ok(Pool { threads, exits, stop, heartbeats })
+    Ok(Pool { threads, stop, heartbeats })
 }
 
 impl<T> Pool<T> {
@@ -200,24 +188,6 @@ impl<T> Pool<T> {
     /// What shows whether shards hang.
     pub fn heartbeats(&self) -> Heartbeats {
         self.heartbeats.clone()
-    }
-
-    /// Waits until the next shard comes to its end; `None` when all have been told of. A shard that
-    /// fails is told of before any other can end because of it, so the first one is the one to
-    /// blame.
-    pub fn next_exit(&self) -> Option<ShardExit> {
-        self.exits.recv().ok().map(|exit| self.reported(exit))
-    }
-
-    /// Like [`next_exit`](Self::next_exit), but gives up after `limit`.
-    pub fn next_exit_within(&self, limit: Duration) -> Option<ShardExit> {
-        self.exits.recv_timeout(limit).ok().map(|exit| self.reported(exit))
-    }
-
-    /// The shard is about to stop the others; whoever knows of its end finds that done.
-    fn reported(&self, exit: ShardExit) -> ShardExit {
-        self.stop.shard_ended(exit.shard, exit.error.is_some());
-        exit
     }
 
     /// Waits until all shards have ended, and gives what became of each, by shard.

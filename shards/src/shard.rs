@@ -1,8 +1,9 @@
 //! One shard's thread, from its executor to its end.
 
 use crate::{
-    Heartbeats, PoolConfig, PoolStartError, Router, ShardContext, ShardError, ShardExit, ShardId, Stop,
+    Heartbeats, PoolConfig, PoolStartError, Router, ShardContext, ShardError, ShardId, Stop,
     contain::contain,
+    engine,
     error::panic_message,
     mesh::{Incoming, MeshEndpoint},
     stop::StopFlag,
@@ -28,10 +29,9 @@ pub(crate) struct ThreadArgs<M> {
     pub(crate) endpoint: MeshEndpoint<M>,
     pub(crate) stop: Arc<StopFlag>,
     pub(crate) heartbeats: Heartbeats,
-    pub(crate) made: mpsc::Sender<Result<(), PoolStartError>>,
+    pub(crate) made: mpsc::SyncSender<Result<(), PoolStartError>>,
     /// Says that all executors stand; closed instead where one does not.
     pub(crate) may_start: mpsc::Receiver<()>,
-    pub(crate) exit: mpsc::Sender<ShardExit>,
 }
 
 /// The shard's ends of the mesh, kept aside to be closed when the shard ends however it does: what
@@ -46,7 +46,7 @@ where
     Fut: Future<Output = T> + 'static,
     T: 'static,
 {
-    let ThreadArgs { id, core, config, endpoint, stop, heartbeats, made, may_start, exit } = args;
+    let ThreadArgs { id, core, config, endpoint, stop, heartbeats, made, may_start } = args;
     let never_started = || ShardError::Panicked { shard: id, message: "the pool did not start".to_owned() };
     let executor = match make_executor(id, core) {
         Ok(executor) => executor,
@@ -61,20 +61,20 @@ where
         return Err(never_started());
     }
 
-    let mut ending = Ending::new(id, Arc::clone(&stop), heartbeats.clone(), exit);
+    let mut ending = Ending::new(id, Arc::clone(&stop), heartbeats.clone());
     let ends: Ends<M> = Rc::default();
-    let main = live(id, config, endpoint, Stop::new(stop), heartbeats, Rc::clone(&ends), f);
+    let main = live(id, config, endpoint, Stop::new(id, stop), heartbeats, Rc::clone(&ends), f);
     // A panic in any task comes out here. What it left behind is not looked at again, but for the
     // mesh, whose ends are closed so that nobody waits for this shard.
     let outcome = catch_unwind(AssertUnwindSafe(|| executor.run(main)));
     let outcome = match outcome {
         Ok(outcome) => {
-            ending.tell(None);
+            ending.report(false);
             Ok(outcome)
         }
         Err(payload) => {
             let error = ShardError::Panicked { shard: id, message: panic_message(&*payload) };
-            ending.tell(Some(error.clone()));
+            ending.report(true);
             // Only now: its destructor is anybody's code as well.
             drop(payload);
             Err(error)
@@ -93,36 +93,25 @@ pub(crate) struct Ending {
     id: ShardId,
     stop: Arc<StopFlag>,
     heartbeats: Heartbeats,
-    exit: mpsc::Sender<ShardExit>,
     told: bool,
 }
 
 impl Ending {
-    pub(crate) fn new(
-        id: ShardId,
-        stop: Arc<StopFlag>,
-        heartbeats: Heartbeats,
-        exit: mpsc::Sender<ShardExit>,
-    ) -> Self {
-        Self { id, stop, heartbeats, exit, told: false }
+    pub(crate) fn new(id: ShardId, stop: Arc<StopFlag>, heartbeats: Heartbeats) -> Self {
+        Self { id, stop, heartbeats, told: false }
     }
 
-    /// The order counts: whoever is to blame is told of before anybody can end because of it.
-    pub(crate) fn tell(&mut self, error: Option<ShardError>) {
+    pub(crate) fn report(&mut self, panicked: bool) {
         self.told = true;
-        let panicked = error.is_some();
-        let _ = self.exit.send(ShardExit { shard: self.id, error });
         self.stop.shard_ended(self.id, panicked);
     }
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        let unwinds = std::thread::panicking();
         if !self.told {
-            let message = "a panic outside of its tasks".to_owned();
-            self.tell(Some(ShardError::Panicked { shard: self.id, message }));
-        } else if unwinds {
+            self.report(true);
+        } else if std::thread::panicking() {
             self.stop.fail(self.id);
         }
         self.heartbeats.ended(self.id);
@@ -146,21 +135,23 @@ where
 {
     // Besides what it is for, the heartbeat bounds the time that an executor may sleep while it
     // has something to run, which glommio's can.
-    let heartbeat = glommio::spawn_local({
-        let (stop, every) = (stop.clone(), config.heartbeat);
-        async move {
-            loop {
-                heartbeats.beat(id);
-                stop.look();
-                glommio::timer::sleep(every).await;
-            }
+    let every = config.heartbeat;
+    let heartbeat = engine::spawn(async move {
+        loop {
+            heartbeats.beat(id);
+            engine::sleep(every).await;
         }
+    });
+    let relay = engine::spawn({
+        let stop = stop.clone();
+        async move { stop.relay().await }
     });
     let (router, inbox) = endpoint.open(&config, stop.clone());
     ends.replace(Some((router.clone(), inbox.incoming())));
     let outcome = f(ShardContext { id, shards: config.shards, router: router.clone(), inbox, stop }).await;
     router.close();
     heartbeat.cancel().await;
+    relay.cancel().await;
     // A cancelled task is dropped by the executor when its turn comes; give it the turn.
     yield_to_reactor().await;
     outcome

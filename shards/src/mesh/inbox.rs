@@ -1,7 +1,7 @@
 //! What the shards of the pool sent to this one.
 
-use super::{link::LinkReceiver, remote_wakeup::RemoteWakeup};
-use crate::CoopBudget;
+use super::link::LinkReceiver;
+use crate::{CoopBudget, remote_wakeup::RemoteWakeup};
 use std::{
     cell::RefCell,
     future::poll_fn,

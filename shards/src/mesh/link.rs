@@ -4,14 +4,10 @@
 //! woken for a message that finds its reader at work. A reader that found nothing is woken by the
 //! next message; a writer that found no room is woken once half of the ring is free.
 
-use super::remote_wakeup::RemoteWakeup;
+use crate::remote_wakeup::RemoteWakeup;
 use futures::lock::Mutex;
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
-use std::{
-    cell::RefCell,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{cell::RefCell, sync::Arc};
 
 /// Why a message was not taken, and the message.
 pub(super) enum Refused<M> {
@@ -64,22 +60,14 @@ impl<M> LinkSender<M> {
     /// Leaves the message where the future is dropped before that.
     pub(super) async fn push_when_room(&self, message: &mut Option<M>) -> Result<(), Refused<M>> {
         let _turn = self.waiting.lock().await;
-        std::future::poll_fn(|cx| self.poll_push(message, cx)).await
-    }
-
-    fn poll_push(&self, message: &mut Option<M>, cx: &mut Context<'_>) -> Poll<Result<(), Refused<M>>> {
-        self.room.wait(cx.waker());
-        let Some(taken) = message.take() else { return Poll::Ready(Ok(())) };
-        match self.push(taken) {
+        let pushed = self.room.until(|| match self.push(message.take()?) {
             Err(Refused::Full(refused)) => {
                 *message = Some(refused);
-                Poll::Pending
+                None
             }
-            other => {
-                self.room.stop_waiting();
-                Poll::Ready(other)
-            }
-        }
+            other => Some(other),
+        });
+        pushed.await
     }
 
     /// Takes no more messages; what it took still arrives.

@@ -1,5 +1,4 @@
 use super::*;
-use crate::StopReason;
 
 #[test]
 fn every_shard_runs_once_on_its_own_thread() {
@@ -21,7 +20,9 @@ fn a_stop_from_another_thread_reaches_all_shards() {
         )
         .unwrap();
     pool.stopper().stop();
-    assert_eq!(pool.join(), [Ok(StopReason::Requested), Ok(StopReason::Requested)]);
+    let stopper = pool.stopper();
+    assert_eq!(pool.join(), [Ok(()), Ok(())]);
+    assert_eq!(stopper.failed(), None);
 }
 
 /// Starts three shards of which the second panics as `how` says, and checks that this is seen.
@@ -30,14 +31,13 @@ fn one_of_three_panics<Fut: Future<Output = ()> + 'static>(how: fn() -> Fut, mes
         if context.id.index() == 1 {
             how().await;
         }
-        context.stop.wait().await
+        context.stop.wait().await;
+        context.stop.wait_failed().await
     })
     .unwrap();
     let blamed = ShardId::new(1);
     let error = ShardError::Panicked { shard: blamed, message: message.to_owned() };
-    assert_eq!(pool.next_exit(), Some(ShardExit { shard: blamed, error: Some(error.clone()) }));
-    assert_eq!(pool.stopper().reason(), Some(StopReason::ShardEnded(blamed)));
-    let told = Ok(StopReason::ShardEnded(blamed));
+    let told = Ok(blamed);
     assert_eq!(pool.join(), [told.clone(), Err(error), told]);
 }
 
@@ -51,22 +51,20 @@ fn a_panic_is_reported_with_its_shard_and_ends_the_others() {
 #[test]
 fn a_panic_is_told_before_the_others_can_see_it() {
     for round in 0..2_000 {
-        let (stop, (exit, exits)) = (Arc::new(StopFlag::default()), mpsc::channel());
+        let stop = Arc::new(StopFlag::new(1));
         let (id, heartbeats) = (ShardId::new(0), Heartbeats::new(1));
         let seen = Arc::clone(&stop);
-        let ending = shard::Ending::new(id, stop, heartbeats, exit);
+        let ending = shard::Ending::new(id, stop, heartbeats);
         let ends = move || {
-            let error = ShardError::Panicked { shard: id, message: "no way".to_owned() };
             let mut ending = ending;
-            ending.tell(Some(error));
+            ending.report(true);
         };
         std::thread::scope(|scope| {
             scope.spawn(ends);
-            while seen.reason().is_none() {
+            while !seen.is_stopping() {
                 std::hint::spin_loop();
             }
             assert_eq!(seen.failed(), Some(id), "round {round}");
-            assert_eq!(exits.try_recv().map(|exit| exit.shard), Ok(id), "round {round}");
         });
     }
 }
@@ -86,13 +84,12 @@ fn a_panic_in_the_pools_own_code_ends_the_others_and_is_reported() {
         if context.id.index() == 1 {
             std::panic::panic_any(PanicBomb);
         }
-        context.stop.wait().await
+        context.stop.wait().await;
+        context.stop.wait_failed().await
     });
     let pool = pool.unwrap();
     let (blamed, heartbeats) = (ShardId::new(1), pool.heartbeats());
-    assert_eq!(pool.next_exit().map(|exit| exit.shard), Some(blamed));
-    assert_eq!(pool.stopper().failed(), Some(blamed));
-    let told = Ok(StopReason::ShardEnded(blamed));
+    let told = Ok(blamed);
     let error = ShardError::Panicked { shard: blamed, message: "in the pool".to_owned() };
     assert_eq!(pool.join(), [told.clone(), Err(error), told]);
     assert_eq!(heartbeats.silent_for(Duration::from_millis(1)), []);
@@ -116,24 +113,24 @@ fn messages_to_a_shard_that_panicked_come_back_and_inboxes_end() {
         if context.id.index() == 1 {
             panic!("gone");
         }
-        let reason = context.stop.wait().await;
+        let failed = context.stop.wait_failed().await;
         glommio::timer::sleep(Duration::from_millis(20)).await;
         let rejected = context.router.send(ShardId::new(1), 5).await;
         context.router.close();
-        (reason, rejected.is_err(), context.inbox.recv().await)
+        (failed, rejected.is_err(), context.inbox.recv().await)
     })
     .unwrap();
     let outcomes = pool.join();
-    assert_eq!(outcomes[0], Ok((StopReason::ShardEnded(ShardId::new(1)), true, None)));
+    assert_eq!(outcomes[0], Ok((ShardId::new(1), true, None)));
 }
 
 #[test]
 fn a_shard_that_ends_unasked_ends_the_pool() {
     let pool = start(PoolConfig::new("early", 2), |context: ShardContext<()>| async move {
-        if context.id.index() == 0 { None } else { Some(context.stop.wait().await) }
+        if context.id.index() == 0 { None } else { Some(context.stop.wait_failed().await) }
     })
     .unwrap();
-    assert_eq!(pool.join(), [Ok(None), Ok(Some(StopReason::ShardEnded(ShardId::new(0))))]);
+    assert_eq!(pool.join(), [Ok(None), Ok(Some(ShardId::new(0)))]);
 }
 
 #[test]
@@ -166,8 +163,7 @@ fn a_shard_that_has_ended_is_not_one_that_hangs() {
     .unwrap();
     let heartbeats = pool.heartbeats();
     pool.stopper().stop();
-    assert_eq!(pool.next_exit().map(|exit| exit.shard), Some(ShardId::new(0)));
-    std::thread::sleep(Duration::from_millis(400));
+    std::thread::sleep(Duration::from_millis(450));
     assert_eq!(heartbeats.silent_for(Duration::from_millis(300)), []);
     assert!(pool.join().iter().all(Result::is_ok));
 }

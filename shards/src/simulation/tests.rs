@@ -105,7 +105,7 @@ fn a_dropped_task_is_cancelled_and_a_detached_one_goes_on() {
 fn shards_send_to_each_other() {
     let simulation = Simulation::new(7);
     simulation.run(async {
-        let (shards, _stopper) = contexts::<usize>(&PoolConfig::new("simulated", 3)).await;
+        let (shards, _stopper) = contexts::<usize>(&PoolConfig::new("simulated", 3));
         let sums = shards.into_iter().map(|mut shard| {
             engine::spawn(async move {
                 for to in 0..shard.shards {
