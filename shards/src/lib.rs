@@ -3,20 +3,20 @@
 //! Orders for the same key run one after the other; orders for different keys run side by side.
 //! A key hashes to one shard ([`shard_of`]) for the life of the process. A shard is one executor
 //! on one thread, pinned to a core where there are enough; it alone owns its keys, so nothing is
-//! locked. What one shard wants of another it sends as a message over the [mesh].
+//! locked. What one shard wants of another it sends as a message over a link.
 //!
 //! | part | what it is |
 //! |---|---|
-//! | [`Mailbox`], [`Table`] | pure: what waits for a key, and which key is next |
+//! | [`Table`] | pure: what waits for a key, and which key is next |
 //! | [`Dispatcher`], [`Handler`], [`Slot`] | performs a table's orders, many keys at a time |
 //! | [`Router`], [`Inbox`] | messages between shards, bounded, never deadlocking a drain |
 //! | [`start`], [`Pool`], [`ShardContext`], [`Stop`] | the threads, their end, their failures |
-//! | [`CoopBudget`], [`yield_to_reactor`] | how long work gives way to IO |
+//! | [`CoopBudget`], [`Wakeup`], [`yield_to_reactor`] | when work gives way to IO, and waits for other work |
 //! | [engine] | tasks, timers and the clock: glommio's, or a simulation's |
 //!
-//! An order has a [`OrderClass`]: it says all about a key, says that the key shall not be, or changes
+//! An order has an [`OrderClass`]: it says all about a key, says that the key shall not be, or changes
 //! one thing about it. From that alone follows which waiting orders a newer one makes pointless
-//! ([`Mailbox`]) and which may take the place of the one in flight ([`OrderClass::superseded_by`]).
+//! ([`Table::offer`]) and which may take the place of the one in flight ([`OrderClass::superseded_by`]).
 //!
 //! # Example
 //!
@@ -91,27 +91,27 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod contain;
-pub mod coop_budget;
-pub mod dispatcher;
+mod coop_budget;
+mod dispatcher;
 pub mod engine;
-pub mod error;
-pub mod hash;
+mod error;
+mod hash;
 mod host;
-pub mod mailbox;
-pub mod mesh;
-pub mod order_class;
-pub mod pool;
+mod mailbox;
+mod mesh;
+mod order_class;
+mod pool;
 mod remote_wakeup;
 mod shard;
-pub mod shard_id;
+mod shard_id;
 #[cfg(feature = "simulation")]
 pub mod simulation;
-pub mod stop;
-pub mod table;
+mod stop;
+mod table;
 #[cfg(test)]
 mod testing;
 pub mod time;
-pub mod wakeup;
+mod wakeup;
 
 pub use contain::is_contained;
 pub use coop_budget::{CoopBudget, yield_to_reactor};
@@ -119,10 +119,10 @@ pub use dispatcher::{Dispatcher, Handler, Outcome, Slot};
 pub use error::{PoolStartError, ShardError};
 pub use hash::shard_of;
 pub use host::prepare_host;
-pub use mailbox::{Displaced, Mailbox};
+pub use mailbox::Displaced;
 pub use mesh::{Inbox, Rejected, Router};
 pub use order_class::{ClassedOrder, OrderClass};
-pub use pool::{Heartbeats, Pool, PoolConfig, ShardContext, start};
+pub use pool::{Heartbeats, MAX_SHARDS, Pool, PoolConfig, ShardContext, start};
 pub use shard_id::ShardId;
 pub use stop::{Stop, Stopper};
 pub use table::{RequeuePolicy, Stats, Table};

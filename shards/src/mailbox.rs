@@ -14,7 +14,7 @@ use crate::{ClassedOrder, OrderClass};
 ///
 /// Running what is left, one after the other, ends as running all that arrived would have.
 #[derive(Debug, Clone)]
-pub struct Mailbox<O> {
+pub(crate) struct Mailbox<O> {
     removal: Option<O>,
     snapshot: Option<O>,
     toggle: Option<O>,
@@ -27,11 +27,8 @@ impl<O> Default for Mailbox<O> {
 }
 
 impl<O: ClassedOrder> Mailbox<O> {
-    /// The most orders that ever wait.
-    pub const MAX_LEN: usize = 3;
-
     /// Queues an order and gives back those that it overwrites.
-    pub fn push(&mut self, order: O) -> Displaced<O> {
+    pub(crate) fn push(&mut self, order: O) -> Displaced<O> {
         let mut displaced = Displaced::default();
         match order.class() {
             OrderClass::Removal => {
@@ -49,28 +46,28 @@ impl<O: ClassedOrder> Mailbox<O> {
     }
 
     /// Takes the order that is to run next.
-    pub fn pop(&mut self) -> Option<O> {
+    pub(crate) fn pop(&mut self) -> Option<O> {
         self.removal.take().or_else(|| self.snapshot.take()).or_else(|| self.toggle.take())
     }
 
     /// The class of the order that [`pop`](Self::pop) would give.
-    pub fn head(&self) -> Option<OrderClass> {
+    pub(crate) fn head(&self) -> Option<OrderClass> {
         self.removal.as_ref().or(self.snapshot.as_ref()).or(self.toggle.as_ref()).map(ClassedOrder::class)
     }
 
     /// Whether the next order supersedes one of class `in_flight`. Only the next one can: whatever
     /// waits behind another was meant to come after that.
-    pub fn supersedes(&self, in_flight: OrderClass) -> bool {
+    pub(crate) fn supersedes(&self, in_flight: OrderClass) -> bool {
         self.head().is_some_and(|head| in_flight.superseded_by(head))
     }
 
     /// How many orders wait.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         [&self.removal, &self.snapshot, &self.toggle].into_iter().filter(|o| o.is_some()).count()
     }
 
     /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }

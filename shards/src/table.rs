@@ -19,7 +19,7 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
-use crate::{ClassedOrder, Displaced, Mailbox, OrderClass, time::Instant};
+use crate::{ClassedOrder, Displaced, OrderClass, mailbox::Mailbox, time::Instant};
 use std::{
     collections::{
         BTreeMap, HashMap, VecDeque,
@@ -57,7 +57,7 @@ pub struct Stats {
 /// The most entries that are kept for later use.
 const MOST_SPARE: usize = 1024;
 
-/// The mailboxes of one shard. See the [module](self) for how keys move.
+/// The mailboxes of one shard. See the module for how keys move.
 #[derive(Debug)]
 pub struct Table<K, O> {
     /// Boxed, since a map of a million has up to as many places that are empty.

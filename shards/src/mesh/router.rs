@@ -42,9 +42,9 @@ impl<M> fmt::Debug for Rejected<M> {
 }
 
 /// Sends messages to the shards of the pool. Clones share the links and stay on the shard.
-pub struct Router<M>(Rc<Outgoing<M>>);
+pub struct Router<M>(Rc<RouterLinks<M>>);
 
-struct Outgoing<M> {
+struct RouterLinks<M> {
     /// By receiving shard.
     links: Vec<LinkSender<M>>,
     stop: Stop,
@@ -59,7 +59,7 @@ impl<M> Clone for Router<M> {
 
 impl<M> Router<M> {
     pub(super) fn new(links: Vec<LinkSender<M>>, stop: Stop, linger: Duration) -> Self {
-        Self(Rc::new(Outgoing { links, stop, linger }))
+        Self(Rc::new(RouterLinks { links, stop, linger }))
     }
 
     /// Sends, waiting for room where there is none. Not to be awaited by the task that drains the
