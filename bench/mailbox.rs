@@ -8,12 +8,12 @@ use std::{hint::black_box, time::Duration};
 /// As big as an order of the agent: a tag and a box.
 #[derive(Clone, Copy)]
 #[allow(dead_code, reason = "what an order would carry")]
-enum Change {
+enum BenchOrder {
     Set(u64),
     Forget,
 }
 
-impl ClassedOrder for Change {
+impl ClassedOrder for BenchOrder {
     fn class(&self) -> OrderClass {
         match self {
             Self::Set(_) => OrderClass::Snapshot,
@@ -24,10 +24,10 @@ impl ClassedOrder for Change {
 
 /// A table in which each of `keys` keys has an order waiting. Keys are scattered over the number
 /// space, as hashed names would be.
-fn busy_table(keys: u64) -> Table<u64, Change> {
+fn busy_table(keys: u64) -> Table<u64, BenchOrder> {
     let mut table = Table::new(64);
     for n in 0..keys {
-        let none = table.offer(n.wrapping_mul(0x9e37_79b9_7f4a_7c15), Change::Set(n));
+        let none = table.offer(n.wrapping_mul(0x9e37_79b9_7f4a_7c15), BenchOrder::Set(n));
         assert!(none.is_empty());
     }
     table
@@ -53,7 +53,7 @@ fn offer_and_finish(c: &mut Criterion) {
             b.iter(|| {
                 if let Some((key, order)) = table.take() {
                     let _ = black_box(table.offer(key, order));
-                    let _ = black_box(table.offer(key, Change::Forget));
+                    let _ = black_box(table.offer(key, BenchOrder::Forget));
                     let _ = black_box(table.offer(key, order));
                     table.finish(key);
                 }
