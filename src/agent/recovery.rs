@@ -13,10 +13,7 @@ use crate::{
     net,
     notify::Notify,
     order::StackName,
-    stack::{
-        failure::FailureClass,
-        write::{Write, WriteAnswer},
-    },
+    stack::write::{FailureClass, Write, WriteAnswer},
     time::{Duration, Instant, now},
 };
 

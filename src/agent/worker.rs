@@ -27,7 +27,7 @@ use crate::{
     order::{Change, StackName},
     stack::{
         desired::fingerprint,
-        machine::{Carryover, Machine, MachineContext, MachineStep, Notice},
+        machine::{Arrival, Carryover, Machine, MachineContext, MachineStep, Notice},
         object::ObjectKey,
         write::{Write, WriteAnswer},
     },
@@ -88,7 +88,7 @@ impl Worker {
     }
 }
 
-/// What has to be remembered of stacks between their orders: those with unsettled writes, or in
+/// What has to be remembered of stacks between their orders: those with writes in doubt, or in
 /// trouble. Clones are the same.
 #[derive(Clone, Default)]
 pub(super) struct Memories(Rc<RefCell<AHashMap<StackName, Carryover>>>);
@@ -127,7 +127,7 @@ impl Memories {
     /// Says what the end of the process forgets.
     pub(super) fn farewell(&self) {
         for (stack, memory) in &*self.0.borrow() {
-            if let Some(objects) = memory.unsettled() {
+            if let Some(objects) = memory.in_doubt() {
                 warn!(%stack, "the outcome of the last write to {objects} is not known; should it arrive late, the next order of this stack puts it right");
             }
         }
@@ -149,9 +149,10 @@ impl Handler<StackName, Job> for Worker {
             }
             return Verdict::Done;
         }
-        let (memory, context) = (self.memories.take(&stack), Rc::clone(&self.context.borrow()));
+        let (carryover, context) = (self.memories.take(&stack), Rc::clone(&self.context.borrow()));
+        let arrival = if job.again { Arrival::Again } else { Arrival::New };
         let mut run = Run {
-            machine: Machine::new(job.order, memory, Rc::clone(&context), job.again),
+            machine: Machine::new(job.order, carryover, Rc::clone(&context), arrival),
             context,
             stack,
             revision: None,
@@ -276,7 +277,7 @@ impl Run<'_> {
     fn take_in(&mut self, write: &Write, answer: WriteAnswer) {
         self.worker.knowledge.answered(&self.stack, write, &answer);
         self.worker.recovery.answered(write, &answer);
-        self.machine.answered(now(), write, answer);
+        self.machine.apply_answer(now(), write, answer);
         // What the answer says may be gone by now, as the store knew before.
         self.revision = None;
     }
@@ -301,7 +302,7 @@ impl Run<'_> {
 
     fn verdict(&mut self, step: &MachineStep) -> Verdict<Job> {
         let recovery = &self.worker.recovery;
-        if let &MachineStep::Later { at, refused: false } = step
+        if let &MachineStep::Retry { at } = step
             && let Some(class) = self.machine.fails_with(now())
             && guard::stands(Guard::EndOutage)
         {
@@ -310,7 +311,7 @@ impl Run<'_> {
         }
         recovery.ends(&self.stack);
         match step {
-            MachineStep::Done | MachineStep::Attend { .. } | MachineStep::Later { refused: true, .. }
+            MachineStep::Done | MachineStep::Attend { .. } | MachineStep::Rejected { .. }
                 if self.is_outdated() =>
             {
                 self.later(now(), Keep::UntilSuperseded)
@@ -323,11 +324,11 @@ impl Run<'_> {
                 self.applied();
                 self.later(at, Keep::UntilAnything)
             }
-            &MachineStep::Later { at, refused: true } => {
+            &MachineStep::Rejected { at } => {
                 self.end(|counters| &counters.failed);
                 self.later(at, Keep::UntilAnything)
             }
-            &MachineStep::Later { at, refused: false } => self.later(at, Keep::UntilSuperseded),
+            &MachineStep::Retry { at } => self.later(at, Keep::UntilSuperseded),
             // The shard is stopping, and its runner will be drained in a moment; or the slot is given
             // back for others that wait.
             MachineStep::Read(_) | MachineStep::Write | MachineStep::Await => {
@@ -390,7 +391,7 @@ impl Run<'_> {
                 continue;
             };
             match notice {
-                Notice::Faults { .. } | Notice::Clash { .. } | Notice::Refused { .. } => {
+                Notice::Faults { .. } | Notice::Clash { .. } | Notice::Rejected { .. } => {
                     error!("{notice}{unsaid}");
                 }
                 Notice::Failed { .. } => warn!("{notice}{unsaid}"),

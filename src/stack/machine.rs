@@ -10,48 +10,58 @@
 //!    observation. The Stack comes first, since its uid owns the rest; of its children a bounded
 //!    number may be in flight together.
 //! 2. *No write is left in the air.* A newer order takes effect between writes: what is under way
-//!    is awaited and folded in first. A write whose outcome stays unknown is *unsettled*, and no
-//!    order is done while an unsettled patch or delete could still take effect: the order's own
+//!    is awaited and taken in first. A write whose outcome stays unknown is *in doubt*, and no
+//!    order is done while a patch or delete in doubt could still take effect: the order's own
 //!    write moves the object's resourceVersion, or a fence does. A lost create is watched for.
 //! 3. *Errors never destroy.* A failed read or write changes nothing about what is wanted.
+//!
+//! What is to be done is one [`Plan`], computed once for what is known and again when that changes. The
+//! machine works it off:
+//!
+//! ```text
+//!                 ┌── answers, reads, newer orders ──┐
+//!                 ▼                                  │
+//!            Converging ──write or read, by the plan─┘
+//!              │ ▲   │
+//!       failed │ │   ├── nothing is left ──▶ Done
+//!              ▼ │   │
+//!         Pausing    └── a read was refused ──▶ ReadRejected ──later──▶ Converging
+//! ```
 //!
 //! Reads are asked for only by name, of objects about which neither the store nor an answer tells
 //! enough, and only while no write is in flight, so an answer can never be older than what a read
 //! overrides.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     rc::Rc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
+use super::{
+    desired::{Desired, desired},
+    in_doubt::InDoubt,
+    object::ObjectKey,
+    observed::{Observation, Observed},
+    plan::{OwnerCheck, Plan, PlanInputs, PlannedWrite, Verify},
+    write::{FailureClass, Write},
+};
 use crate::{
     order::{Change, Order},
-    stack::{
-        desired::{Desired, desired},
-        failure::FailureClass,
-        object::ObjectKey,
-        view::{Known, View},
-        write::Write,
-    },
+    time::after,
 };
 
-mod conclude;
+mod answers;
+pub mod carryover;
 pub mod context;
-mod fold;
-mod footing;
-pub mod memory;
+mod finish;
 pub mod notice;
-mod pick;
-mod unsettled;
 
+pub use carryover::Carryover;
 pub use context::{MachineContext, MachineOptions};
-pub use memory::Carryover;
 pub use notice::Notice;
 
-use footing::Footing;
-use memory::{Pause, Progress, Trial};
-use unsettled::Unsettled;
+use carryover::Attempt;
 
 /// What the driver shall do next.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,24 +80,57 @@ pub enum MachineStep {
         /// When.
         at: Instant,
     },
-    /// Give the slot back and run the order again on every event that [`Carryover::awaits`], and at
-    /// this time.
-    Later {
+    /// Something failed, or is waited for: give the slot back and run the order again on every event
+    /// that [`Carryover::awaits`], and at this time. It stays in line.
+    Retry {
         /// When.
         at: Instant,
-        /// The API server refuses something or an object is somebody else's: any newer order
-        /// replaces this one. Otherwise it failed or waits, and stays in line.
-        refused: bool,
     },
+    /// The API server refuses something, or an object is somebody else's: the same, but any newer
+    /// order replaces this one.
+    Rejected {
+        /// When.
+        at: Instant,
+    },
+}
+
+/// Whether a run is the first one of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// The order has just arrived, perhaps once more.
+    New,
+    /// It was put off.
+    Again,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, PartialEq, Default)]
+enum State {
+    /// The plan is worked off.
+    #[default]
+    Converging,
+    /// A request failed: nothing is sent for a while.
+    Pausing(Pause),
+    /// A read was refused: nothing is sent before it is tried again.
+    ReadRejected,
+    /// The cluster shows what the order asks for.
+    Done,
+}
+
+/// A pause after a transient failure.
+#[derive(Debug, Clone, PartialEq)]
+struct Pause {
+    until: Instant,
+    /// What others fail with as well; `None` where the cause is this stack's own.
+    class: Option<FailureClass>,
 }
 
 /// A write whose answer is awaited.
 #[derive(Debug, Clone, PartialEq)]
 struct Flight {
-    write: Write,
+    planned: PlannedWrite,
     /// Of the order it was computed for.
     generation: u32,
-    fence: bool,
 }
 
 /// One stack's order on its way.
@@ -100,46 +143,42 @@ pub struct Machine {
     stack: ObjectKey,
     /// What an ExistingStack asks for; `None` for other orders.
     desired: Option<Rc<Desired>>,
-    view: View,
-    footing: Footing,
+    observed: Observed,
+    in_doubt: InDoubt,
+    owner: OwnerCheck,
+    attempt: Attempt,
+    /// Of all the above; `None` where some of it has changed since.
+    plan: Option<Plan>,
     flights: Vec<Flight>,
-    unsettled: Unsettled,
     /// Transient failures in a row.
     failures: u32,
-    /// Nothing is sent before this.
-    pause: Option<Pause>,
     /// Conflicts in a row, per object.
     conflicts: BTreeMap<ObjectKey, u32>,
-    progress: Progress,
-    /// The last step was that it is done.
-    finished: bool,
     notices: Vec<Notice>,
 }
 
 impl Machine {
-    /// A machine for an order, with what is remembered of its stack. `again`: this run continues
-    /// an order that was put off; otherwise it has just arrived, perhaps once more.
-    pub fn new(order: Order, memory: Carryover, context: Rc<MachineContext>, again: bool) -> Self {
-        let order = overlaid(order, memory.newest.as_ref());
-        let trial = memory.trial.filter(|trial| trial.change == order.change);
-        let is_new = trial.is_none();
-        let (mut progress, pause) = trial.map(|trial| (trial.progress, trial.pause)).unwrap_or_default();
-        if !again {
-            progress.come_anew(&order.stack);
+    /// A machine for an order, with what is remembered of its stack.
+    pub fn new(order: Order, carryover: Carryover, context: Rc<MachineContext>, arrival: Arrival) -> Self {
+        let order = overlaid(order, carryover.newest.as_ref());
+        let earlier = carryover.attempt.filter(|(change, _)| *change == order.change);
+        let is_new = earlier.is_none();
+        let mut attempt = earlier.map(|(_, attempt)| attempt).unwrap_or_default();
+        if arrival == Arrival::New {
+            attempt.come_anew(&order.stack);
         }
         let mut machine = Self {
             stack: ObjectKey::new(&context.catalog.stack, order.stack.as_str()),
             generation: 0,
             desired: None,
-            view: memory.view,
-            footing: Footing::default(),
+            observed: carryover.observed,
+            in_doubt: carryover.in_doubt,
+            owner: OwnerCheck::default(),
+            attempt,
+            plan: None,
             flights: Vec::new(),
-            unsettled: memory.unsettled,
-            failures: memory.failures,
-            pause,
+            failures: carryover.failures,
             conflicts: BTreeMap::new(),
-            progress,
-            finished: false,
             notices: Vec::new(),
             context,
             order,
@@ -147,7 +186,7 @@ impl Machine {
         if is_new {
             machine.look_after();
         }
-        machine.consider();
+        machine.read_order();
         machine
     }
 
@@ -155,42 +194,33 @@ impl Machine {
     pub fn supersede(&mut self, newer: Order) {
         let full = !matches!(self.order.change, Change::Disabled(_));
         let newer = overlaid(newer, full.then_some(&self.order.change));
+        let earlier = std::mem::take(&mut self.attempt);
         if newer.change == self.order.change {
             // A replay of the same order has little new to say.
-            let Progress { told, faulty, incomplete, .. } = std::mem::take(&mut self.progress);
-            self.progress = Progress { told, faulty, incomplete, ..Progress::default() };
-            self.progress.come_anew(&newer.stack);
+            let (said, faulty, incomplete) = (earlier.said.clone(), earlier.faulty, earlier.incomplete);
+            self.attempt = Attempt { said, faulty, incomplete, ..earlier.afresh() };
+            self.attempt.come_anew(&newer.stack);
         } else {
-            self.progress = Progress::default();
+            self.attempt = earlier.afresh();
             self.look_after();
         }
         self.order = newer;
         self.generation += 1;
-        self.finished = false;
-        self.consider();
-        self.sight();
+        self.read_order();
+        self.note_stack();
     }
 
-    /// An order that did not send the writes that are unsettled looks what became of them. The one
+    /// An order that did not send the writes that are in doubt looks what became of them. The one
     /// that did need not: it sends what is missing once more, on the same condition, which tells as
     /// much and mostly is all that is left to do.
     fn look_after(&mut self) {
-        self.unsettled.keys().for_each(|key| self.view.forget(key));
-    }
-
-    /// What has failed that others fail with as well, while the stack pauses for it.
-    pub fn fails_with(&self, now: Instant) -> Option<&FailureClass> {
-        self.pause.as_ref().filter(|pause| pause.until > now)?.class.as_ref()
-    }
-
-    /// What the stack pauses for is over.
-    pub fn resume(&mut self) {
-        self.pause = None;
+        self.in_doubt.keys().for_each(|key| self.observed.mark_stale(key));
     }
 
     /// What the order asks for, and what of it cannot be used.
-    fn consider(&mut self) {
-        self.progress.suspects.extend(self.unsettled.keys().cloned());
+    fn read_order(&mut self) {
+        self.plan = None;
+        self.attempt.once_in_doubt.extend(self.in_doubt.keys().cloned());
         self.desired = match &self.order.change {
             Change::Existing(snapshot) => {
                 let context = &self.context;
@@ -204,51 +234,155 @@ impl Machine {
         }
     }
 
+    /// What has failed that others fail with as well, while the stack pauses for it.
+    pub fn fails_with(&self, now: Instant) -> Option<&FailureClass> {
+        self.pause(now)?.class.as_ref()
+    }
+
+    /// What the stack pauses for is over.
+    pub fn resume(&mut self) {
+        if let State::Pausing(_) = self.attempt.state {
+            self.attempt.state = State::Converging;
+        }
+    }
+
     /// What to do now. It may be asked again after any step, and after another
     /// [`Machine::refresh`] the answer may be another one.
     pub fn next(&mut self, now: Instant) -> MachineStep {
-        self.finished = false;
-        self.progress.waiting.clear();
-        self.unsettled.expire(now, self.context.options.create_may_arrive);
-        if self.flights.iter().any(|flight| flight.generation != self.generation) {
+        self.attempt.waiting.clear();
+        self.in_doubt.expire(now, self.context.options.create_may_arrive);
+        if self.is_superseding() {
             return MachineStep::Await;
         }
-        if let Some(at) = self.pause.as_ref().map(|pause| pause.until).filter(|at| *at > now) {
-            return if self.flights.is_empty() {
-                MachineStep::Later { at, refused: false }
-            } else {
-                MachineStep::Await
-            };
+        self.pass_time(now);
+        match &self.attempt.state {
+            State::Converging | State::Done => self.converge(now),
+            _ if !self.flights.is_empty() => MachineStep::Await,
+            State::Pausing(pause) => MachineStep::Retry { at: pause.until },
+            State::ReadRejected => self.finish_rejected(now),
         }
-        self.pause = None;
-        if self.progress.parked_until.is_some_and(|at| at <= now) {
-            self.progress.unpark();
+    }
+
+    /// What ends by itself does.
+    fn pass_time(&mut self, now: Instant) {
+        if self.pause(now).is_some() {
+            return;
         }
-        let idle = self.progress.read_refused;
-        if !idle && self.flights.len() < self.context.options.children_in_flight && self.pick().is_some() {
+        self.resume();
+        if self.attempt.retry_rejected.is_some_and(|at| at <= now) {
+            self.attempt.retry_rejected();
+            self.plan = None;
+        }
+    }
+
+    fn converge(&mut self, now: Instant) -> MachineStep {
+        self.attempt.state = State::Converging;
+        if self.next_write().is_some() {
             return MachineStep::Write;
         }
         if !self.flights.is_empty() {
             return MachineStep::Await;
         }
-        let mut needed = self.needed();
-        if needed.is_empty() && !idle && self.doubts() {
-            needed = self.needed();
+        let plan = self.plan();
+        if !plan.reads.is_empty() {
+            return MachineStep::Read(plan.reads.clone());
         }
-        if needed.is_empty() || idle { self.conclude(now) } else { MachineStep::Read(needed) }
+        match plan.verify.clone() {
+            Some(verify) => self.verify(verify),
+            None => self.finish(now),
+        }
+    }
+
+    /// The Stack is read although it is known.
+    fn verify(&mut self, verify: Verify) -> MachineStep {
+        if let Verify::Owner(orphans) = verify {
+            self.owner.ask(orphans);
+        }
+        self.observed.mark_stale(&self.stack);
+        self.plan = None;
+        MachineStep::Read(vec![self.stack.clone()])
     }
 
     /// The next write, decided now; the driver holds a permit. `None`: nothing is left to write.
     pub fn write(&mut self, now: Instant) -> Option<Write> {
-        let busy = self.flights.len() >= self.context.options.children_in_flight
-            || self.flights.iter().any(|flight| flight.generation != self.generation)
-            || self.pause.as_ref().is_some_and(|pause| pause.until > now);
-        if busy || self.progress.read_refused {
+        let rejected = self.attempt.state == State::ReadRejected;
+        if rejected || self.is_superseding() || self.pause(now).is_some() {
             return None;
         }
-        let (write, fence) = self.pick()?;
-        self.flights.push(Flight { write: write.clone(), generation: self.generation, fence });
+        let planned = self.next_write()?.clone();
+        let write = planned.write.clone();
+        self.flights.push(Flight { planned, generation: self.generation });
         Some(write)
+    }
+
+    /// The first planned write that may go out beside those in flight.
+    fn next_write(&mut self) -> Option<&PlannedWrite> {
+        if self.flights.len() >= self.context.options.children_in_flight || self.flies(&self.stack) {
+            return None;
+        }
+        self.plan();
+        let planned = &self.plan.as_ref()?.writes;
+        planned.iter().find(|planned| !self.flies(planned.write.key()))
+    }
+
+    fn plan(&mut self) -> &Plan {
+        let plan = self.plan.take().unwrap_or_else(|| self.compute_plan());
+        #[cfg(test)]
+        assert_eq!(plan, self.compute_plan(), "what a plan follows from has changed");
+        self.plan.insert(plan)
+    }
+
+    fn compute_plan(&self) -> Plan {
+        self.plan_inputs().plan(self.context.options.children_in_flight)
+    }
+
+    fn plan_inputs(&self) -> PlanInputs<'_> {
+        PlanInputs {
+            change: &self.order.change,
+            stack: &self.stack,
+            desired: self.desired.as_deref(),
+            observed: &self.observed,
+            in_doubt: &self.in_doubt,
+            once_in_doubt: &self.attempt.once_in_doubt,
+            rejected: &self.attempt.rejected,
+            owner: &self.owner,
+            absence: self.attempt.absence(&self.order.change),
+        }
+    }
+
+    /// Whether writes of an order before this one are under way.
+    fn is_superseding(&self) -> bool {
+        self.flights.iter().any(|flight| flight.generation != self.generation)
+    }
+
+    fn flies(&self, key: &ObjectKey) -> bool {
+        self.flights.iter().any(|flight| flight.planned.write.key() == key)
+    }
+
+    /// The pause that lasts.
+    fn pause(&self, now: Instant) -> Option<&Pause> {
+        match &self.attempt.state {
+            State::Pausing(pause) if pause.until > now => Some(pause),
+            _ => None,
+        }
+    }
+
+    /// A transient failure: the whole stack pauses. Failures of writes that were in flight
+    /// together count once.
+    fn pause_for(&mut self, now: Instant, class: Option<FailureClass>, retry_after: Option<Duration>) {
+        let retry = self.context.options.retry;
+        let pause = match self.pause(now) {
+            Some(pause) => pause.clone(),
+            None => {
+                let delay = self.context.delay(retry, self.failures);
+                self.failures = self.failures.saturating_add(1);
+                Pause { until: after(now, delay), class }
+            }
+        };
+        // Not sooner than asked for, and not all at once either.
+        let asked = retry_after.map(|asked| after(now, asked.saturating_add(self.context.delay(retry, 0))));
+        let until = asked.map_or(pause.until, |at| at.max(pause.until));
+        self.attempt.state = State::Pausing(Pause { until, ..pause });
     }
 
     /// What is to be logged or reported, since the last call.
@@ -256,34 +390,47 @@ impl Machine {
         std::mem::take(&mut self.notices)
     }
 
+    /// Says something once per order.
+    fn say(&mut self, notice: Notice) {
+        if self.attempt.said.insert(notice.fingerprint()) {
+            self.attempt.faulty |= notice.is_faulty();
+            self.attempt.incomplete |= matches!(notice, Notice::Incomplete { .. });
+            self.notices.push(notice);
+        }
+    }
+
+    /// Remembers that there was a Stack.
+    fn note_stack(&mut self) {
+        self.attempt.stack_seen |= matches!(self.observed.get(&self.stack), Observation::Present(_));
+    }
+
     /// The order as it now is (the newest; an Enabled or Disabled order may have become a full
-    /// one), and what has to be remembered of the stack. Writes still in flight are unsettled
+    /// one), and what has to be remembered of the stack. Writes still in flight are in doubt
     /// from here on.
     pub fn into_parts(mut self, now: Instant) -> (Order, Carryover) {
         for flight in std::mem::take(&mut self.flights) {
-            self.unsettled.lose(now, &flight.write);
-            self.view.forget(flight.write.key());
+            self.in_doubt.insert(now, &flight.planned.write);
+            self.observed.mark_stale(flight.planned.write.key());
         }
         let change = &self.order.change;
-        let keep_order = !self.unsettled.is_empty() && !matches!(change, Change::Disabled(_));
-        let memory = Carryover {
+        let keep_order = !self.in_doubt.is_empty() && !matches!(change, Change::Disabled(_));
+        let is_done = self.attempt.state == State::Done;
+        let carryover = Carryover {
             newest: keep_order.then(|| change.clone()),
-            trial: (!self.finished).then(|| Trial {
-                change: change.clone(),
-                progress: self.progress,
-                pause: self.pause,
-            }),
+            attempt: (!is_done).then(|| (change.clone(), self.attempt)),
             failures: self.failures,
-            view: self.view.remainder(self.order.stack.as_str(), |key| self.unsettled.contains(key)),
-            unsettled: self.unsettled,
+            observed: self
+                .observed
+                .beyond_store(self.order.stack.as_str(), |key| self.in_doubt.contains(key)),
+            in_doubt: self.in_doubt,
         };
-        (self.order, memory)
+        (self.order, carryover)
     }
 
     /// Whether a part of the order could not be used or an object is somebody else's, in this run
     /// or in an earlier one of the same order.
     pub fn is_faulty(&self) -> bool {
-        self.progress.faulty
+        self.attempt.faulty
     }
 
     /// Whether objects are missing for no other reason than that their kinds are out of play.
@@ -294,12 +441,12 @@ impl Machine {
     /// Whether an ExistingStack is done and that follows from nothing but its snapshot and what
     /// the store shows: the same order would find the same end while the store shows the same.
     pub fn is_plain(&self) -> bool {
-        self.finished
+        self.attempt.state == State::Done
             && self.desired.is_some()
-            && self.unsettled.is_empty()
-            && self.progress.parked.is_empty()
+            && self.in_doubt.is_empty()
+            && self.attempt.rejected.is_empty()
             && !self.is_faulty()
-            && self.view.is_plain()
+            && self.observed.is_in_store()
     }
 
     /// The order as it now is.
@@ -310,26 +457,6 @@ impl Machine {
     /// The Stack object that the order is about.
     pub fn stack(&self) -> &ObjectKey {
         &self.stack
-    }
-
-    /// What has to be read before anything else can be decided.
-    fn needed(&self) -> Vec<ObjectKey> {
-        let unknown = |key: &&ObjectKey| matches!(self.view.get(key), Known::Unknown);
-        let mut keys: BTreeSet<&ObjectKey> = self.progress.suspects.iter().chain([&self.stack]).collect();
-        if let Some(desired) = &self.desired {
-            keys.extend(self.view.stale());
-            keys.extend(desired.children.iter().map(|child| &child.key));
-        }
-        keys.into_iter().filter(unknown).cloned().collect()
-    }
-
-    /// Says something once per order.
-    fn say(&mut self, notice: Notice) {
-        if self.progress.told.insert(notice.fingerprint()) {
-            self.progress.faulty |= notice.is_faulty();
-            self.progress.incomplete |= matches!(notice, Notice::Incomplete { .. });
-            self.notices.push(notice);
-        }
     }
 }
 
