@@ -27,7 +27,7 @@ use crate::{
     order::{Change, StackName},
     stack::{
         desired::fingerprint,
-        machine::{Arrival, Carryover, Machine, MachineContext, MachineStep, Notice},
+        machine::{Carryover, Machine, MachineContext, MachineStep, Notice, OrderArrival},
         object::ObjectKey,
         write::{Write, WriteAnswer},
     },
@@ -150,7 +150,7 @@ impl Handler<StackName, Job> for Worker {
             return Verdict::Done;
         }
         let (carryover, context) = (self.memories.take(&stack), Rc::clone(&self.context.borrow()));
-        let arrival = if job.again { Arrival::Again } else { Arrival::New };
+        let arrival = if job.again { OrderArrival::Again } else { OrderArrival::New };
         let mut run = Run {
             machine: Machine::new(job.order, carryover, Rc::clone(&context), arrival),
             context,

@@ -32,36 +32,29 @@
 //! enough, and only while no write is in flight, so an answer can never be older than what a read
 //! overrides.
 
-use std::{
-    collections::BTreeMap,
-    rc::Rc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, rc::Rc, time::Instant};
 
 use super::{
     desired::{Desired, desired},
     in_doubt::InDoubt,
     object::ObjectKey,
     observed::{Observation, Observed},
-    plan::{OwnerCheck, Plan, PlanInputs, PlannedWrite, Verify},
-    write::{FailureClass, Write},
+    plan::{OwnerCheck, Plan},
 };
-use crate::{
-    order::{Change, Order},
-    time::after,
-};
+use crate::order::{Change, Order};
 
 mod answers;
 pub mod carryover;
 pub mod context;
-mod finish;
 pub mod notice;
+mod state;
 
 pub use carryover::Carryover;
 pub use context::{MachineContext, MachineOptions};
 pub use notice::Notice;
 
-use carryover::Attempt;
+use carryover::OrderAttempt;
+use state::{Flight, RunState};
 
 /// What the driver shall do next.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,41 +89,11 @@ pub enum MachineStep {
 
 /// Whether a run is the first one of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arrival {
+pub enum OrderArrival {
     /// The order has just arrived, perhaps once more.
     New,
     /// It was put off.
     Again,
-}
-
-/// Where a run stands.
-#[derive(Debug, Clone, PartialEq, Default)]
-enum State {
-    /// The plan is worked off.
-    #[default]
-    Converging,
-    /// A request failed: nothing is sent for a while.
-    Pausing(Pause),
-    /// A read was refused: nothing is sent before it is tried again.
-    ReadRejected,
-    /// The cluster shows what the order asks for.
-    Done,
-}
-
-/// A pause after a transient failure.
-#[derive(Debug, Clone, PartialEq)]
-struct Pause {
-    until: Instant,
-    /// What others fail with as well; `None` where the cause is this stack's own.
-    class: Option<FailureClass>,
-}
-
-/// A write whose answer is awaited.
-#[derive(Debug, Clone, PartialEq)]
-struct Flight {
-    planned: PlannedWrite,
-    /// Of the order it was computed for.
-    generation: u32,
 }
 
 /// One stack's order on its way.
@@ -146,7 +109,7 @@ pub struct Machine {
     observed: Observed,
     in_doubt: InDoubt,
     owner: OwnerCheck,
-    attempt: Attempt,
+    attempt: OrderAttempt,
     /// Of all the above; `None` where some of it has changed since.
     plan: Option<Plan>,
     flights: Vec<Flight>,
@@ -159,12 +122,17 @@ pub struct Machine {
 
 impl Machine {
     /// A machine for an order, with what is remembered of its stack.
-    pub fn new(order: Order, carryover: Carryover, context: Rc<MachineContext>, arrival: Arrival) -> Self {
+    pub fn new(
+        order: Order,
+        carryover: Carryover,
+        context: Rc<MachineContext>,
+        arrival: OrderArrival,
+    ) -> Self {
         let order = overlaid(order, carryover.newest.as_ref());
         let earlier = carryover.attempt.filter(|(change, _)| *change == order.change);
         let is_new = earlier.is_none();
         let mut attempt = earlier.map(|(_, attempt)| attempt).unwrap_or_default();
-        if arrival == Arrival::New {
+        if arrival == OrderArrival::New {
             attempt.come_anew(&order.stack);
         }
         let mut machine = Self {
@@ -198,7 +166,7 @@ impl Machine {
         if newer.change == self.order.change {
             // A replay of the same order has little new to say.
             let (said, faulty, incomplete) = (earlier.said.clone(), earlier.faulty, earlier.incomplete);
-            self.attempt = Attempt { said, faulty, incomplete, ..earlier.afresh() };
+            self.attempt = OrderAttempt { said, faulty, incomplete, ..earlier.afresh() };
             self.attempt.come_anew(&newer.stack);
         } else {
             self.attempt = earlier.afresh();
@@ -234,157 +202,6 @@ impl Machine {
         }
     }
 
-    /// What has failed that others fail with as well, while the stack pauses for it.
-    pub fn fails_with(&self, now: Instant) -> Option<&FailureClass> {
-        self.pause(now)?.class.as_ref()
-    }
-
-    /// What the stack pauses for is over.
-    pub fn resume(&mut self) {
-        if let State::Pausing(_) = self.attempt.state {
-            self.attempt.state = State::Converging;
-        }
-    }
-
-    /// What to do now. It may be asked again after any step, and after another
-    /// [`Machine::refresh`] the answer may be another one.
-    pub fn next(&mut self, now: Instant) -> MachineStep {
-        self.attempt.waiting.clear();
-        self.in_doubt.expire(now, self.context.options.create_may_arrive);
-        if self.is_superseding() {
-            return MachineStep::Await;
-        }
-        self.pass_time(now);
-        match &self.attempt.state {
-            State::Converging | State::Done => self.converge(now),
-            _ if !self.flights.is_empty() => MachineStep::Await,
-            State::Pausing(pause) => MachineStep::Retry { at: pause.until },
-            State::ReadRejected => self.finish_rejected(now),
-        }
-    }
-
-    /// What ends by itself does.
-    fn pass_time(&mut self, now: Instant) {
-        if self.pause(now).is_some() {
-            return;
-        }
-        self.resume();
-        if self.attempt.retry_rejected.is_some_and(|at| at <= now) {
-            self.attempt.retry_rejected();
-            self.plan = None;
-        }
-    }
-
-    fn converge(&mut self, now: Instant) -> MachineStep {
-        self.attempt.state = State::Converging;
-        if self.next_write().is_some() {
-            return MachineStep::Write;
-        }
-        if !self.flights.is_empty() {
-            return MachineStep::Await;
-        }
-        let plan = self.plan();
-        if !plan.reads.is_empty() {
-            return MachineStep::Read(plan.reads.clone());
-        }
-        match plan.verify.clone() {
-            Some(verify) => self.verify(verify),
-            None => self.finish(now),
-        }
-    }
-
-    /// The Stack is read although it is known.
-    fn verify(&mut self, verify: Verify) -> MachineStep {
-        if let Verify::Owner(orphans) = verify {
-            self.owner.ask(orphans);
-        }
-        self.observed.mark_stale(&self.stack);
-        self.plan = None;
-        MachineStep::Read(vec![self.stack.clone()])
-    }
-
-    /// The next write, decided now; the driver holds a permit. `None`: nothing is left to write.
-    pub fn write(&mut self, now: Instant) -> Option<Write> {
-        let rejected = self.attempt.state == State::ReadRejected;
-        if rejected || self.is_superseding() || self.pause(now).is_some() {
-            return None;
-        }
-        let planned = self.next_write()?.clone();
-        let write = planned.write.clone();
-        self.flights.push(Flight { planned, generation: self.generation });
-        Some(write)
-    }
-
-    /// The first planned write that may go out beside those in flight.
-    fn next_write(&mut self) -> Option<&PlannedWrite> {
-        if self.flights.len() >= self.context.options.children_in_flight || self.flies(&self.stack) {
-            return None;
-        }
-        self.plan();
-        let planned = &self.plan.as_ref()?.writes;
-        planned.iter().find(|planned| !self.flies(planned.write.key()))
-    }
-
-    fn plan(&mut self) -> &Plan {
-        let plan = self.plan.take().unwrap_or_else(|| self.compute_plan());
-        #[cfg(test)]
-        assert_eq!(plan, self.compute_plan(), "what a plan follows from has changed");
-        self.plan.insert(plan)
-    }
-
-    fn compute_plan(&self) -> Plan {
-        self.plan_inputs().plan(self.context.options.children_in_flight)
-    }
-
-    fn plan_inputs(&self) -> PlanInputs<'_> {
-        PlanInputs {
-            change: &self.order.change,
-            stack: &self.stack,
-            desired: self.desired.as_deref(),
-            observed: &self.observed,
-            in_doubt: &self.in_doubt,
-            once_in_doubt: &self.attempt.once_in_doubt,
-            rejected: &self.attempt.rejected,
-            owner: &self.owner,
-            absence: self.attempt.absence(&self.order.change),
-        }
-    }
-
-    /// Whether writes of an order before this one are under way.
-    fn is_superseding(&self) -> bool {
-        self.flights.iter().any(|flight| flight.generation != self.generation)
-    }
-
-    fn flies(&self, key: &ObjectKey) -> bool {
-        self.flights.iter().any(|flight| flight.planned.write.key() == key)
-    }
-
-    /// The pause that lasts.
-    fn pause(&self, now: Instant) -> Option<&Pause> {
-        match &self.attempt.state {
-            State::Pausing(pause) if pause.until > now => Some(pause),
-            _ => None,
-        }
-    }
-
-    /// A transient failure: the whole stack pauses. Failures of writes that were in flight
-    /// together count once.
-    fn pause_for(&mut self, now: Instant, class: Option<FailureClass>, retry_after: Option<Duration>) {
-        let retry = self.context.options.retry;
-        let pause = match self.pause(now) {
-            Some(pause) => pause.clone(),
-            None => {
-                let delay = self.context.delay(retry, self.failures);
-                self.failures = self.failures.saturating_add(1);
-                Pause { until: after(now, delay), class }
-            }
-        };
-        // Not sooner than asked for, and not all at once either.
-        let asked = retry_after.map(|asked| after(now, asked.saturating_add(self.context.delay(retry, 0))));
-        let until = asked.map_or(pause.until, |at| at.max(pause.until));
-        self.attempt.state = State::Pausing(Pause { until, ..pause });
-    }
-
     /// What is to be logged or reported, since the last call.
     pub fn notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
@@ -414,7 +231,7 @@ impl Machine {
         }
         let change = &self.order.change;
         let keep_order = !self.in_doubt.is_empty() && !matches!(change, Change::Disabled(_));
-        let is_done = self.attempt.state == State::Done;
+        let is_done = self.attempt.state == RunState::Done;
         let carryover = Carryover {
             newest: keep_order.then(|| change.clone()),
             attempt: (!is_done).then(|| (change.clone(), self.attempt)),
@@ -441,7 +258,7 @@ impl Machine {
     /// Whether an ExistingStack is done and that follows from nothing but its snapshot and what
     /// the store shows: the same order would find the same end while the store shows the same.
     pub fn is_plain(&self) -> bool {
-        self.attempt.state == State::Done
+        self.attempt.state == RunState::Done
             && self.desired.is_some()
             && self.in_doubt.is_empty()
             && self.attempt.rejected.is_empty()

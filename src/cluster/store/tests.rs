@@ -392,7 +392,6 @@ fn what_is_left_over_of_a_stack_is_with_its_objects_and_told_of_by_another() {
     // A complete list that does not name it takes it from both, and one of them tells.
     assert_eq!(rig.sweep("ledgers", rig.at(20), 1), ["ledgers/b"]);
     assert!(rig.store.objects("a").iter().all(|kept| kept.key != ledger.key));
-
     (ledger.resource_version, ledger.uid) = ("200".into(), "w".into());
     rig.store.leftover_changed(&ledger, rig.at(30));
     let gone = rig.store.gone("a", &ledger.key, "w", rig.at(31));

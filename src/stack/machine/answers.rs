@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use super::{Flight, Machine, Notice, State};
+use super::{
+    Machine, Notice,
+    state::{Flight, RunState},
+};
 use crate::{
     guard::{self, Guard},
     stack::{
@@ -52,7 +55,7 @@ impl Machine {
                 self.say_failed(format!("read {subject}"), cause);
             }
             Err(ReadError::Refused { subject, refusal }) => {
-                self.attempt.state = State::ReadRejected;
+                self.attempt.state = RunState::ReadRejected;
                 self.say_rejected(format!("read {subject}"), Rejection::Refused(refusal));
             }
         }

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use super::{State, notice::Notice};
+use super::{RunState, notice::Notice};
 use crate::{
     order::{Change, StackName},
     stack::{
@@ -27,7 +27,7 @@ pub struct Carryover {
     /// Failures in a row.
     pub(super) failures: u32,
     /// How far the order that is tried again has come; another one starts afresh.
-    pub(super) attempt: Option<(Change, Attempt)>,
+    pub(super) attempt: Option<(Change, OrderAttempt)>,
     /// What is known of objects that the store does not show. The first look at a store that
     /// has caught up clears it.
     pub(super) observed: Observed,
@@ -59,8 +59,8 @@ impl Carryover {
 
 /// One order over several runs.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Attempt {
-    pub(super) state: State,
+pub(super) struct OrderAttempt {
+    pub(super) state: RunState,
     /// What was said already, by its fingerprint: an order of a thousand clients may have as much to
     /// say, and all of it is looked for again with every word.
     pub(super) said: BTreeSet<u64>,
@@ -85,10 +85,10 @@ pub(super) struct Attempt {
     pub(super) stack_read: bool,
 }
 
-impl Attempt {
+impl OrderAttempt {
     /// Another order, which pauses for what has failed before like any other.
     pub(super) fn afresh(self) -> Self {
-        let state = if let State::Pausing(_) = self.state { self.state } else { State::Converging };
+        let state = if let RunState::Pausing(_) = self.state { self.state } else { RunState::Converging };
         Self { state, ..Self::default() }
     }
 
@@ -105,8 +105,8 @@ impl Attempt {
     pub(super) fn retry_rejected(&mut self) {
         self.rejected.clear();
         self.retry_rejected = None;
-        if self.state == State::ReadRejected {
-            self.state = State::Converging;
+        if self.state == RunState::ReadRejected {
+            self.state = RunState::Converging;
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{
     stack::{
         object::Object,
         testing::{ModelCluster, base_url, catalog, key, snapshot, stack_name},
-        write::{ReadError, Refusal, WriteAnswer},
+        write::{ReadError, Refusal, Write, WriteAnswer},
     },
 };
 

@@ -19,7 +19,7 @@ fn made_anew() -> (StackRig, Object) {
 
 /// The end of this order where the store shows these objects; reads and writes reach the world.
 fn shown(rig: &mut StackRig, objects: Vec<Object>) -> (MachineStep, Vec<Write>, usize) {
-    let mut machine = Machine::new(existing(snapshot()), Carryover::default(), context(), Arrival::New);
+    let mut machine = Machine::new(existing(snapshot()), Carryover::default(), context(), OrderArrival::New);
     machine.refresh(objects);
     let (mut flying, mut writes, mut reads) = (Vec::new(), Vec::new(), 0);
     for _ in 0..100 {

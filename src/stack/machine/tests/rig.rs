@@ -41,10 +41,10 @@ impl StackRig {
 
     /// A machine for an order that has just arrived.
     pub(super) fn machine(&mut self, order: Order) -> Machine {
-        self.start(order, Arrival::New)
+        self.start(order, OrderArrival::New)
     }
 
-    fn start(&mut self, order: Order, arrival: Arrival) -> Machine {
+    fn start(&mut self, order: Order, arrival: OrderArrival) -> Machine {
         let memory = std::mem::take(&mut self.memory);
         let mut machine = Machine::new(order, memory, Rc::clone(&self.context), arrival);
         self.refresh(&mut machine);
@@ -73,7 +73,7 @@ impl StackRig {
         order: Order,
         answer: &mut dyn FnMut(&mut ModelCluster, &Write) -> WriteAnswer,
     ) -> (MachineStep, Order) {
-        let mut machine = self.start(order, Arrival::New);
+        let mut machine = self.start(order, OrderArrival::New);
         let step = self.drive(&mut machine, answer);
         self.end(machine, step)
     }
@@ -84,7 +84,7 @@ impl StackRig {
         order: Order,
         answer: &mut dyn FnMut(&mut ModelCluster, &Write) -> WriteAnswer,
     ) -> (MachineStep, Order) {
-        let mut machine = self.start(order, Arrival::Again);
+        let mut machine = self.start(order, OrderArrival::Again);
         let step = self.drive(&mut machine, answer);
         self.end(machine, step)
     }

@@ -95,13 +95,13 @@ impl Check<'_> {
         }
         // Nothing may depend on it, and it must break nothing.
         if let CheckStage::Deferred(order, memory, _) = &state.stage {
-            let stage = self.start(order.clone(), memory.clone(), Arrival::Again);
+            let stage = self.start(order.clone(), memory.clone(), OrderArrival::Again);
             next.push(("run again without need".into(), CheckState { stage, ..state.clone() }));
         }
         Ok(next)
     }
 
-    fn start(&self, order: Order, memory: Carryover, arrival: Arrival) -> CheckStage {
+    fn start(&self, order: Order, memory: Carryover, arrival: OrderArrival) -> CheckStage {
         CheckStage::Running(Box::new(Machine::new(order, memory, Rc::clone(&self.context), arrival)))
     }
 
@@ -114,10 +114,10 @@ impl Check<'_> {
         let toggles = matches!(order.change, Change::Disabled(_));
         let stage = match state.stage.clone() {
             CheckStage::Idle(memory) | CheckStage::Deferred(_, memory, true) => {
-                self.start(order, memory, Arrival::New)
+                self.start(order, memory, OrderArrival::New)
             }
             CheckStage::Deferred(old, memory, false) if !toggles && old.change != Change::Deleted => {
-                self.start(order, memory, Arrival::New)
+                self.start(order, memory, OrderArrival::New)
             }
             CheckStage::Running(mut machine) if !toggles && machine.order().change != Change::Deleted => {
                 machine.supersede(order);
@@ -137,9 +137,9 @@ impl Check<'_> {
             CheckStage::Deferred(order, mut memory, _) => {
                 // A backoff ends by itself; everything else is brought on by an event.
                 let Some((_, attempt)) = memory.attempt.as_mut() else { return };
-                let State::Pausing(_) = attempt.state else { return };
-                attempt.state = State::Converging;
-                ("the backoff is over".into(), self.start(order, memory, Arrival::Again))
+                let RunState::Pausing(_) = attempt.state else { return };
+                attempt.state = RunState::Converging;
+                ("the backoff is over".into(), self.start(order, memory, OrderArrival::Again))
             }
             CheckStage::Running(machine) => return self.advance(state, machine, next),
             CheckStage::Reading(mut machine, keys, objects, uids) => {
@@ -157,7 +157,7 @@ impl Check<'_> {
 
     fn put_away(&self, machine: Machine, step: &MachineStep) -> CheckStage {
         let (order, mut memory) = machine.into_parts(self.now);
-        if let Some((_, Attempt { state: State::Pausing(pause), .. })) = memory.attempt.as_mut() {
+        if let Some((_, OrderAttempt { state: RunState::Pausing(pause), .. })) = memory.attempt.as_mut() {
             // Drawn at random, which would make for states without end.
             pause.until = self.now + Duration::from_secs(1);
         }
@@ -208,7 +208,7 @@ impl Check<'_> {
                     CheckStage::Reading(machine, keys, read, uids)
                 }
                 CheckStage::Deferred(order, memory, _) if changed && self.wakes && memory.awaits(&key) => {
-                    self.start(order, memory, Arrival::Again)
+                    self.start(order, memory, OrderArrival::Again)
                 }
                 stage => stage,
             };
@@ -349,8 +349,8 @@ fn fingerprint(state: &CheckState) -> u64 {
 impl Machine {
     fn fingerprint(&self) -> impl std::fmt::Debug + '_ {
         // The end of a pause is drawn at random.
-        let is_pausing = matches!(self.attempt.state, State::Pausing(_));
-        let attempt = Attempt { state: State::Converging, ..self.attempt.clone() };
+        let is_pausing = matches!(self.attempt.state, RunState::Pausing(_));
+        let attempt = OrderAttempt { state: RunState::Converging, ..self.attempt.clone() };
         (
             (&self.order, self.generation, &self.observed, &self.flights, &self.in_doubt),
             (self.failures, is_pausing, &self.conflicts, attempt),
