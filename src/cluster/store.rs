@@ -36,12 +36,9 @@ use self::{
     versions::KnownVersions,
 };
 pub use self::{queries::ReportCursor, sweep::Sweep};
-use crate::{
-    guard::{self, Guard},
-    stack::{
-        object::{Object, ObjectKey, Resource, Role},
-        version::{self, ObjectVersion, is_newer},
-    },
+use crate::stack::{
+    object::{Object, ObjectKey, Resource, Role},
+    version::{self, ObjectVersion, is_newer},
 };
 
 /// What learning something has changed, as far as somebody is told.
@@ -214,7 +211,6 @@ impl Store {
             let held_version = held.packed.version(&self.names).unwrap_or_default();
             let is_same = held_version.uid == object.uid;
             let overridden = overrides.is_some_and(|asked| held.learnt < asked);
-            let overridden = overridden || !guard::stands(Guard::NewerWins);
             match version::compare(&object.resource_version, &held_version.resource_version) {
                 Ordering::Equal if is_same && !overridden => {
                     if overrides.is_some() {

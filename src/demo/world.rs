@@ -2,15 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{BASE_HOST, belief::Belief, check::Objects};
+use super::{BASE_HOST, check::Objects, mirror::MembershipMirror};
 use crate::{
     agent::{self, Agent, Counters, Setup},
     cluster::{ClusterConfig, Limits, watch::MOST_ITEMS},
     config::EngineSettings,
     embedded::{
-        membership::{self, Event, Membership},
+        membership::{self, EmbeddedMembership, MembershipEvent},
         operator,
-        server::{self, Latency, Server},
+        server::{self, EmbeddedServer, Latency},
     },
     membership::wire::server::Order,
     net::endpoint::EndpointError,
@@ -26,9 +26,9 @@ pub(super) enum WorldError {
     #[error(transparent)]
     Host(shards::StartError),
     #[error("the embedded cluster: {0}")]
-    Cluster(#[from] server::ServerError),
+    Cluster(#[from] server::EmbeddedServerError),
     #[error("the embedded membership: {0}")]
-    Membership(#[from] membership::StartError),
+    Membership(#[from] membership::MembershipStartError),
     #[error("the agent: {0}")]
     Agent(#[from] shards::StartError),
     #[error("the embedded cluster's address: {0}")]
@@ -42,14 +42,14 @@ pub(super) enum WorldError {
 }
 
 /// Cluster, membership and agent.
-pub(super) struct World {
-    cluster: Server,
-    membership: Membership,
+pub(super) struct DemoWorld {
+    cluster: EmbeddedServer,
+    membership: EmbeddedMembership,
     agent: Agent,
-    belief: Belief,
+    mirror: MembershipMirror,
 }
 
-impl World {
+impl DemoWorld {
     /// Starts all three and waits until the agent has joined.
     pub(super) fn start(engine: EngineSettings, seed: u64) -> Result<Self, WorldError> {
         // Before the embedded servers, which run on executors as well.
@@ -59,10 +59,15 @@ impl World {
             jitter: Duration::from_millis(4),
             watch: Duration::from_millis(5),
         };
-        let operator = Some(operator::Options { finalizer: true, ..operator::Options::default() });
-        let cluster =
-            Server::start(server::Options { seed, latency, operator, ..server::Options::default() })?;
-        let membership = Membership::start(membership::Options::default())?;
+        let operator =
+            Some(operator::OperatorOptions { finalizer: true, ..operator::OperatorOptions::default() });
+        let cluster = EmbeddedServer::start(server::ServerOptions {
+            seed,
+            latency,
+            operator,
+            ..server::ServerOptions::default()
+        })?;
+        let membership = EmbeddedMembership::start(membership::MembershipOptions::default())?;
         let setup = Setup {
             engine,
             cluster: ClusterConfig::plain(&cluster.url())?,
@@ -78,7 +83,7 @@ impl World {
         };
         let agent = Agent::start(setup)?;
         membership.wait_joined(PATIENCE).ok_or(WorldError::NotJoined)?;
-        Ok(Self { cluster, membership, agent, belief: Belief::default() })
+        Ok(Self { cluster, membership, agent, mirror: MembershipMirror::default() })
     }
 
     /// Lets membership send these orders, one after the other.
@@ -106,13 +111,13 @@ impl World {
     }
 
     /// What membership believes, having heard all that came so far.
-    pub(super) fn belief(&mut self) -> &Belief {
+    pub(super) fn mirror(&mut self) -> &MembershipMirror {
         while let Some(event) = self.membership.next_event(Duration::ZERO) {
-            if let Event::Message { message, .. } = event {
-                self.belief.hear(&message);
+            if let MembershipEvent::Message { message, .. } = event {
+                self.mirror.hear(&message);
             }
         }
-        &self.belief
+        &self.mirror
     }
 
     /// Everything that the fleet may have in the cluster.

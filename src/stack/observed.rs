@@ -6,7 +6,6 @@ use super::{
     object::{Object, ObjectKey},
     version::{ObjectVersion, is_newer},
 };
-use crate::guard::{self, Guard};
 
 /// What is known of one object.
 #[derive(Debug, Clone, PartialEq)]
@@ -136,7 +135,7 @@ impl ObservedEntry {
         let before = std::mem::replace(&mut self.stored, shown.as_ref().map(ObjectVersion::of));
         let left = |object: &Object| before.as_ref().is_some_and(|before| before.uid == object.uid);
         match (shown, &self.object) {
-            (Some(object), None) if guard::stands(Guard::MayReturn) => self.set(Some(object)),
+            (Some(object), None) => self.set(Some(object)),
             (Some(object), Some(_)) if self.is_older_than(&object) => self.set(Some(object)),
             // It was in the store and left it. One that was not may be on its way there, and one
             // that belongs to another stack says nothing by its absence.

@@ -13,10 +13,7 @@ use super::{
     ownership::is_labelled,
     write::Write,
 };
-use crate::{
-    guard::{self, Guard},
-    order::Change,
-};
+use crate::order::Change;
 
 mod action;
 mod owner_check;
@@ -222,8 +219,7 @@ impl PlanInputs<'_> {
         let object = self.known(key)??;
         let rejected = self.rejected.get(key) == Some(&Purpose::Fence);
         let needed = !object.terminating && self.in_doubt.may_still_apply(object);
-        (needed && !rejected && guard::stands(Guard::Fence))
-            .then(|| PlannedWrite { write: fence(object), purpose: Purpose::Fence })
+        (needed && !rejected).then(|| PlannedWrite { write: fence(object), purpose: Purpose::Fence })
     }
 
     /// What has to be read before anything else can be decided.

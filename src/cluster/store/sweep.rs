@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{Store, StoredKind, entry::StoredObject, interner::Interner};
 use crate::{
-    guard::{self, Guard},
     stack::{
         object::{ObjectKey, Resource, Role},
         version::is_newer,
@@ -53,10 +52,7 @@ impl Store {
         let mut removed = Vec::new();
         let lowest = sweep.left.min(self.stacks.len()).saturating_sub(budget);
         for index in (lowest..sweep.left.min(self.stacks.len())).rev() {
-            let takes = |held: &StoredObject, names: &Interner| {
-                sweep.takes(held, names) && guard::stands(Guard::ListsRemove)
-            };
-            self.take_out(index, takes, &mut removed);
+            self.take_out(index, |held, names| sweep.takes(held, names), &mut removed);
         }
         sweep.left = lowest;
         if lowest > 0 {

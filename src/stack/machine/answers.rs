@@ -6,15 +6,12 @@ use super::{
     Machine, Notice,
     state::{Flight, RunState},
 };
-use crate::{
-    guard::{self, Guard},
-    stack::{
-        object::{Object, ObjectKey},
-        observed::Observation,
-        plan::Purpose,
-        version::is_newer,
-        write::{FailureClass, ReadError, Refusal, Rejection, Write, WriteAnswer},
-    },
+use crate::stack::{
+    object::{Object, ObjectKey},
+    observed::Observation,
+    plan::Purpose,
+    version::is_newer,
+    write::{FailureClass, ReadError, Rejection, Write, WriteAnswer},
 };
 
 impl Machine {
@@ -104,10 +101,6 @@ impl Machine {
                 self.pause_for(now, Some(FailureClass::Any), retry_after);
                 self.say_failed(subject, cause);
             }
-            WriteAnswer::InDoubt { cause, .. } if !guard::stands(Guard::LookAfter) => {
-                let refusal = Refusal { code: 500, reason: "Unknown".into(), message: cause };
-                self.reject(flight.as_ref(), &key, subject, Rejection::Refused(refusal));
-            }
             WriteAnswer::InDoubt { cause, retry_after } => {
                 self.in_doubt.insert(now, write);
                 if !is_current {
@@ -127,7 +120,7 @@ impl Machine {
     fn count_conflict(&mut self, now: Instant, key: &ObjectKey, subject: String) {
         let conflicts = self.conflicts.entry(key.clone()).or_default();
         *conflicts += 1;
-        if *conflicts > self.context.options.conflicts_at_once && guard::stands(Guard::ConflictsPause) {
+        if *conflicts > self.context.options.conflicts_at_once {
             self.pause_for(now, None, None);
             self.say_failed(subject, "the object keeps moving under the agent's writes".to_owned());
         }

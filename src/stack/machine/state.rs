@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use super::{Machine, MachineStep, Notice};
 use crate::{
-    guard::{self, Guard},
     order::Change,
     stack::{
         object::ObjectKey,
@@ -253,10 +252,8 @@ impl Machine {
     fn attend(&mut self, fallback: Instant) -> MachineStep {
         let options = &self.context.options;
         match self.in_doubt.next_expiry(options.create_may_arrive) {
-            Some(expiry) if guard::stands(Guard::AwaitCreates) => {
-                MachineStep::Attend { at: expiry.min(fallback) }
-            }
-            _ => {
+            Some(expiry) => MachineStep::Attend { at: expiry.min(fallback) },
+            None => {
                 self.attempt.state = RunState::Done;
                 MachineStep::Done
             }
