@@ -37,9 +37,9 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
         name: "MayReturn",
         about: "What a list of the past made seem gone is there when events show it again.",
         file: "src/stack/observed.rs",
-        within: "",
-        text: "(Some(object), None) => self.set(Some(object))",
-        without: "(Some(object), None) if false => self.set(Some(object))",
+        within: "(Some(object), None) => self.set(Some(object))",
+        text: "self.set(Some(object))",
+        without: "()",
         tests: &[("row_03_an_old_view_in_the_middle_of_an_order_hides_nothing_for_good", "is left over")],
     },
     Safeguard {
