@@ -148,10 +148,10 @@ impl Handler<StackName, Job> for Worker {
             }
             return Outcome::Done;
         }
-        let (carryover, context) = (self.memories.take(&stack), Rc::clone(&self.context.borrow()));
+        let context = Rc::clone(&self.context.borrow());
         let arrival = if job.again { OrderArrival::Again } else { OrderArrival::New };
         let mut run = Run {
-            machine: Machine::new(job.order, carryover, Rc::clone(&context), arrival),
+            machine: Machine::new(job.order, self.memories.take(&stack), Rc::clone(&context), arrival),
             context,
             stack,
             revision: None,
@@ -184,7 +184,6 @@ struct Run<'a> {
     slot: Slot<StackName, Job>,
     stack: StackName,
     machine: Machine,
-    /// What the machine knows of the kinds in play.
     context: Rc<MachineContext>,
     /// Of what is known, as the machine was last shown it.
     revision: Option<u64>,
