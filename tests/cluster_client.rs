@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stackherd::{
-    cluster::{Client, ClusterConfig, Limits},
+    cluster::{ClientLimits, ClusterConfig, KubeClient},
     net,
     stack::{
         object::{Catalog, Object, ObjectKey, Resource},
@@ -19,28 +19,29 @@ use stackherd::{
 };
 use support::{api_server::ApiServer, crds::Crds};
 
-const LIMITS: Limits = Limits { qps: 0.0, burst: 1, max_in_flight: 32, deadline: Duration::from_secs(20) };
+const LIMITS: ClientLimits =
+    ClientLimits { qps: 0.0, burst: 1, max_in_flight: 32, deadline: Duration::from_secs(20) };
 
 /// Runs a test with a client of the shared server; does nothing where there is no server.
-fn with_client<Fut: Future<Output = ()>>(test: impl FnOnce(Client, Catalog) -> Fut) {
+fn with_client<Fut: Future<Output = ()>>(test: impl FnOnce(KubeClient, Catalog) -> Fut) {
     let Some(server) = ApiServer::shared(Crds::Ours) else { return };
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("kubeconfig");
     support::kubeconfig::write(&path, &server.url, Some(&server.ca_pem), Some(server.token));
     let config = ClusterConfig::load(Some(&path)).unwrap();
     net::block_on(async {
-        let client = Client::new(&config, LIMITS);
+        let client = KubeClient::new(&config, LIMITS);
         let catalog = client.catalog().await.unwrap();
         test(client, catalog).await;
     })
     .unwrap();
 }
 
-async fn perform(client: &Client, write: &Write) -> Answer {
+async fn perform(client: &KubeClient, write: &Write) -> Answer {
     client.write(client.permit().await, write).await
 }
 
-async fn put(client: &Client, key: &ObjectKey, spec: &Value) -> Answer {
+async fn put(client: &KubeClient, key: &ObjectKey, spec: &Value) -> Answer {
     let body = json!({
         "apiVersion": "formance.com/v1beta1", "kind": key.resource.kind,
         "metadata": {"name": &*key.name, "labels": {
@@ -182,7 +183,7 @@ fn a_wrong_token_is_not_applied() {
     support::kubeconfig::write(&path, &server.url, Some(&server.ca_pem), Some("wrong"));
     let config = ClusterConfig::load(Some(&path)).unwrap();
     net::block_on(async {
-        let client = Client::new(&config, LIMITS);
+        let client = KubeClient::new(&config, LIMITS);
         let key = ObjectKey::new(&Catalog::new(vec![]).stack, "wrong-token");
         let answer = put(&client, &key, &json!({})).await;
         assert!(matches!(answer, Answer::NotApplied { .. }), "{answer:?}");

@@ -25,7 +25,7 @@ use super::{
     worker::{Lines, Memories, Worker},
 };
 use crate::{
-    cluster::{Client, Limits},
+    cluster::{ClientLimits, KubeClient},
     guard::{self, Guard},
     log_throttle::LogThrottle,
     net,
@@ -84,7 +84,7 @@ pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, count
 }
 
 /// Runs stacks again that an outage kept waiting.
-async fn recover(shard: Rc<Shard>, recovery: Rc<Recovery>, client: Client) {
+async fn recover(shard: Rc<Shard>, recovery: Rc<Recovery>, client: KubeClient) {
     recovery.run(|| client.paused_until(), |stack| shard.runner.wake(stack)).await;
 }
 
@@ -120,7 +120,7 @@ impl Shard {
         shards: usize,
         router: Router<Mail>,
         stop: Stop,
-        client: &Client,
+        client: &KubeClient,
         setup: Arc<Setup>,
         counters: Arc<Counters>,
     ) -> (Rc<Self>, Rc<Recovery>) {
@@ -359,17 +359,17 @@ fn machines(setup: &Setup, catalog: &Arc<Catalog>) -> machine::Context {
     machine::Context::new(Catalog::clone(catalog), setup.base_url.clone(), options, fastrand::u64(..))
 }
 
-fn client(setup: &Setup, shards: usize) -> Client {
-    Client::new(&setup.cluster, share(setup.limits, shards)).listing_at_most(setup.max_list_items)
+fn client(setup: &Setup, shards: usize) -> KubeClient {
+    KubeClient::new(&setup.cluster, share(setup.limits, shards)).listing_at_most(setup.max_list_items)
 }
 
 /// One shard's part of the process' limits.
-fn share(limits: Limits, shards: usize) -> Limits {
+fn share(limits: ClientLimits, shards: usize) -> ClientLimits {
     let burst = match limits.burst {
         0 => 0,
         burst => burst.div_ceil(u32::try_from(shards).unwrap_or(u32::MAX)),
     };
-    Limits {
+    ClientLimits {
         qps: limits.qps / shards as f64,
         burst,
         max_in_flight: limits.max_in_flight.div_ceil(shards),

@@ -26,7 +26,7 @@ const LARGE_TOGETHER: usize = 2;
 
 /// A body that comes in.
 #[derive(Debug)]
-pub(super) struct Body {
+pub(super) struct ResponseBody {
     incoming: Incoming,
     gunzip: Option<Gunzip>,
     /// What came and is not decoded yet.
@@ -47,15 +47,15 @@ pub(super) enum BodyError {
 
 /// Room for answers that are read whole; one for each client.
 #[derive(Debug)]
-pub(super) struct Room(Permits);
+pub(super) struct LargeBodies(Permits);
 
-impl Room {
+impl LargeBodies {
     pub(super) fn new() -> Self {
         Self(Permits::new(TokenBucket::new(0.0, 1, time::now()), LARGE_TOGETHER))
     }
 }
 
-impl Body {
+impl ResponseBody {
     /// The body that these headers announce.
     pub(super) fn new(headers: &HeaderMap, incoming: Incoming) -> Result<Self, BodyError> {
         let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes());
@@ -98,7 +98,7 @@ impl Body {
 
     /// All of it, where it says that something went well: [`OBJECT`] bytes at most. Of an error the
     /// beginning, [`ERROR`] bytes; what follows is not waited for.
-    pub(super) async fn read(&mut self, status: StatusCode, room: &Room) -> Result<Bytes, BodyError> {
+    pub(super) async fn read(&mut self, status: StatusCode, room: &LargeBodies) -> Result<Bytes, BodyError> {
         let (mut bytes, mut turn) = (BytesMut::new(), Turn::new());
         let mut large: Option<Permit> = None;
         while let Some(chunk) = self.chunk().await? {

@@ -15,18 +15,19 @@ use bytes::Bytes;
 use futures::StreamExt;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
-use self::health::Health;
+use self::health::RequestHealth;
 use super::{
-    answer::{self, Reply},
+    buffer_budget::BufferBudget,
     config::ClusterConfig,
+    connection::SendError,
     credentials::{Credentials, Presented},
     limiter::TokenBucket,
     permit::{Permit, Permits},
+    reflector::MOST_ITEMS,
     request::{self, ApiRequest, RequestError},
-    transport::{Failure, Outgoing, Transport},
-    unread::Unread,
+    response::{self, ApiResponse},
+    transport::{Outgoing, Transport},
     warning,
-    watch::MOST_ITEMS,
 };
 use crate::{
     guard::{self, Guard},
@@ -44,7 +45,7 @@ const READS_TOGETHER: usize = 6;
 
 /// What one client may do, already divided over the shards.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Limits {
+pub struct ClientLimits {
     /// Requests a second; 0 is unlimited.
     pub qps: f64,
     /// Requests that may be saved up.
@@ -57,7 +58,7 @@ pub struct Limits {
 
 /// What a client has sent so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
+pub struct RequestCounts {
     /// All requests, writes included.
     pub requests: u64,
     /// Creates, patches and deletes.
@@ -66,25 +67,25 @@ pub struct Counts {
 
 /// The Kubernetes client of one shard. Clones are the same client.
 #[derive(Clone)]
-pub struct Client(Rc<Inner>);
+pub struct KubeClient(Rc<ClientInner>);
 
-struct Inner {
+struct ClientInner {
     transport: Transport,
     credentials: Credentials,
     permits: Permits,
     headers: Vec<(HeaderName, HeaderValue)>,
     compression: bool,
     deadline: Duration,
-    counts: Cell<Counts>,
-    health: Health,
+    counts: Cell<RequestCounts>,
+    health: RequestHealth,
     /// What has begun to come in for lists and watches.
-    unread: Unread,
-    /// See [`Client::listing_at_most`].
+    buffer_budget: BufferBudget,
+    /// See [`KubeClient::listing_at_most`].
     most_items: Cell<u64>,
     warnings: RefCell<LogThrottle<&'static str>>,
 }
 
-impl std::fmt::Debug for Client {
+impl std::fmt::Debug for KubeClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client")
             .field("permits", &self.0.permits)
@@ -93,11 +94,11 @@ impl std::fmt::Debug for Client {
     }
 }
 
-impl Client {
+impl KubeClient {
     /// A client that has not connected yet. To be made on the shard that will use it.
-    pub fn new(config: &ClusterConfig, limits: Limits) -> Self {
+    pub fn new(config: &ClusterConfig, limits: ClientLimits) -> Self {
         let bucket = TokenBucket::new(limits.qps, limits.burst, time::now());
-        Self(Rc::new(Inner {
+        Self(Rc::new(ClientInner {
             credentials: Credentials::with_identity(
                 config.credentials.clone(),
                 config.identity.clone(),
@@ -108,8 +109,8 @@ impl Client {
             compression: config.compression,
             deadline: limits.deadline,
             counts: Cell::default(),
-            health: Health::default(),
-            unread: Unread::default(),
+            health: RequestHealth::default(),
+            buffer_budget: BufferBudget::default(),
             most_items: Cell::new(MOST_ITEMS),
             warnings: RefCell::default(),
             transport: Transport::new(config.clone()),
@@ -130,12 +131,12 @@ impl Client {
         };
         match self.perform(permit, request, true).await {
             Ok(reply) => {
-                let warnings = answer::warnings(write, &reply);
+                let warnings = response::warnings(write, &reply);
                 warning::tell(&mut self.0.warnings.borrow_mut(), write.key(), &warnings, time::now());
-                answer::write(write, &reply)
+                response::write(write, &reply)
             }
-            Err(Failure::NotSent(cause)) => Answer::NotApplied { cause, retry_after: None },
-            Err(Failure::Lost(cause)) => Answer::Unknown { cause, retry_after: None },
+            Err(SendError::NotSent(cause)) => Answer::NotApplied { cause, retry_after: None },
+            Err(SendError::Lost(cause)) => Answer::Unknown { cause, retry_after: None },
         }
     }
 
@@ -171,7 +172,7 @@ impl Client {
     }
 
     /// What has been sent so far.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> RequestCounts {
         self.0.counts.get()
     }
 
@@ -183,30 +184,35 @@ impl Client {
 
     async fn get(&self, key: &ObjectKey) -> Result<Option<Object>, ReadError> {
         let reply = self.ask(&key.to_string(), request::get(key)).await?;
-        answer::read_one(key, &reply)
+        response::read_one(key, &reply)
     }
 
     async fn ask(
         &self,
         subject: &str,
         request: Result<ApiRequest, RequestError>,
-    ) -> Result<Reply, ReadError> {
+    ) -> Result<ApiResponse, ReadError> {
         let request = request.map_err(|error| ReadError::Refused {
             subject: subject.to_owned(),
             refusal: never_sent(&error),
         })?;
         let permit = self.permit().await;
         self.perform(permit, request, false).await.map_err(|failure| {
-            let (Failure::NotSent(cause) | Failure::Lost(cause)) = failure;
+            let (SendError::NotSent(cause) | SendError::Lost(cause)) = failure;
             ReadError::Failed { subject: subject.to_owned(), cause, retry_after: None }
         })
     }
 
-    async fn perform(&self, mut permit: Permit, request: ApiRequest, write: bool) -> Result<Reply, Failure> {
+    async fn perform(
+        &self,
+        mut permit: Permit,
+        request: ApiRequest,
+        write: bool,
+    ) -> Result<ApiResponse, SendError> {
         permit.spend();
         let prepared = self.prepare(request).await?;
         let result = self.0.transport.exchange(prepared.outgoing(), self.0.deadline).await;
-        self.count(matches!(result, Err(Failure::NotSent(_))), write);
+        self.count(matches!(result, Err(SendError::NotSent(_))), write);
         self.0.health.note(&result);
         let reply = self.doubt(result, &prepared).await?;
         self.heed(&reply, &prepared).await;
@@ -220,11 +226,11 @@ impl Client {
     }
 
     /// The request as it goes out, with who asks.
-    async fn prepare(&self, request: ApiRequest) -> Result<Prepared, Failure> {
+    async fn prepare(&self, request: ApiRequest) -> Result<Prepared, SendError> {
         let presented = self.0.credentials.present().await;
         let presented = presented.map_err(|error| {
             self.0.health.failed();
-            Failure::NotSent(format!("no credentials: {error}"))
+            SendError::NotSent(format!("no credentials: {error}"))
         })?;
         let (mut head, body) = request.into_parts();
         head.headers.extend(presented.header.clone().map(|value| (header::AUTHORIZATION, value)));
@@ -239,20 +245,20 @@ impl Client {
 
     fn count(&self, unsent: bool, write: bool) {
         if !unsent {
-            let Counts { requests, writes } = self.0.counts.get();
-            self.0.counts.set(Counts { requests: requests + 1, writes: writes + u64::from(write) });
+            let RequestCounts { requests, writes } = self.0.counts.get();
+            self.0.counts.set(RequestCounts { requests: requests + 1, writes: writes + u64::from(write) });
         }
     }
 
     /// Where nothing was answered, who we are may be the reason.
-    async fn doubt<T>(&self, result: Result<T, Failure>, prepared: &Prepared) -> Result<T, Failure> {
+    async fn doubt<T>(&self, result: Result<T, SendError>, prepared: &Prepared) -> Result<T, SendError> {
         if result.is_err() {
             self.0.credentials.doubt(&prepared.presented).await;
         }
         result
     }
 
-    async fn heed(&self, reply: &Reply, prepared: &Prepared) {
+    async fn heed(&self, reply: &ApiResponse, prepared: &Prepared) {
         if reply.unauthorized() {
             self.0.credentials.refused(&prepared.presented).await;
         }

@@ -1,6 +1,6 @@
 //! Who we are to the API server, kept fresh.
 
-mod pair;
+mod client_certificate;
 
 use std::{
     path::{Path, PathBuf},
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{net::tls::Identity, time};
 
-use pair::Pair;
+use client_certificate::ClientCertificate;
 
 /// A file is read again this often (kubelets rotate tokens long before they expire).
 const RECHECK: Duration = Duration::from_secs(60);
@@ -35,7 +35,7 @@ const RERUN_SECONDS: i64 = 10;
 
 /// Where credentials come from.
 #[derive(Clone)]
-pub enum Source {
+pub enum CredentialSource {
     /// Nowhere, or from the client certificate alone.
     Nothing,
     /// The value of the `Authorization` header.
@@ -51,13 +51,13 @@ pub enum Source {
     Exec(Arc<ExecPlugin>),
 }
 
-impl std::fmt::Debug for Source {
+impl std::fmt::Debug for CredentialSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Source::Nothing => f.write_str("Nothing"),
-            Source::Fixed(_) => f.write_str("Fixed(..)"),
-            Source::TokenFile { path, .. } => f.debug_tuple("TokenFile").field(path).finish(),
-            Source::Exec(_) => f.write_str("Exec(..)"),
+            CredentialSource::Nothing => f.write_str("Nothing"),
+            CredentialSource::Fixed(_) => f.write_str("Fixed(..)"),
+            CredentialSource::TokenFile { path, .. } => f.debug_tuple("TokenFile").field(path).finish(),
+            CredentialSource::Exec(_) => f.write_str("Exec(..)"),
         }
     }
 }
@@ -93,33 +93,39 @@ pub enum CredentialsError {
 /// others wait for what it finds.
 #[derive(Debug)]
 pub struct Credentials {
-    source: Source,
+    source: CredentialSource,
     token: Mutex<TokenFile>,
-    pair: Mutex<Pair>,
+    pair: Mutex<ClientCertificate>,
 }
 
 impl Credentials {
     /// Credentials from a source.
-    pub fn new(source: Source) -> Self {
+    pub fn new(source: CredentialSource) -> Self {
         Self::with_identity(source, None, IdentityFiles::default())
     }
 
     /// The same beside a client certificate, which is read again from its files.
-    pub fn with_identity(source: Source, identity: Option<Identity>, files: IdentityFiles) -> Self {
+    pub fn with_identity(source: CredentialSource, identity: Option<Identity>, files: IdentityFiles) -> Self {
         let mut token = TokenFile::default();
-        if let Source::TokenFile { until_read, .. } = &source {
+        if let CredentialSource::TokenFile { until_read, .. } = &source {
             token.kept.value.clone_from(until_read);
         }
-        Self { source, token: Mutex::new(token), pair: Mutex::new(Pair::new(identity, files, time::now())) }
+        Self {
+            source,
+            token: Mutex::new(token),
+            pair: Mutex::new(ClientCertificate::new(identity, files, time::now())),
+        }
     }
 
     /// What to send a request with now. Reads files or runs the plugin where it is time to.
     pub async fn present(&self) -> Result<Presented, CredentialsError> {
         let mut presented = match &self.source {
-            Source::Nothing => Presented::default(),
-            Source::Fixed(header) => Presented { header: Some(header.clone()), ..Presented::default() },
-            Source::TokenFile { path, .. } => self.read_token(path).await?,
-            Source::Exec(plugin) => ask_plugin(plugin).await?,
+            CredentialSource::Nothing => Presented::default(),
+            CredentialSource::Fixed(header) => {
+                Presented { header: Some(header.clone()), ..Presented::default() }
+            }
+            CredentialSource::TokenFile { path, .. } => self.read_token(path).await?,
+            CredentialSource::Exec(plugin) => ask_plugin(plugin).await?,
         };
         if presented.identity.is_none() {
             presented.identity = self.pair.lock().await.present().await;
@@ -130,9 +136,9 @@ impl Credentials {
     /// The server did not accept these: the next request gets new ones, if there are any.
     pub async fn refused(&self, presented: &Presented) {
         match &self.source {
-            Source::Nothing | Source::Fixed(_) => {}
-            Source::TokenFile { .. } => self.token.lock().await.kept.refuse(presented.edition),
-            Source::Exec(plugin) => plugin.cache.lock().await.refuse(presented.edition),
+            CredentialSource::Nothing | CredentialSource::Fixed(_) => {}
+            CredentialSource::TokenFile { .. } => self.token.lock().await.kept.refuse(presented.edition),
+            CredentialSource::Exec(plugin) => plugin.cache.lock().await.refuse(presented.edition),
         }
         self.doubt(presented).await;
     }
@@ -172,7 +178,7 @@ impl Credentials {
 /// A token file, and what it said last.
 #[derive(Debug, Default)]
 struct TokenFile {
-    kept: Kept<HeaderValue>,
+    kept: FileState<HeaderValue>,
     reading: OneAtATime<std::io::Result<Vec<u8>>>,
 }
 
@@ -182,7 +188,7 @@ fn token(bytes: &[u8]) -> Result<HeaderValue, String> {
 
 /// What a file said last, and when to look again.
 #[derive(Debug)]
-struct Kept<T> {
+struct FileState<T> {
     value: Option<T>,
     edition: u64,
     read_at: Option<Instant>,
@@ -191,13 +197,13 @@ struct Kept<T> {
     complained_at: Option<Instant>,
 }
 
-impl<T> Default for Kept<T> {
+impl<T> Default for FileState<T> {
     fn default() -> Self {
         Self { value: None, edition: 0, read_at: None, failed: false, refused: false, complained_at: None }
     }
 }
 
-impl<T: PartialEq> Kept<T> {
+impl<T: PartialEq> FileState<T> {
     fn is_due(&self, now: Instant) -> bool {
         if self.value.is_none() {
             return true;
@@ -239,7 +245,7 @@ impl<T: PartialEq> Kept<T> {
 
 /// What a plugin brought, or how it failed. Shared by all shards.
 #[derive(Debug, Default)]
-pub struct Cache {
+pub struct PluginCache {
     /// Of a run that goes on.
     running: Option<oneshot::Receiver<Result<Credential, ExecError>>>,
     brought: Option<Brought>,
@@ -255,7 +261,7 @@ struct Brought {
     refused: bool,
 }
 
-impl Cache {
+impl PluginCache {
     /// What can be used at `now` (seconds since the epoch) without running the plugin.
     fn usable(&self, now: i64) -> Option<Result<Presented, CredentialsError>> {
         if let Some(brought) = &self.brought {
@@ -322,7 +328,7 @@ async fn ask_plugin(plugin: &Arc<ExecPlugin>) -> Result<Presented, CredentialsEr
 
 async fn run_plugin(
     plugin: &Arc<ExecPlugin>,
-    cache: &mut MutexGuard<'_, Cache>,
+    cache: &mut MutexGuard<'_, PluginCache>,
 ) -> Result<Result<Credential, ExecError>, String> {
     if cache.running.is_none() {
         let (done, running) = oneshot::channel();

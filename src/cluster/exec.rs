@@ -16,8 +16,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    credentials::{Cache, bearer},
-    kubeconfig::{Cluster, Exec},
+    credentials::{PluginCache, bearer},
+    kubeconfig::{ExecConfig, KubeconfigCluster},
 };
 use crate::net::tls::Identity;
 
@@ -39,7 +39,7 @@ pub struct ExecPlugin {
     timeout: Duration,
     /// What it has brought. The one thing that shards share: a plugin is slow and costly, so
     /// once for the process must do. The lock is an awaited one and hardly ever contended.
-    pub(super) cache: Arc<Mutex<Cache>>,
+    pub(super) cache: Arc<Mutex<PluginCache>>,
 }
 
 /// What a plugin brought.
@@ -85,7 +85,11 @@ pub enum ExecError {
 impl ExecPlugin {
     /// A plugin as the kubeconfig describes it, and the cluster's CA (PEM), which it is told where it
     /// wants that; the error says what is wrong with it.
-    pub(crate) fn new(exec: &Exec, cluster: &Cluster, ca: Option<Vec<u8>>) -> Result<Self, String> {
+    pub(crate) fn new(
+        exec: &ExecConfig,
+        cluster: &KubeconfigCluster,
+        ca: Option<Vec<u8>>,
+    ) -> Result<Self, String> {
         if exec.command.is_empty() {
             return Err("command is missing".into());
         }
@@ -130,8 +134,8 @@ impl ExecPlugin {
         command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
         let output = match process::run(command, self.timeout) {
             Ok(output) => output,
-            Err(process::Failure::NotStarted(error)) => return Err(self.not_started(&error)),
-            Err(process::Failure::Ended(problem)) => return Err(self.failed(problem)),
+            Err(process::ProcessError::NotStarted(error)) => return Err(self.not_started(&error)),
+            Err(process::ProcessError::Ended(problem)) => return Err(self.failed(problem)),
         };
         if !output.status.success() {
             let said = said(&output.stderr, &self.hidden(&output.stdout));
@@ -143,7 +147,7 @@ impl ExecPlugin {
 
     pub(crate) fn parse(&self, stdout: &str) -> Result<Credential, ExecError> {
         let failed = |problem: String| ExecError::Output { command: self.command.clone(), problem };
-        let output: Output = serde_json::from_str(stdout)
+        let output: ExecCredentialJson = serde_json::from_str(stdout)
             // The position is enough: the text may be a secret.
             .map_err(|e| failed(format!("no JSON of that shape, line {} column {}", e.line(), e.column())))?;
         if output.kind != "ExecCredential" || output.api_version != self.api_version {
@@ -196,7 +200,7 @@ impl ExecPlugin {
 }
 
 /// What the plugin is told of the cluster; what is not set is left out.
-fn cluster_info(cluster: &Cluster, ca: Option<Vec<u8>>) -> Value {
+fn cluster_info(cluster: &KubeconfigCluster, ca: Option<Vec<u8>>) -> Value {
     let text = |text: &str| (!text.is_empty()).then(|| Value::from(text));
     let on = |switch: bool| switch.then_some(Value::Bool(true));
     let fields = [
@@ -244,17 +248,17 @@ fn said(bytes: &[u8], hidden: &[String]) -> String {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Output {
+struct ExecCredentialJson {
     #[serde(default)]
     api_version: String,
     #[serde(default)]
     kind: String,
-    status: Option<Status>,
+    status: Option<ExecStatusJson>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Status {
+struct ExecStatusJson {
     token: Option<String>,
     expiration_timestamp: Option<String>,
     client_certificate_data: Option<String>,

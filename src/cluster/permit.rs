@@ -15,9 +15,9 @@ use crate::{net, time};
 
 /// The queue for permits: a [`TokenBucket`] says how fast, a bound how many at a time.
 #[derive(Clone)]
-pub struct Permits(Rc<Inner>);
+pub struct Permits(Rc<PermitQueue>);
 
-struct Inner {
+struct PermitQueue {
     bucket: RefCell<TokenBucket>,
     in_flight: Cell<usize>,
     max_in_flight: usize,
@@ -31,7 +31,7 @@ struct Inner {
 
 /// The right to one request. Dropped without having been [used](Permit::spend), its token goes back.
 pub struct Permit {
-    permits: Weak<Inner>,
+    permits: Weak<PermitQueue>,
     spent: bool,
 }
 
@@ -53,7 +53,7 @@ impl fmt::Debug for Permits {
 impl Permits {
     /// A queue in front of `bucket`, with at most `max_in_flight` permits out (at least one).
     pub fn new(bucket: TokenBucket, max_in_flight: usize) -> Self {
-        Self(Rc::new(Inner {
+        Self(Rc::new(PermitQueue {
             bucket: RefCell::new(bucket),
             in_flight: Cell::new(0),
             max_in_flight: max_in_flight.max(1),
@@ -70,7 +70,7 @@ impl Permits {
         self.0.next_ticket.set(ticket + 1);
         let (sender, receiver) = oneshot::channel();
         self.0.waiting.borrow_mut().insert(ticket, sender);
-        let _leave = Leave { permits: &self.0, ticket };
+        let _leave = TicketGuard { permits: &self.0, ticket };
         serve(&self.0);
         match receiver.await {
             Ok(permit) => permit,
@@ -119,19 +119,19 @@ impl Drop for Permit {
 }
 
 /// Takes a ticket back when its waiter goes.
-struct Leave<'a> {
-    permits: &'a Rc<Inner>,
+struct TicketGuard<'a> {
+    permits: &'a Rc<PermitQueue>,
     ticket: u64,
 }
 
-impl Drop for Leave<'_> {
+impl Drop for TicketGuard<'_> {
     fn drop(&mut self) {
         self.permits.waiting.borrow_mut().remove(&self.ticket);
     }
 }
 
 /// Hands out what can be handed out now, and sets the timer for the rest.
-fn serve(permits: &Rc<Inner>) {
+fn serve(permits: &Rc<PermitQueue>) {
     while permits.in_flight.get() < permits.max_in_flight && !permits.waiting.borrow().is_empty() {
         let taken = permits.bucket.borrow_mut().take(time::now());
         if let Err(at) = taken {
@@ -144,7 +144,7 @@ fn serve(permits: &Rc<Inner>) {
     }
 }
 
-fn wake_at(permits: &Rc<Inner>, at: Instant) {
+fn wake_at(permits: &Rc<PermitQueue>, at: Instant) {
     if permits.timer_at.get().is_some_and(|set| set <= at) {
         return;
     }

@@ -12,7 +12,7 @@ use kube::core::params::{
 use kube::core::request::Request;
 use serde_json::Value;
 
-use super::target::Target;
+use super::target::WatchTarget;
 use crate::{
     guard::{self, Guard},
     order::is_dns1123_subdomain,
@@ -127,7 +127,7 @@ pub fn get(key: &ObjectKey) -> Result<ApiRequest, RequestError> {
 
 /// A page of all there is of a target. Compressed, where that pays: a hundred objects of a kind are
 /// much alike.
-pub fn list_all(target: &Target, continue_token: Option<&str>) -> Result<ApiRequest, RequestError> {
+pub fn list_all(target: &WatchTarget, continue_token: Option<&str>) -> Result<ApiRequest, RequestError> {
     let all = Request::new(target.path());
     let mut request = finish(&target.to_string(), all.list(&page(target.selector(), continue_token)))?;
     request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
@@ -136,7 +136,11 @@ pub fn list_all(target: &Target, continue_token: Option<&str>) -> Result<ApiRequ
 
 /// What happens to a target after a version, with bookmarks, for as long as `timeout` (in whole
 /// seconds). Not compressed: an event would have to wait until there is enough of it to be sent.
-pub fn watch(target: &Target, resource_version: &str, timeout: Duration) -> Result<ApiRequest, RequestError> {
+pub fn watch(
+    target: &WatchTarget,
+    resource_version: &str,
+    timeout: Duration,
+) -> Result<ApiRequest, RequestError> {
     let params = WatchParams {
         label_selector: target.selector().map(str::to_owned),
         timeout: Some(u32::try_from(timeout.as_secs()).unwrap_or(u32::MAX)),
@@ -147,7 +151,7 @@ pub fn watch(target: &Target, resource_version: &str, timeout: Duration) -> Resu
 
 /// A page of the CRDs that are modules.
 pub fn module_crds(continue_token: Option<&str>) -> Result<ApiRequest, RequestError> {
-    let modules = Target::definitions();
+    let modules = WatchTarget::definitions();
     let crds = Request::new(modules.path());
     finish("customresourcedefinitions", crds.list(&page(modules.selector(), continue_token)))
 }

@@ -6,14 +6,14 @@ use crate::stack::object::{GROUP, Resource, VERSION};
 
 /// All objects of a kind, or those that a selector selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub struct WatchTarget {
     resource: Arc<Resource>,
     group: &'static str,
     version: &'static str,
     selector: Option<&'static str>,
 }
 
-impl Target {
+impl WatchTarget {
     /// All objects of a kind of group `formance.com`. Without a selector: with one, an object that
     /// loses the label would look deleted.
     pub fn kind(resource: &Arc<Resource>) -> Self {
@@ -50,7 +50,7 @@ impl Target {
 }
 
 /// As roles and definitions name it: `ledgers.formance.com`.
-impl fmt::Display for Target {
+impl fmt::Display for WatchTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.resource.plural, self.group)
     }

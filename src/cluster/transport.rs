@@ -19,13 +19,13 @@ use rustls::ClientConfig;
 use leases::Lease;
 
 use super::{
-    answer::Reply,
-    body::{BodyError, Room},
+    body::{BodyError, LargeBodies},
     config::ClusterConfig,
-    connection::{Begun, Connection, Progress, SendError, addressed},
+    connection::{HttpConnection, PendingResponse, SendError, SendProgress, addressed},
     limiter::TokenBucket,
     permit::Permits,
     reload::OneAtATime,
+    response::ApiResponse,
 };
 use crate::{
     backoff::Backoff,
@@ -44,24 +44,15 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::fro
 /// How often a request that was surely not applied is sent on another connection.
 const ATTEMPTS: usize = 4;
 
-/// Why there is no reply.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// Nothing of the request left this process, or the server says that it did nothing with it.
-    NotSent(String),
-    /// Something of it may have.
-    Lost(String),
-}
-
 /// One shard's connections to one API server.
 pub(super) struct Transport {
     config: ClusterConfig,
     /// What the server spoke last; plain servers speak HTTP/1.1.
     protocol: Cell<Option<Protocol>>,
     /// The one HTTP/2 connection, shared by all.
-    shared: RefCell<Option<Rc<Connection>>>,
+    shared: RefCell<Option<Rc<HttpConnection>>>,
     /// HTTP/1.1 connections without a request, the last used one last.
-    idle: RefCell<Vec<Connection>>,
+    idle: RefCell<Vec<HttpConnection>>,
     /// The right to hold an HTTP/1.1 connection.
     places: Permits,
     dialing: Mutex<()>,
@@ -69,7 +60,7 @@ pub(super) struct Transport {
     tls: RefCell<Option<Tls>>,
     /// The reading of the CA file.
     trust_file: Mutex<OneAtATime<std::io::Result<Vec<u8>>>>,
-    room: Room,
+    room: LargeBodies,
     #[cfg(test)]
     simulated: Option<Rc<dyn simulated::Network>>,
 }
@@ -103,25 +94,25 @@ pub(super) struct Outgoing<'a> {
 #[derive(Debug)]
 pub(super) enum Opened {
     /// 2xx: this follows.
-    Stream(Box<Stream>),
+    Stream(Box<ResponseStream>),
     /// Anything else, read whole.
-    Reply(Reply),
+    Reply(ApiResponse),
 }
 
 /// A body that lasts as long as it likes, with the connection that it comes over. Dropping it ends
 /// it: on HTTP/2 the stream alone, on HTTP/1.1 the connection, which is nobody else's.
 #[derive(Debug)]
-pub(super) struct Stream(StreamBody);
+pub(super) struct ResponseStream(StreamBody);
 
 #[derive(Debug)]
 #[cfg_attr(test, allow(clippy::large_enum_variant, reason = "the large one is the one there is"))]
 enum StreamBody {
-    Real(Begun, #[allow(dead_code, reason = "kept while the body lasts")] Lease),
+    Real(PendingResponse, #[allow(dead_code, reason = "kept while the body lasts")] Lease),
     #[cfg(test)]
-    Simulated(simulated::Chunks),
+    Simulated(simulated::SimulatedBody),
 }
 
-impl Stream {
+impl ResponseStream {
     /// See [`Body::chunk`](super::body::Body::chunk).
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
         match &mut self.0 {
@@ -159,7 +150,7 @@ impl Transport {
             }),
             tls: RefCell::default(),
             trust_file: Mutex::default(),
-            room: Room::new(),
+            room: LargeBodies::new(),
             #[cfg(test)]
             simulated: simulated::installed(),
         }
@@ -175,12 +166,12 @@ impl Transport {
         &self,
         outgoing: Outgoing<'_>,
         deadline: Duration,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<ApiResponse, SendError> {
         #[cfg(test)]
         if let Some(network) = &self.simulated {
             return simulated::exchange(network, outgoing, deadline).await;
         }
-        let progress = Progress::default();
+        let progress = SendProgress::default();
         let exchange = async {
             let (begun, lease) = self.begin(outgoing, false, &progress).await?;
             self.finish(begun, lease).await
@@ -195,17 +186,17 @@ impl Transport {
         outgoing: Outgoing<'_>,
         lasts: bool,
         deadline: Duration,
-    ) -> Result<Opened, Failure> {
+    ) -> Result<Opened, SendError> {
         #[cfg(test)]
         if let Some(network) = &self.simulated {
             return simulated::open(network, outgoing, deadline).await;
         }
-        let progress = Progress::default();
+        let progress = SendProgress::default();
         let opening = async {
             let (begun, lease) = self.begin(outgoing, lasts, &progress).await?;
             if begun.head.status.is_success() {
                 self.succeeded();
-                return Ok(Opened::Stream(Box::new(Stream(StreamBody::Real(begun, lease)))));
+                return Ok(Opened::Stream(Box::new(ResponseStream(StreamBody::Real(begun, lease)))));
             }
             self.finish(begun, lease).await.map(Opened::Reply)
         };
@@ -213,7 +204,7 @@ impl Transport {
     }
 
     /// Takes back the connection of a stream that has ended, where others can use it.
-    pub(super) fn close(&self, stream: Stream) {
+    pub(super) fn close(&self, stream: ResponseStream) {
         match stream.0 {
             StreamBody::Real(begun, lease) => {
                 lease.connection().release(begun);
@@ -227,16 +218,16 @@ impl Transport {
     async fn within<T>(
         &self,
         deadline: Duration,
-        progress: &Progress,
-        sending: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
+        progress: &SendProgress,
+        sending: impl Future<Output = Result<T, SendError>>,
+    ) -> Result<T, SendError> {
         if let Ok(result) = net::timeout(deadline, sending).await {
             return result;
         }
         let Some(sent) = progress.sent.get() else {
             let last = self.dial.borrow().last.clone();
             let last = if last.is_empty() { last } else { format!(" (last failure: {last})") };
-            return Err(Failure::NotSent(format!("no connection within {deadline:?}{last}")));
+            return Err(SendError::NotSent(format!("no connection within {deadline:?}{last}")));
         };
         if let Some(line) = progress.line.take() {
             // Not a word for a whole deadline: whatever else is on that connection waits in vain.
@@ -245,7 +236,7 @@ impl Transport {
                 self.failed("the connection fell silent");
             }
         }
-        Err(Failure::Lost(format!("no answer within {deadline:?}")))
+        Err(SendError::Lost(format!("no answer within {deadline:?}")))
     }
 
     /// Sends until the head of an answer is there. What `lasts` gets an HTTP/1.1 connection of its own.
@@ -253,19 +244,19 @@ impl Transport {
         &self,
         outgoing: Outgoing<'_>,
         lasts: bool,
-        progress: &Progress,
-    ) -> Result<(Begun, Lease), Failure> {
+        progress: &SendProgress,
+    ) -> Result<(PendingResponse, Lease), SendError> {
         let Outgoing { head, body, identity } = outgoing;
         let mut last = String::new();
         for attempt in 0..ATTEMPTS {
-            let lease = self.lease(identity, lasts).await.map_err(Failure::NotSent)?;
+            let lease = self.lease(identity, lasts).await.map_err(SendError::NotSent)?;
             let connection = lease.connection();
             let endpoint = &self.config.endpoint;
             let request = addressed(head, body.clone(), endpoint, &self.config.path, connection.protocol())
-                .map_err(Failure::NotSent)?;
+                .map_err(SendError::NotSent)?;
             match connection.begin(request, progress).await {
                 Ok(begun) => return Ok((begun, lease)),
-                Err(SendError::Unsent(cause)) => {
+                Err(SendError::NotSent(cause)) => {
                     match &lease {
                         Lease::Shared(connection) => self.retire(connection),
                         // Where one was closed while it lay idle, the others were as well.
@@ -280,15 +271,15 @@ impl Transport {
                 }
                 Err(SendError::Lost(cause)) => {
                     self.failed(&cause);
-                    return Err(Failure::Lost(cause));
+                    return Err(SendError::Lost(cause));
                 }
             }
         }
-        Err(Failure::NotSent(format!("none of {ATTEMPTS} connections took it: {last}")))
+        Err(SendError::NotSent(format!("none of {ATTEMPTS} connections took it: {last}")))
     }
 
     /// Reads the rest of an answer.
-    async fn finish(&self, begun: Begun, lease: Lease) -> Result<Reply, Failure> {
+    async fn finish(&self, begun: PendingResponse, lease: Lease) -> Result<ApiResponse, SendError> {
         match lease.connection().finish(begun, &self.room).await {
             Ok(reply) => {
                 self.succeeded();
@@ -298,11 +289,11 @@ impl Transport {
             // The connection did what it is for.
             Err(BodyError::Unusable(cause)) => {
                 self.succeeded();
-                Err(Failure::Lost(cause))
+                Err(SendError::Lost(cause))
             }
             Err(BodyError::Broken(cause)) => {
                 self.failed(&cause);
-                Err(Failure::Lost(cause))
+                Err(SendError::Lost(cause))
             }
         }
     }

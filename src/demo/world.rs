@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{BASE_HOST, belief::Belief, check::Objects};
 use crate::{
     agent::{self, Agent, Counters, Setup},
-    cluster::{ClusterConfig, Limits, watch::MOST_ITEMS},
+    cluster::{ClientLimits, ClusterConfig, reflector::MOST_ITEMS},
     config::Engine,
     embedded::{
         membership::{self, Event, Membership},
@@ -67,7 +67,12 @@ impl World {
             engine,
             cluster: ClusterConfig::plain(&cluster.url())?,
             // The embedded cluster is ours alone: nobody has to be spared.
-            limits: Limits { qps: 0.0, burst: 0, max_in_flight: 256, deadline: Duration::from_secs(10) },
+            limits: ClientLimits {
+                qps: 0.0,
+                burst: 0,
+                max_in_flight: 256,
+                deadline: Duration::from_secs(10),
+            },
             max_list_items: MOST_ITEMS,
             base_url: BaseUrl { scheme: "https".into(), host: BASE_HOST.into() },
             grace_period: Duration::from_secs(5),

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     agent::{self, Agent, Setup},
-    cluster::{ClusterConfig, Limits},
+    cluster::{ClientLimits, ClusterConfig},
     config::Engine,
     embedded::{
         membership::{self, Membership},
@@ -132,8 +132,8 @@ fn agent_that_panics() {
     let setup = Setup {
         engine: Engine { shards: nonzero(2), max_in_flight_stacks: nonzero(8), max_stacks: nonzero(1_000) },
         cluster: ClusterConfig::plain(&cluster.url()).unwrap(),
-        limits: Limits { qps: 0.0, burst: 0, max_in_flight: 8, deadline: Duration::from_secs(5) },
-        max_list_items: crate::cluster::watch::MOST_ITEMS,
+        limits: ClientLimits { qps: 0.0, burst: 0, max_in_flight: 8, deadline: Duration::from_secs(5) },
+        max_list_items: crate::cluster::reflector::MOST_ITEMS,
         base_url: BaseUrl { scheme: "https".into(), host: "demo.example".into() },
         grace_period: Duration::from_secs(30),
         resync_period: None,

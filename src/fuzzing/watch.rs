@@ -12,11 +12,11 @@ use super::{
 };
 use crate::{
     cluster::{
-        answer::Reply,
-        lines::Lines,
+        line_buffer::LineBuffer,
+        reflector::{Reflector, ReflectorEvent, ReflectorInput, ReflectorStep},
         request,
-        target::Target,
-        watch::{Input, News, Step, Watch},
+        response::ApiResponse,
+        target::WatchTarget,
     },
     stack::object::Object,
     time,
@@ -36,18 +36,18 @@ pub fn watch(data: &[u8]) {
     let mut machine = watching(now);
     for line in expected.0 {
         check_line(&line, now);
-        machine.take(Input::Line(Bytes::copy_from_slice(&line)), now);
+        machine.take(ReflectorInput::Line(Bytes::copy_from_slice(&line)), now);
         let step = past_news(&mut machine, now);
-        if !matches!(step, Step::Read { .. }) {
+        if !matches!(step, ReflectorStep::Read { .. }) {
             machine = watching(now);
         }
     }
 }
 
 /// Lines of a stream, and whether it was given up for one that is too long.
-type Found = (Vec<Vec<u8>>, bool);
+type FoundLines = (Vec<Vec<u8>>, bool);
 
-fn model(data: &[u8]) -> Found {
+fn model(data: &[u8]) -> FoundLines {
     let mut found = Vec::new();
     for line in data.split(|byte| *byte == b'\n') {
         if line.len() > LONGEST {
@@ -61,8 +61,8 @@ fn model(data: &[u8]) -> Found {
     (found, false)
 }
 
-fn lines(chunks: &[&[u8]]) -> Found {
-    let mut lines = Lines::new(LONGEST);
+fn lines(chunks: &[&[u8]]) -> FoundLines {
+    let mut lines = LineBuffer::new(LONGEST);
     let mut found = Vec::new();
     for chunk in chunks {
         lines.push(chunk);
@@ -79,29 +79,29 @@ fn lines(chunks: &[&[u8]]) -> Found {
 }
 
 /// A machine whose watch goes on from version 1.
-fn watching(now: Instant) -> Watch {
-    let mut machine = Watch::new(Target::kind(&ledgers()), 7);
-    assert!(matches!(machine.step(now), Step::List { token: None }));
+fn watching(now: Instant) -> Reflector {
+    let mut machine = Reflector::new(WatchTarget::kind(&ledgers()), 7);
+    assert!(matches!(machine.step(now), ReflectorStep::List { token: None }));
     let body = Bytes::from_static(br#"{"items":[],"metadata":{"resourceVersion":"1"}}"#);
-    let reply = Reply { status: StatusCode::OK, headers: HeaderMap::new(), body };
-    machine.take(Input::Page { reply, asked: now }, now);
-    assert!(matches!(past_news(&mut machine, now), Step::Open { .. }));
-    machine.take(Input::Opened, now);
-    assert!(matches!(machine.step(now), Step::Read { .. }));
+    let reply = ApiResponse { status: StatusCode::OK, headers: HeaderMap::new(), body };
+    machine.take(ReflectorInput::Page { reply, asked: now }, now);
+    assert!(matches!(past_news(&mut machine, now), ReflectorStep::Open { .. }));
+    machine.take(ReflectorInput::Opened, now);
+    assert!(matches!(machine.step(now), ReflectorStep::Read { .. }));
     machine
 }
 
-fn past_news(machine: &mut Watch, now: Instant) -> Step {
+fn past_news(machine: &mut Reflector, now: Instant) -> ReflectorStep {
     loop {
         match machine.step(now) {
-            Step::Tell(_) => {}
+            ReflectorStep::Tell(_) => {}
             step => return step,
         }
     }
 }
 
 /// What a line brings a fresh watch to.
-enum Read {
+enum WatchedLine {
     Object(Box<Object>),
     /// Nothing is told, and it goes on from this version.
     Version(String),
@@ -109,34 +109,36 @@ enum Read {
     Nothing,
 }
 
-fn read(line: &[u8], now: Instant) -> Read {
+fn read(line: &[u8], now: Instant) -> WatchedLine {
     let mut machine = watching(now);
-    machine.take(Input::Line(Bytes::copy_from_slice(line)), now);
+    machine.take(ReflectorInput::Line(Bytes::copy_from_slice(line)), now);
     let object = match machine.step(now) {
-        Step::Tell(News::Changed { object, .. } | News::Removed { object, .. }) => Some(object),
-        Step::Tell(news) => panic!("a line of a watch told {news:?}"),
-        Step::Read { .. } => None,
-        Step::List { .. } | Step::Wait { .. } => return Read::Nothing,
-        step @ (Step::More | Step::GoOn) => panic!("nothing is listed, so why {step:?}?"),
-        step @ Step::Open { .. } => panic!("nothing has ended, so why {step:?}?"),
+        ReflectorStep::Tell(
+            ReflectorEvent::Changed { object, .. } | ReflectorEvent::Removed { object, .. },
+        ) => Some(object),
+        ReflectorStep::Tell(news) => panic!("a line of a watch told {news:?}"),
+        ReflectorStep::Read { .. } => None,
+        ReflectorStep::List { .. } | ReflectorStep::Wait { .. } => return WatchedLine::Nothing,
+        step @ (ReflectorStep::More | ReflectorStep::GoOn) => panic!("nothing is listed, so why {step:?}?"),
+        step @ ReflectorStep::Open { .. } => panic!("nothing has ended, so why {step:?}?"),
     };
     // It ends after a while, and is resumed.
     let later = now + Duration::from_secs(60);
-    machine.take(Input::Ended, later);
-    let Step::Open { version, timeout } = machine.step(later) else { panic!("it is resumed") };
+    machine.take(ReflectorInput::Ended, later);
+    let ReflectorStep::Open { version, timeout } = machine.step(later) else { panic!("it is resumed") };
     check_request(&version, timeout);
     match object {
         Some(object) => {
             assert_eq!(object.resource_version, version);
-            Read::Object(object)
+            WatchedLine::Object(object)
         }
-        None => Read::Version(version),
+        None => WatchedLine::Version(version),
     }
 }
 
 /// A version is one parameter of the query, whatever it holds.
 fn check_request(version: &str, timeout: Duration) {
-    let request = request::watch(&Target::kind(&ledgers()), version, timeout).expect("a request");
+    let request = request::watch(&WatchTarget::kind(&ledgers()), version, timeout).expect("a request");
     assert_eq!(request.uri().path(), "/apis/formance.com/v1beta1/ledgers");
     let query = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes());
     let query: Vec<(String, String)> = query.into_owned().collect();
@@ -149,9 +151,9 @@ fn check_request(version: &str, timeout: Duration) {
 /// What is told of a line is what it says.
 fn check_line(line: &[u8], now: Instant) {
     let (object, version) = match read(line, now) {
-        Read::Object(object) => (Some(object), None),
-        Read::Version(version) => (None, Some(version)),
-        Read::Nothing => return,
+        WatchedLine::Object(object) => (Some(object), None),
+        WatchedLine::Version(version) => (None, Some(version)),
+        WatchedLine::Nothing => return,
     };
     check_cut(line, now);
     assert!(std::str::from_utf8(line).is_ok());
@@ -176,5 +178,5 @@ fn check_line(line: &[u8], now: Instant) {
 fn check_cut(line: &[u8], now: Instant) {
     let whole = line.trim_ascii_end();
     let at = fastrand::Rng::with_seed(line.len() as u64).usize(..whole.len());
-    assert!(matches!(read(&whole[..at], now), Read::Nothing));
+    assert!(matches!(read(&whole[..at], now), WatchedLine::Nothing));
 }

@@ -29,7 +29,7 @@ use super::{
     wishes::Wishes,
 };
 use crate::{
-    cluster::simulated::{Network, Outcome},
+    cluster::simulated::{Network, SimulatedAnswer},
     embedded::{
         cluster::Cluster,
         respond::{self, Answer, Request},
@@ -291,7 +291,7 @@ impl ApiServer {
 }
 
 impl Network for ApiServer {
-    fn send(&self, request: http::Request<Bytes>) -> LocalBoxFuture<'static, Outcome> {
+    fn send(&self, request: http::Request<Bytes>) -> LocalBoxFuture<'static, SimulatedAnswer> {
         let Some(server) = self.me.upgrade() else { return Box::pin(std::future::pending()) };
         Box::pin(async move {
             let request = read(request);
@@ -304,11 +304,11 @@ impl Network for ApiServer {
             if let Fate::Refuse = fate {
                 server.strike(fate.name());
                 net::sleep(server.random(Duration::from_millis(2))).await;
-                return Outcome::NotSent("connection refused".into());
+                return SimulatedAnswer::NotSent("connection refused".into());
             }
             let (tell, told) = oneshot::channel();
             server.group.spawn(delivery::deliver(Rc::clone(&server), request, call, fate, tell)).detach();
-            told.await.unwrap_or_else(|_| Outcome::Lost("the connection was reset".into()))
+            told.await.unwrap_or_else(|_| SimulatedAnswer::Lost("the connection was reset".into()))
         })
     }
 }

@@ -40,7 +40,7 @@ pub(crate) struct Options {
     pub(crate) seed: u64,
     pub(crate) shards: usize,
     /// Of the agent, over all shards.
-    pub(crate) limits: cluster::Limits,
+    pub(crate) limits: cluster::ClientLimits,
     pub(crate) stacks_in_flight: usize,
     pub(crate) resync_period: Option<Duration>,
     pub(crate) operator: operator::Options,
@@ -61,7 +61,7 @@ impl Options {
         Self {
             seed,
             shards: 2,
-            limits: cluster::Limits {
+            limits: cluster::ClientLimits {
                 qps: 200.0,
                 burst: 50,
                 max_in_flight: 32,
@@ -171,7 +171,7 @@ impl World {
             },
             cluster: ClusterConfig::plain("http://api.simulated").expect("a URL"),
             limits: options.limits,
-            max_list_items: crate::cluster::watch::MOST_ITEMS,
+            max_list_items: crate::cluster::reflector::MOST_ITEMS,
             base_url: BaseUrl { scheme: "https".into(), host: BASE_HOST.into() },
             grace_period: Duration::from_secs(30),
             resync_period: options.resync_period,

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use http::StatusCode;
 
 use crate::{
-    cluster::{answer::Reply, transport::Failure},
+    cluster::{connection::SendError, response::ApiResponse},
     notify::Notify,
 };
 
@@ -14,7 +14,7 @@ const OUTAGE: u32 = 2;
 
 /// See the [module](self).
 #[derive(Debug, Default)]
-pub(super) struct Health {
+pub(super) struct RequestHealth {
     /// Failures since the last success.
     failures: Cell<u32>,
     /// Counts successes after failures.
@@ -22,9 +22,9 @@ pub(super) struct Health {
     changed: Notify,
 }
 
-impl Health {
+impl RequestHealth {
     /// What came of a request.
-    pub(super) fn note(&self, result: &Result<Reply, Failure>) {
+    pub(super) fn note(&self, result: &Result<ApiResponse, SendError>) {
         match result {
             Ok(reply) => self.replied(reply.status),
             Err(_) => self.failed(),

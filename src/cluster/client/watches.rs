@@ -6,17 +6,18 @@
 
 use std::time::Duration;
 
-use super::Client;
+use super::KubeClient;
 use crate::{
     cluster::{
-        answer::{Reply, not_json},
         body::BodyError,
+        buffer_budget::BufferBudget,
         catalog,
+        connection::SendError,
         permit::Permit,
         request::{self, ApiRequest, RequestError},
-        target::Target,
-        transport::{Failure, Opened, Stream},
-        unread::Unread,
+        response::{ApiResponse, not_json},
+        target::WatchTarget,
+        transport::{Opened, ResponseStream},
     },
     net,
     stack::{object::Catalog, write::ReadError},
@@ -34,24 +35,24 @@ pub(in crate::cluster) enum Listed {
     /// 2xx: a page, as it comes in.
     Page(Pieces),
     /// Anything else, or what was there at once.
-    Reply(Reply),
+    Reply(ApiResponse),
 }
 
 /// A page of a list as it comes in.
 #[derive(Debug)]
 pub(in crate::cluster) struct Pieces {
-    client: Client,
+    client: KubeClient,
     /// Until it has ended.
-    stream: Option<Box<Stream>>,
+    stream: Option<Box<ResponseStream>>,
     /// For how long more may be waited, and how much has come since that was settled.
     left: Duration,
     come: usize,
 }
 
-impl Client {
+impl KubeClient {
     /// What all lists and watches of this client hold of what has begun to come in.
-    pub(in crate::cluster) fn unread(&self) -> &Unread {
-        &self.0.unread
+    pub(in crate::cluster) fn buffer_budget(&self) -> &BufferBudget {
+        &self.0.buffer_budget
     }
 
     /// The most items that a list may have.
@@ -77,12 +78,12 @@ impl Client {
         Err(catalog::failed(format!("the list does not end after {MOST_PAGES} pages")))
     }
 
-    async fn definitions(&self, token: Option<&str>) -> Result<catalog::Page, ReadError> {
+    async fn definitions(&self, token: Option<&str>) -> Result<catalog::ModulesPage, ReadError> {
         let permit = self.permit().await;
         match self.list(permit, request::module_crds(token)).await.map_err(catalog::failed)? {
             Listed::Reply(reply) => catalog::page(&reply),
             Listed::Page(mut pieces) => {
-                let mut reader = catalog::Reader::default();
+                let mut reader = catalog::ModulesReader::default();
                 let failed = |error: BodyError| catalog::failed(error.to_string());
                 while let Some(piece) = pieces.next().await.map_err(failed)? {
                     reader.push(&piece).map_err(catalog::failed)?;
@@ -96,7 +97,7 @@ impl Client {
     pub(in crate::cluster) async fn page(
         &self,
         permit: Permit,
-        target: &Target,
+        target: &WatchTarget,
         token: Option<&str>,
     ) -> Result<Listed, String> {
         self.list(permit, request::list_all(target, token)).await
@@ -123,7 +124,7 @@ impl Client {
     pub(in crate::cluster) async fn open(
         &self,
         permit: Permit,
-        target: &Target,
+        target: &WatchTarget,
         version: &str,
         timeout: Duration,
     ) -> Result<Opened, String> {
@@ -140,7 +141,7 @@ impl Client {
         let opening = async {
             let prepared = self.prepare(built(request)?).await?;
             let result = self.0.transport.open(prepared.outgoing(), lasts, self.0.deadline).await;
-            self.count(matches!(result, Err(Failure::NotSent(_))), false);
+            self.count(matches!(result, Err(SendError::NotSent(_))), false);
             match self.doubt(result, &prepared).await {
                 Ok(Opened::Reply(reply)) => {
                     self.0.health.replied(reply.status);
@@ -197,11 +198,11 @@ impl Pieces {
     }
 }
 
-fn built(request: Result<ApiRequest, RequestError>) -> Result<ApiRequest, Failure> {
-    request.map_err(|error| Failure::NotSent(error.to_string()))
+fn built(request: Result<ApiRequest, RequestError>) -> Result<ApiRequest, SendError> {
+    request.map_err(|error| SendError::NotSent(error.to_string()))
 }
 
-fn cause(failure: Failure) -> String {
-    let (Failure::NotSent(cause) | Failure::Lost(cause)) = failure;
+fn cause(failure: SendError) -> String {
+    let (SendError::NotSent(cause) | SendError::Lost(cause)) = failure;
     cause
 }

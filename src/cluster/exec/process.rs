@@ -31,7 +31,7 @@ pub(super) struct Output {
 
 /// Why it left nothing.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum ProcessError {
     /// It did not start.
     NotStarted(io::Error),
     /// It was ended, for this reason, or cannot be watched.
@@ -40,9 +40,9 @@ pub(super) enum Failure {
 
 /// Runs a command to its own end; whoever else holds its pipes is not waited for. Blocks, for
 /// `timeout` at most: then it is ended with all that it started in its process group.
-pub(super) fn run(mut command: Command, timeout: Duration) -> Result<Output, Failure> {
+pub(super) fn run(mut command: Command, timeout: Duration) -> Result<Output, ProcessError> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let mut child = command.spawn().map_err(Failure::NotStarted)?;
+    let mut child = command.spawn().map_err(ProcessError::NotStarted)?;
     let ended = watch(&mut child, time::after(time::now(), timeout), timeout);
     if ended.is_err() {
         // The group, since a shell's own end leaves what it waits for; then the child alone, should
@@ -51,7 +51,7 @@ pub(super) fn run(mut command: Command, timeout: Duration) -> Result<Output, Fai
         let _ = child.kill();
         let _ = child.wait();
     }
-    ended.map_err(Failure::Ended)
+    ended.map_err(ProcessError::Ended)
 }
 
 fn watch(child: &mut Child, deadline: Instant, timeout: Duration) -> Result<Output, String> {

@@ -7,7 +7,7 @@ use rustls::ClientConfig;
 use super::{Tls, Transport};
 use crate::{
     cluster::{
-        connection::{Connection, chain},
+        connection::{HttpConnection, chain},
         permit::Permit,
         reload,
     },
@@ -27,16 +27,16 @@ const USER_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(super) enum Lease {
     /// HTTP/2: everybody's.
-    Shared(Rc<Connection>),
+    Shared(Rc<HttpConnection>),
     /// HTTP/1.1, from the pool and back to it, with its place there.
-    Pooled(Connection, Permit),
+    Pooled(HttpConnection, Permit),
     /// HTTP/1.1, made for one stream and ended with it. It takes no place: as many streams as
     /// there are kinds must not starve the requests.
-    Own(Connection),
+    Own(HttpConnection),
 }
 
 impl Lease {
-    pub(super) fn connection(&self) -> &Connection {
+    pub(super) fn connection(&self) -> &HttpConnection {
         match self {
             Lease::Shared(connection) => connection,
             Lease::Pooled(connection, _) | Lease::Own(connection) => connection,
@@ -103,7 +103,11 @@ impl Transport {
 
     /// Makes a connection; one at a time, since the lock is held. `failures` is what had failed
     /// when the caller came: a failure since then is the caller's as well.
-    async fn connect(&self, identity: Option<&Arc<Identity>>, failures: u64) -> Result<Connection, String> {
+    async fn connect(
+        &self,
+        identity: Option<&Arc<Identity>>,
+        failures: u64,
+    ) -> Result<HttpConnection, String> {
         let not_before = {
             let dial = self.dial.borrow();
             if dial.failures != failures {
@@ -123,7 +127,7 @@ impl Transport {
         result
     }
 
-    async fn make(&self, identity: Option<&Arc<Identity>>) -> Result<Connection, String> {
+    async fn make(&self, identity: Option<&Arc<Identity>>) -> Result<HttpConnection, String> {
         let tls = match self.config.endpoint.secure {
             true => Some(self.tls(identity).await?),
             false => None,
@@ -136,7 +140,7 @@ impl Transport {
         };
         let connection = connector.connect(&self.config.endpoint).await.map_err(|error| chain(&error))?;
         let endpoint = &self.config.endpoint;
-        Connection::start(connection, identity.cloned())
+        HttpConnection::start(connection, identity.cloned())
             .await
             .map_err(|error| format!("{endpoint}: {}", chain(&error)))
     }
@@ -189,7 +193,7 @@ impl Transport {
         }
     }
 
-    fn shared(&self, identity: Option<&Arc<Identity>>) -> Option<Rc<Connection>> {
+    fn shared(&self, identity: Option<&Arc<Identity>>) -> Option<Rc<HttpConnection>> {
         let mut shared = self.shared.borrow_mut();
         if !shared.as_ref()?.serves(identity, time::now()) {
             // Streams that are open on it go on: their requests hold it as well.
@@ -198,19 +202,19 @@ impl Transport {
         shared.clone()
     }
 
-    fn share(&self, connection: Connection) {
+    fn share(&self, connection: HttpConnection) {
         self.protocol.set(Some(Protocol::Http2));
         *self.shared.borrow_mut() = Some(Rc::new(connection));
     }
 
-    pub(super) fn retire(&self, connection: &Rc<Connection>) {
+    pub(super) fn retire(&self, connection: &Rc<HttpConnection>) {
         let mut shared = self.shared.borrow_mut();
         if shared.as_ref().is_some_and(|current| Rc::ptr_eq(current, connection)) {
             *shared = None;
         }
     }
 
-    fn pop_idle(&self, identity: Option<&Arc<Identity>>) -> Option<Connection> {
+    fn pop_idle(&self, identity: Option<&Arc<Identity>>) -> Option<HttpConnection> {
         let now = time::now();
         let mut idle = self.idle.borrow_mut();
         idle.retain(|connection| connection.serves(identity, now));

@@ -13,7 +13,7 @@ use crate::cluster::limiter::LONGEST_PAUSE;
 ///
 /// A date is read beside the answer's own `Date`, as proxies send both and clocks differ; without
 /// that it says nothing.
-pub(super) fn after(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn read(headers: &HeaderMap) -> Option<Duration> {
     let text = text(headers, &header::RETRY_AFTER)?;
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // More digits than a number has room for are many seconds.
@@ -42,7 +42,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::RETRY_AFTER, value.parse().unwrap());
         headers.extend(date.map(|date| (header::DATE, date.parse().unwrap())));
-        after(&headers)
+        read(&headers)
     }
 
     #[test]
@@ -78,7 +78,7 @@ mod tests {
         }
         let mut headers = HeaderMap::new();
         headers.insert(header::RETRY_AFTER, http::HeaderValue::from_bytes(b"\xff\xfe").unwrap());
-        assert_eq!(after(&headers), None);
-        assert_eq!(after(&HeaderMap::new()), None);
+        assert_eq!(read(&headers), None);
+        assert_eq!(read(&HeaderMap::new()), None);
     }
 }

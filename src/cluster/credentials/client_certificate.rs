@@ -7,7 +7,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
-use super::Kept;
+use super::FileState;
 use crate::{
     cluster::{
         config::IdentityFiles,
@@ -18,20 +18,20 @@ use crate::{
 };
 
 /// What was read: the parts that come from files.
-type Read = io::Result<(Option<Vec<u8>>, Option<Vec<u8>>)>;
+type ReadFiles = io::Result<(Option<Vec<u8>>, Option<Vec<u8>>)>;
 
 /// The pair in use, and where it comes from.
 #[derive(Debug)]
-pub(super) struct Pair {
-    kept: Kept<Arc<Identity>>,
+pub(super) struct ClientCertificate {
+    kept: FileState<Arc<Identity>>,
     files: IdentityFiles,
-    reading: OneAtATime<Read>,
+    reading: OneAtATime<ReadFiles>,
 }
 
-impl Pair {
+impl ClientCertificate {
     /// One that was read at `now`.
     pub(super) fn new(identity: Option<Identity>, files: IdentityFiles, now: Instant) -> Self {
-        let kept = Kept { value: identity.map(Arc::new), read_at: Some(now), ..Kept::default() };
+        let kept = FileState { value: identity.map(Arc::new), read_at: Some(now), ..FileState::default() };
         Self { kept, files, reading: OneAtATime::default() }
     }
 
@@ -77,7 +77,7 @@ impl Pair {
 }
 
 /// Blocks. Certificate first: who renews them writes the key first or both at once.
-fn read(files: &IdentityFiles) -> Read {
+fn read(files: &IdentityFiles) -> ReadFiles {
     let read = |path: &Option<_>| {
         let read = |path: &std::path::PathBuf| {
             reload::read(path, reload::MAX_FILE, reload::PIPE_DEADLINE)
@@ -143,7 +143,7 @@ mod tests {
         fs::write(&paths[1], &key).unwrap();
         let files = IdentityFiles { certificate: Some(paths[0].clone()), key: Some(paths[1].clone()) };
         let identity = Identity::new(certificates, key);
-        let mut pair = Pair::new(Some(identity), files, time::now());
+        let mut pair = ClientCertificate::new(Some(identity), files, time::now());
         net::testing::run(async {
             let first = pair.present().await.unwrap();
             // Make every look due.
@@ -168,7 +168,7 @@ mod tests {
         let (certificates, key) = made();
         let files = IdentityFiles { certificate: Some("/nowhere".into()), key: None };
         let now = time::now();
-        let mut pair = Pair::new(Some(Identity::new(certificates, key)), files, now);
+        let mut pair = ClientCertificate::new(Some(Identity::new(certificates, key)), files, now);
         let current = pair.kept.value.clone();
         assert!(!pair.kept.is_due(now + Duration::from_secs(59)));
         pair.refuse(current.as_ref());

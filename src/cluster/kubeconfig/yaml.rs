@@ -51,12 +51,12 @@ fn decode(bytes: &[u8]) -> Result<String, String> {
 
 /// A mapping of the tree, with its path for errors. A null, and one that is absent, is an empty one.
 #[derive(Clone)]
-pub(super) struct Node<'a> {
+pub(super) struct YamlNode<'a> {
     path: String,
     map: Option<&'a Map<String, Value>>,
 }
 
-impl<'a> Node<'a> {
+impl<'a> YamlNode<'a> {
     pub(super) fn root(value: &'a Value) -> Result<Self, String> {
         Self::at(String::new(), Some(value))
     }
@@ -98,18 +98,18 @@ impl<'a> Node<'a> {
     }
 
     /// A mapping, if it is there.
-    pub(super) fn child(&self, key: &str) -> Result<Option<Node<'a>>, String> {
-        self.value(key).map(|value| Node::at(self.path(key), Some(value))).transpose()
+    pub(super) fn child(&self, key: &str) -> Result<Option<YamlNode<'a>>, String> {
+        self.value(key).map(|value| YamlNode::at(self.path(key), Some(value))).transpose()
     }
 
     /// A mapping, empty where there is none.
-    pub(super) fn child_or_empty(&self, key: &str) -> Result<Node<'a>, String> {
-        Node::at(self.path(key), self.value(key))
+    pub(super) fn child_or_empty(&self, key: &str) -> Result<YamlNode<'a>, String> {
+        YamlNode::at(self.path(key), self.value(key))
     }
 
     /// The mappings of a list.
-    pub(super) fn children(&self, key: &str) -> Result<Vec<Node<'a>>, String> {
-        let item = |(at, value)| Node::at(format!("{}[{at}]", self.path(key)), Some(value));
+    pub(super) fn children(&self, key: &str) -> Result<Vec<YamlNode<'a>>, String> {
+        let item = |(at, value)| YamlNode::at(format!("{}[{at}]", self.path(key)), Some(value));
         self.list(key)?.iter().enumerate().map(item).collect()
     }
 
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn a_field_of_another_kind_is_named() {
         let tree = json!({"a": {"b": 1, "c": [true]}});
-        let a = Node::root(&tree).unwrap().child_or_empty("a").unwrap();
+        let a = YamlNode::root(&tree).unwrap().child_or_empty("a").unwrap();
         assert_eq!(a.text("b").unwrap_err(), "a.b is a number and should be text: put it into quotes");
         assert_eq!(
             a.texts("c").unwrap_err(),

@@ -3,7 +3,7 @@
 //! The rule behind every line: *absent*, *refused* and *applied* are said only where the server
 //! said so; whatever leaves a doubt is a failure of the read or an unknown outcome of the write.
 
-mod retry;
+mod retry_after;
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode, header};
 use kube::core::response::Status;
 use serde_json::Value;
 
-use super::{scan, warning};
+use super::{json_scanner, warning};
 use crate::{
     redact,
     stack::{
@@ -23,7 +23,7 @@ use crate::{
 
 /// A whole reply: status, headers, body.
 #[derive(Debug, Clone)]
-pub struct Reply {
+pub struct ApiResponse {
     /// HTTP status.
     pub status: StatusCode,
     /// Headers.
@@ -41,10 +41,10 @@ pub struct Page {
     pub next: Option<String>,
 }
 
-impl Reply {
+impl ApiResponse {
     /// What `Retry-After` asks for, a minute at most.
     pub fn retry_after(&self) -> Option<Duration> {
-        retry::after(&self.headers)
+        retry_after::read(&self.headers)
     }
 
     /// Whether the credentials were not accepted.
@@ -62,7 +62,7 @@ impl Reply {
     }
 
     fn json(&self) -> Option<Value> {
-        scan::check(&self.body).ok()?;
+        json_scanner::check(&self.body).ok()?;
         serde_json::from_slice(&self.body).ok()
     }
 
@@ -126,7 +126,7 @@ pub(super) fn not_json(headers: &HeaderMap) -> Option<String> {
 }
 
 /// What the server warns of after a write, without the secrets that it quotes from it.
-pub fn warnings(write: &Write, reply: &Reply) -> warning::Warnings {
+pub fn warnings(write: &Write, reply: &ApiResponse) -> warning::Warnings {
     let mut warnings = warning::read(&reply.headers);
     if let Write::Create { body, .. } | Write::Patch { body, .. } = write {
         let secrets = redact::secrets_in(body);
@@ -138,7 +138,7 @@ pub fn warnings(write: &Write, reply: &Reply) -> warning::Warnings {
 }
 
 /// How a write ended.
-pub fn write(write: &Write, reply: &Reply) -> Answer {
+pub fn write(write: &Write, reply: &ApiResponse) -> Answer {
     let mut answer = read_write(write, reply);
     // The server quotes the values that it does not like.
     if let Write::Create { body, .. } | Write::Patch { body, .. } = write {
@@ -152,7 +152,7 @@ pub fn write(write: &Write, reply: &Reply) -> Answer {
     answer
 }
 
-fn read_write(write: &Write, reply: &Reply) -> Answer {
+fn read_write(write: &Write, reply: &ApiResponse) -> Answer {
     let status = reply.status;
     let retry_after = reply.retry_after();
     if status.is_success() {
@@ -184,7 +184,7 @@ fn read_write(write: &Write, reply: &Reply) -> Answer {
     }
 }
 
-fn stored(key: &ObjectKey, reply: &Reply) -> Answer {
+fn stored(key: &ObjectKey, reply: &ApiResponse) -> Answer {
     if let Some(message) = warning::read(&reply.headers).not_stored {
         return Answer::Refused(Refusal {
             // Of a create, too, though it answers 201: the code says "taken, but".
@@ -201,7 +201,7 @@ fn stored(key: &ObjectKey, reply: &Reply) -> Answer {
 
 /// A deletion answers with the object while something holds it, with a Status once it is gone. The
 /// precondition says which one went; an answer that speaks of another, or of a failure, is in doubt.
-fn deleted(key: &ObjectKey, uid: &str, reply: &Reply) -> Answer {
+fn deleted(key: &ObjectKey, uid: &str, reply: &ApiResponse) -> Answer {
     let unknown = |cause| Answer::Unknown { cause, retry_after: None };
     let gone = |told: &str| match told {
         "" => Answer::Gone { uid: uid.to_owned() },
@@ -223,11 +223,12 @@ fn deleted(key: &ObjectKey, uid: &str, reply: &Reply) -> Answer {
     }
 }
 
-fn object(key: &ObjectKey, reply: &Reply) -> Result<Object, String> {
+fn object(key: &ObjectKey, reply: &ApiResponse) -> Result<Object, String> {
     if let Some(other) = not_json(&reply.headers) {
         return Err(format!("{}, but {other}", reply.status));
     }
-    scan::check(&reply.body).map_err(|problem| format!("{}, but the answer has {problem}", reply.status))?;
+    json_scanner::check(&reply.body)
+        .map_err(|problem| format!("{}, but the answer has {problem}", reply.status))?;
     let json = serde_json::from_slice(&reply.body).map_err(|error| {
         format!("{}, but with an answer that is no JSON: {}", reply.status, redact::serde(&error.to_string()))
     })?;
@@ -245,7 +246,7 @@ fn object(key: &ObjectKey, reply: &Reply) -> Result<Object, String> {
 }
 
 /// The object that was read by name; `None` where it surely is absent.
-pub fn read_one(key: &ObjectKey, reply: &Reply) -> Result<Option<Object>, ReadError> {
+pub fn read_one(key: &ObjectKey, reply: &ApiResponse) -> Result<Option<Object>, ReadError> {
     let subject = key.to_string();
     if reply.status.is_success() {
         return match object(key, reply) {
@@ -260,7 +261,7 @@ pub fn read_one(key: &ObjectKey, reply: &Reply) -> Result<Option<Object>, ReadEr
 }
 
 /// A page of objects of one kind.
-pub fn read_page(resource: &Arc<Resource>, reply: &Reply) -> Result<Page, ReadError> {
+pub fn read_page(resource: &Arc<Resource>, reply: &ApiResponse) -> Result<Page, ReadError> {
     let failed =
         |cause: String| ReadError::Failed { subject: resource.plural.clone(), cause, retry_after: None };
     let mut json = list(&resource.plural, reply)?;
@@ -277,7 +278,7 @@ pub fn read_page(resource: &Arc<Resource>, reply: &Reply) -> Result<Page, ReadEr
 }
 
 /// The JSON of a list that was answered.
-pub(super) fn list(subject: &str, reply: &Reply) -> Result<Value, ReadError> {
+pub(super) fn list(subject: &str, reply: &ApiResponse) -> Result<Value, ReadError> {
     if !reply.status.is_success() {
         return Err(read_error(subject.to_owned(), reply));
     }
@@ -294,7 +295,7 @@ pub(super) fn next_page(list: &Value) -> Option<String> {
     (!token.is_empty()).then(|| token.to_owned())
 }
 
-pub(super) fn read_error(subject: String, reply: &Reply) -> ReadError {
+pub(super) fn read_error(subject: String, reply: &ApiResponse) -> ReadError {
     let status = reply.status;
     let passing = matches!(
         status,

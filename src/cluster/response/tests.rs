@@ -22,20 +22,20 @@ fn every_verb() -> [Write; 3] {
     [create(), patch(), delete()]
 }
 
-fn reply(status: u16, body: &str) -> Reply {
-    Reply {
+fn reply(status: u16, body: &str) -> ApiResponse {
+    ApiResponse {
         status: StatusCode::from_u16(status).unwrap(),
         headers: HeaderMap::new(),
         body: Bytes::copy_from_slice(body.as_bytes()),
     }
 }
 
-fn with(mut reply: Reply, name: &'static str, value: &str) -> Reply {
+fn with(mut reply: ApiResponse, name: &'static str, value: &str) -> ApiResponse {
     reply.headers.append(name, value.parse().unwrap());
     reply
 }
 
-fn failure(code: u16, reason: &str, message: &str) -> Reply {
+fn failure(code: u16, reason: &str, message: &str) -> ApiResponse {
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "message": message, "reason": reason, "details": {"name": "org-one", "kind": "ledgers"}, "code": code,
@@ -55,7 +55,7 @@ fn an_object(name: &str, metadata: &Value) -> Value {
     object
 }
 
-fn ok(body: &Value) -> Reply {
+fn ok(body: &Value) -> ApiResponse {
     reply(200, &body.to_string())
 }
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{
     body::OBJECT,
-    scan::{self, Scan},
+    json_scanner::{self, JsonScanner},
 };
 
 /// Blanks between two values that are taken for a way of writing; beyond it they are somebody's joke.
@@ -24,10 +24,10 @@ const FIELDS: usize = 64;
 
 /// A page that is being read.
 #[derive(Debug, Default)]
-pub(crate) struct Page {
+pub(crate) struct ListReader {
     /// What came and was not read yet; the value that is next begins it.
     buffer: BytesMut,
-    scan: Scan,
+    scan: JsonScanner,
     /// How much of the buffer the scan has seen.
     scanned: usize,
     blanks: usize,
@@ -36,14 +36,14 @@ pub(crate) struct Page {
     read: u64,
     /// Nothing more comes.
     whole: bool,
-    place: Place,
+    place: ListPosition,
     listed: bool,
-    metadata: Metadata,
+    metadata: ListMetadata,
 }
 
 /// Where the reader stands.
 #[derive(Debug, Clone, Default)]
-enum Place {
+enum ListPosition {
     /// Before the list.
     #[default]
     Start,
@@ -66,14 +66,14 @@ enum Place {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Metadata {
+struct ListMetadata {
     resource_version: String,
     r#continue: String,
 }
 
 /// What comes next of a page.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Next {
+pub(crate) enum ListItem {
     /// An item.
     Item(Value),
     /// Nothing until more of it has come.
@@ -83,14 +83,14 @@ pub(crate) enum Next {
 }
 
 /// Why reading stops.
-enum Stop {
+enum ReadStop {
     More,
     Fault(String),
 }
 
-type Read<T> = Result<T, Stop>;
+type ReadResult<T> = Result<T, ReadStop>;
 
-impl Page {
+impl ListReader {
     /// Takes what came next.
     pub(crate) fn push(&mut self, piece: &[u8]) {
         self.buffer.extend_from_slice(piece);
@@ -107,13 +107,13 @@ impl Page {
     }
 
     /// What comes next. After a fault, nothing does.
-    pub(crate) fn next(&mut self) -> Result<Next, String> {
+    pub(crate) fn next(&mut self) -> Result<ListItem, String> {
         loop {
             match self.advance() {
                 Ok(None) => {}
                 Ok(Some(next)) => return Ok(next),
-                Err(Stop::More) => return Ok(Next::More),
-                Err(Stop::Fault(fault)) => return Err(fault),
+                Err(ReadStop::More) => return Ok(ListItem::More),
+                Err(ReadStop::Fault(fault)) => return Err(fault),
             }
         }
     }
@@ -128,17 +128,17 @@ impl Page {
         Some(self.metadata.r#continue.as_str()).filter(|token| !token.is_empty())
     }
 
-    fn advance(&mut self) -> Read<Option<Next>> {
+    fn advance(&mut self) -> ReadResult<Option<ListItem>> {
         match std::mem::take(&mut self.place) {
-            Place::Start => {
-                self.expect(b'{', &Place::Start)?;
-                self.place = Place::Field { first: true };
+            ListPosition::Start => {
+                self.expect(b'{', &ListPosition::Start)?;
+                self.place = ListPosition::Field { first: true };
             }
-            Place::Field { first } => {
-                let again = Place::Field { first };
+            ListPosition::Field { first } => {
+                let again = ListPosition::Field { first };
                 if self.need(&again)? == b'}' {
                     self.skip(1);
-                    self.place = Place::Tail;
+                    self.place = ListPosition::Tail;
                     return Ok(None);
                 }
                 if !first {
@@ -148,50 +148,50 @@ impl Page {
                 if self.fields > FIELDS {
                     return Err(self.fault(&format!("it has more than {FIELDS} fields")));
                 }
-                self.place = Place::Name;
+                self.place = ListPosition::Name;
             }
-            Place::Name => {
-                let name = self.value(Place::Name)?;
-                self.place = Place::Colon(name);
+            ListPosition::Name => {
+                let name = self.value(ListPosition::Name)?;
+                self.place = ListPosition::Colon(name);
             }
-            Place::Colon(name) => {
-                self.expect(b':', &Place::Colon(name.clone()))?;
-                self.place = Place::Content(name);
+            ListPosition::Colon(name) => {
+                self.expect(b':', &ListPosition::Colon(name.clone()))?;
+                self.place = ListPosition::Content(name);
             }
-            Place::Content(name) => self.content(&name)?,
-            Place::Item { first } => {
-                let again = Place::Item { first };
+            ListPosition::Content(name) => self.content(&name)?,
+            ListPosition::Item { first } => {
+                let again = ListPosition::Item { first };
                 if self.need(&again)? == b']' {
                     self.skip(1);
-                    self.place = Place::Field { first: false };
+                    self.place = ListPosition::Field { first: false };
                     return Ok(None);
                 }
                 if !first {
                     self.expect(b',', &again)?;
                 }
-                self.place = Place::Element;
+                self.place = ListPosition::Element;
             }
-            Place::Element => {
-                let item = self.value(Place::Element)?;
-                self.place = Place::Item { first: false };
-                return Ok(Some(Next::Item(item)));
+            ListPosition::Element => {
+                let item = self.value(ListPosition::Element)?;
+                self.place = ListPosition::Item { first: false };
+                return Ok(Some(ListItem::Item(item)));
             }
-            Place::Tail => self.tail()?,
-            Place::End => {
-                self.place = Place::End;
-                return Ok(Some(Next::End));
+            ListPosition::Tail => self.tail()?,
+            ListPosition::End => {
+                self.place = ListPosition::End;
+                return Ok(Some(ListItem::End));
             }
         }
         Ok(None)
     }
 
-    fn content(&mut self, name: &str) -> Read<()> {
-        let again = Place::Content(name.to_owned());
+    fn content(&mut self, name: &str) -> ReadResult<()> {
+        let again = ListPosition::Content(name.to_owned());
         match name {
             "items" if self.need(&again)? == b'[' => {
                 self.skip(1);
                 self.listed = true;
-                self.place = Place::Item { first: true };
+                self.place = ListPosition::Item { first: true };
                 return Ok(());
             }
             // Go's word for a list of nothing.
@@ -199,27 +199,27 @@ impl Page {
             "metadata" => self.metadata = self.value(again)?,
             _ => drop(self.value::<IgnoredAny>(again)?),
         }
-        self.place = Place::Field { first: false };
+        self.place = ListPosition::Field { first: false };
         Ok(())
     }
 
-    fn tail(&mut self) -> Read<()> {
-        self.place = Place::Tail;
+    fn tail(&mut self) -> ReadResult<()> {
+        self.place = ListPosition::Tail;
         if self.peek()?.is_some() {
             return Err(self.fault("something follows the list"));
         }
         if !self.whole {
-            return Err(Stop::More);
+            return Err(ReadStop::More);
         }
         if !self.listed {
-            return Err(Stop::Fault("the answer is no list: it has no items".into()));
+            return Err(ReadStop::Fault("the answer is no list: it has no items".into()));
         }
-        self.place = Place::End;
+        self.place = ListPosition::End;
         Ok(())
     }
 
     /// The value that is next, once all of it is there; until then, the place is what it was.
-    fn value<T: DeserializeOwned>(&mut self, again: Place) -> Read<T> {
+    fn value<T: DeserializeOwned>(&mut self, again: ListPosition) -> ReadResult<T> {
         self.need(&again)?;
         let end = match self.scan.push(&self.buffer[self.scanned..]) {
             Some(more) => self.scanned + more,
@@ -229,29 +229,29 @@ impl Page {
                 self.scanned = self.buffer.len();
                 self.check_size(self.scanned)?;
                 self.place = again;
-                return Err(Stop::More);
+                return Err(ReadStop::More);
             }
         };
         self.check_size(end)?;
         let value = serde_json::from_slice(&self.buffer[..end]);
         let value = value.map_err(|error| self.fault(&error.to_string()))?;
         self.skip(end);
-        (self.scan, self.scanned) = (Scan::default(), 0);
+        (self.scan, self.scanned) = (JsonScanner::default(), 0);
         Ok(value)
     }
 
-    fn check_size(&self, length: usize) -> Read<()> {
+    fn check_size(&self, length: usize) -> ReadResult<()> {
         if length > OBJECT {
             return Err(self.fault(&format!("a single value is larger than {} MiB", OBJECT >> 20)));
         }
-        if self.scan.values() > scan::VALUES {
-            return Err(self.fault(&scan::too_many()));
+        if self.scan.values() > json_scanner::VALUES {
+            return Err(self.fault(&json_scanner::too_many()));
         }
         Ok(())
     }
 
     /// Takes this byte, once it is there.
-    fn expect(&mut self, byte: u8, again: &Place) -> Read<()> {
+    fn expect(&mut self, byte: u8, again: &ListPosition) -> ReadResult<()> {
         let found = self.need(again)?;
         if found != byte {
             let (found, byte) = (char::from(found), char::from(byte));
@@ -263,18 +263,18 @@ impl Page {
 
     /// The next byte that is no white space, not taken yet. Where it has yet to come, the place is
     /// what it was.
-    fn need(&mut self, again: &Place) -> Read<u8> {
+    fn need(&mut self, again: &ListPosition) -> ReadResult<u8> {
         match self.peek()? {
             Some(byte) => Ok(byte),
             None if self.whole => Err(self.fault("it ends too early")),
             None => {
                 self.place = again.clone();
-                Err(Stop::More)
+                Err(ReadStop::More)
             }
         }
     }
 
-    fn peek(&mut self) -> Read<Option<u8>> {
+    fn peek(&mut self) -> ReadResult<Option<u8>> {
         let blank = self.buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         if blank > 0 {
             self.blanks += blank;
@@ -299,8 +299,8 @@ impl Page {
         }
     }
 
-    fn fault(&self, what: &str) -> Stop {
-        Stop::Fault(format!("the list cannot be read after byte {}: {what}", self.read))
+    fn fault(&self, what: &str) -> ReadStop {
+        ReadStop::Fault(format!("the list cannot be read after byte {}: {what}", self.read))
     }
 }
 
