@@ -43,7 +43,7 @@ pub struct Setup {
     pub engine: config::Engine,
     /// The API server and how to authenticate there.
     pub cluster: ClusterConfig,
-    /// Limits of requests to it, over all shards.
+    /// Limits of requests to it, over all shards: none that is smaller than their number.
     pub limits: ClientLimits,
     /// Objects of one kind that the API server may list.
     pub max_list_items: u64,

@@ -11,6 +11,7 @@ pub mod catalog;
 pub mod client;
 pub mod config;
 mod connection;
+mod connection_pool;
 pub mod credentials;
 pub mod exec;
 pub(crate) mod gunzip;
@@ -25,11 +26,14 @@ pub mod reflector;
 mod reload;
 pub mod request;
 pub mod response;
+mod send_error;
 pub mod store;
 pub mod target;
 mod transport;
 pub mod warning;
 
+#[cfg(test)]
+pub(crate) use send_error::SendError;
 #[cfg(test)]
 pub(crate) use transport::simulated;
 

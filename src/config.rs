@@ -16,6 +16,7 @@ mod membership;
 mod otlp;
 mod secret;
 mod settings;
+mod share;
 mod telemetry;
 pub mod url;
 mod value;
@@ -32,6 +33,7 @@ pub use self::{
     membership::{Auth, Identity, Membership, Trust},
     otlp::{Exporter, OtlpMode},
     secret::Secret,
+    share::share,
     telemetry::{Log, Traces},
     url::{BaseUrl, HostPort},
 };
@@ -70,7 +72,7 @@ impl Config {
         let membership = Membership::read(&mut settings);
         let auth = Auth::read(&mut settings);
         let cluster = Cluster::read(&mut settings);
-        let engine = Engine::read(&mut settings);
+        let engine = Engine::read(&mut settings, cluster.as_ref());
         let lifecycle = Lifecycle::read(&mut settings);
         let log = Log::read(&mut settings, Log::INFO);
         let traces = Traces::read(&mut settings);

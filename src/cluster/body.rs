@@ -7,12 +7,11 @@ use hyper::body::Incoming;
 use shards::Turn;
 
 use super::{
-    connection::chain,
     gunzip::Gunzip,
     limiter::TokenBucket,
     permit::{Permit, Permits},
 };
-use crate::time;
+use crate::{net::chain, time};
 
 /// What an object may weigh, decoded: a single one, an item of a list, an event. etcd takes 1.5 MiB
 /// by default, and clusters that raise this stay below.

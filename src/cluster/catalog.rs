@@ -5,7 +5,7 @@ use std::{cell::RefCell, sync::Arc};
 use serde_json::Value;
 
 use super::{
-    list_reader::{ListItem, ListReader},
+    list_reader::{ListError, ListItem, ListReader},
     response::{self, ApiResponse},
 };
 use crate::{
@@ -56,13 +56,13 @@ pub(super) struct ModulesReader {
 
 impl ModulesReader {
     /// Takes what came next; or says why it cannot be read.
-    pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), String> {
+    pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), ListError> {
         self.page.push(piece);
         self.read().map(drop)
     }
 
     /// What the page brought, where it was whole.
-    pub(super) fn finish(mut self) -> Result<ModulesPage, String> {
+    pub(super) fn finish(mut self) -> Result<ModulesPage, ListError> {
         self.page.finish();
         let whole = self.read()?;
         if let Some(example) = self.example.take() {
@@ -70,12 +70,12 @@ impl ModulesReader {
         }
         match whole {
             true => Ok(ModulesPage { next: self.page.token().map(str::to_owned), modules: self.modules }),
-            false => Err("the list ends too early".into()),
+            false => Err(ListError::CutShort),
         }
     }
 
     /// Whether all of it was read.
-    fn read(&mut self) -> Result<bool, String> {
+    fn read(&mut self) -> Result<bool, ListError> {
         loop {
             match self.page.next()? {
                 ListItem::Item(crd) => match listed(&crd) {
@@ -96,8 +96,8 @@ impl ModulesReader {
 }
 
 /// Why there is no such list.
-pub(super) fn failed(cause: String) -> ReadError {
-    ReadError::Failed { subject: SUBJECT.into(), cause, retry_after: None }
+pub(super) fn failed(cause: impl std::fmt::Display) -> ReadError {
+    ReadError::Failed { subject: SUBJECT.into(), cause: cause.to_string(), retry_after: None }
 }
 
 /// The module kind that a definition defines, one of those that

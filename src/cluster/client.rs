@@ -1,6 +1,5 @@
 //! The client of one shard: permits, writes, reads.
 
-mod health;
 mod watches;
 
 pub(in crate::cluster) use watches::{Listed, Pieces};
@@ -15,17 +14,16 @@ use bytes::Bytes;
 use futures::StreamExt;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
-use self::health::RequestHealth;
 use super::{
     buffer_budget::BufferBudget,
     config::ClusterConfig,
-    connection::SendError,
     credentials::{Credentials, Presented},
     limiter::TokenBucket,
     permit::{Permit, Permits},
     reflector::MOST_ITEMS,
     request::{self, ApiRequest, RequestError},
     response::{self, ApiResponse},
+    send_error::SendError,
     transport::{Outgoing, Transport},
     warning,
 };
@@ -33,6 +31,7 @@ use crate::{
     guard::{self, Guard},
     log_throttle::LogThrottle,
     net::endpoint::Endpoint,
+    notify::Notify,
     stack::{
         object::{Object, ObjectKey},
         write::{Answer, ReadError, Refusal, Write},
@@ -42,6 +41,9 @@ use crate::{
 
 /// Requests of one read that are on their way together, each with its own permit.
 const READS_TOGETHER: usize = 6;
+
+/// So many failures in a row are more than one request's bad luck.
+const OUTAGE: u32 = 2;
 
 /// What one client may do, already divided over the shards.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,6 +65,12 @@ pub struct RequestCounts {
     pub requests: u64,
     /// Creates, patches and deletes.
     pub writes: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RequestKind {
+    Read,
+    Write,
 }
 
 /// The Kubernetes client of one shard. Clones are the same client.
@@ -129,14 +137,16 @@ impl KubeClient {
             Ok(request) => request,
             Err(error) => return Answer::Refused(never_sent(&error)),
         };
-        match self.perform(permit, request, true).await {
+        match self.perform(permit, request, RequestKind::Write).await {
             Ok(reply) => {
                 let warnings = response::warnings(write, &reply);
                 warning::tell(&mut self.0.warnings.borrow_mut(), write.key(), &warnings, time::now());
                 response::write(write, &reply)
             }
-            Err(SendError::NotSent(cause)) => Answer::NotApplied { cause, retry_after: None },
-            Err(SendError::Lost(cause)) => Answer::Unknown { cause, retry_after: None },
+            Err(error) if error.may_have_arrived() => {
+                Answer::Unknown { cause: error.to_string(), retry_after: None }
+            }
+            Err(error) => Answer::NotApplied { cause: error.to_string(), retry_after: None },
         }
     }
 
@@ -197,9 +207,11 @@ impl KubeClient {
             refusal: never_sent(&error),
         })?;
         let permit = self.permit().await;
-        self.perform(permit, request, false).await.map_err(|failure| {
-            let (SendError::NotSent(cause) | SendError::Lost(cause)) = failure;
-            ReadError::Failed { subject: subject.to_owned(), cause, retry_after: None }
+        let asked = self.perform(permit, request, RequestKind::Read).await;
+        asked.map_err(|error| ReadError::Failed {
+            subject: subject.to_owned(),
+            cause: error.to_string(),
+            retry_after: None,
         })
     }
 
@@ -207,13 +219,16 @@ impl KubeClient {
         &self,
         mut permit: Permit,
         request: ApiRequest,
-        write: bool,
+        kind: RequestKind,
     ) -> Result<ApiResponse, SendError> {
         permit.spend();
         let prepared = self.prepare(request).await?;
         let result = self.0.transport.exchange(prepared.outgoing(), self.0.deadline).await;
-        self.count(matches!(result, Err(SendError::NotSent(_))), write);
-        self.0.health.note(&result);
+        self.count(&result, kind);
+        match &result {
+            Ok(reply) => self.0.health.replied(reply.status),
+            Err(_) => self.0.health.failed(),
+        }
         let reply = self.doubt(result, &prepared).await?;
         self.heed(&reply, &prepared).await;
         let busy = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
@@ -230,7 +245,7 @@ impl KubeClient {
         let presented = self.0.credentials.present().await;
         let presented = presented.map_err(|error| {
             self.0.health.failed();
-            SendError::NotSent(format!("no credentials: {error}"))
+            SendError::Credentials(error)
         })?;
         let (mut head, body) = request.into_parts();
         head.headers.extend(presented.header.clone().map(|value| (header::AUTHORIZATION, value)));
@@ -243,10 +258,11 @@ impl KubeClient {
         Ok(Prepared { head: http::Request::from_parts(head, ()), body: body.into(), presented })
     }
 
-    fn count(&self, unsent: bool, write: bool) {
-        if !unsent {
+    fn count<T>(&self, result: &Result<T, SendError>, kind: RequestKind) {
+        if result.as_ref().err().is_none_or(SendError::may_have_arrived) {
             let RequestCounts { requests, writes } = self.0.counts.get();
-            self.0.counts.set(RequestCounts { requests: requests + 1, writes: writes + u64::from(write) });
+            let writes = writes + u64::from(kind == RequestKind::Write);
+            self.0.counts.set(RequestCounts { requests: requests + 1, writes });
         }
     }
 
@@ -275,6 +291,45 @@ struct Prepared {
 impl Prepared {
     fn outgoing(&self) -> Outgoing<'_> {
         Outgoing { head: &self.head, body: &self.body, identity: self.presented.identity.as_ref() }
+    }
+}
+
+/// Whether requests are answered, and when they are again.
+#[derive(Debug, Default)]
+struct RequestHealth {
+    /// Failures since the last success.
+    failures: Cell<u32>,
+    /// Counts successes after failures.
+    recoveries: Cell<u64>,
+    changed: Notify,
+}
+
+impl RequestHealth {
+    /// An answer. What is the matter with one request alone says nothing of others.
+    fn replied(&self, status: StatusCode) {
+        let is_general = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS);
+        if status.is_success() {
+            self.succeeded();
+        } else if is_general || status.is_server_error() {
+            self.failed();
+        }
+    }
+
+    fn failed(&self) {
+        self.failures.set(self.failures.get().saturating_add(1));
+    }
+
+    fn succeeded(&self) {
+        if self.failures.replace(0) >= OUTAGE {
+            self.recoveries.set(self.recoveries.get() + 1);
+            self.changed.notify();
+        }
+    }
+
+    /// Waits for the next success after failures.
+    async fn recovered(&self) {
+        let seen = self.recoveries.get();
+        self.changed.until(|| (self.recoveries.get() != seen).then_some(())).await;
     }
 }
 

@@ -7,7 +7,11 @@ use std::{
 
 use http::{HeaderName, HeaderValue};
 
-use super::{credentials::CredentialSource, kubeconfig, reload};
+use super::{
+    credentials::CredentialSource,
+    kubeconfig::{self, KubeconfigFault},
+    reload,
+};
 use crate::net::{
     endpoint::{Endpoint, EndpointError},
     proxy::{Proxy, ProxyError},
@@ -97,7 +101,7 @@ pub enum ClusterConfigError {
         /// The file.
         path: String,
         /// Where and why.
-        reason: String,
+        reason: KubeconfigFault,
     },
     /// A field is missing or says something that cannot be used.
     #[error("{origin}: {field}: {problem}")]

@@ -16,15 +16,14 @@ use hyper::{
     client::conn::{http1, http2},
 };
 
-pub(super) use crate::net::chain;
-
 use super::{
     body::{BodyError, LargeBodies, ResponseBody},
     response::ApiResponse,
+    send_error::SendError,
 };
 use crate::{
     net::{
-        self,
+        self, chain,
         connect::{self, Protocol},
         endpoint::Endpoint,
         executor::LocalExecutor,
@@ -80,15 +79,6 @@ pub(super) struct PendingResponse {
     sender: Option<http1::SendRequest<Sending>>,
 }
 
-/// Why a request brought no answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum SendError {
-    /// Nothing of it left this process, or the server says that it did nothing with it.
-    NotSent(String),
-    /// Something of it may have arrived; nobody knows.
-    Lost(String),
-}
-
 /// How far a request got, kept outside the future so that it survives a deadline.
 #[derive(Default)]
 pub(super) struct SendProgress {
@@ -100,7 +90,7 @@ pub(super) struct SendProgress {
 
 /// Why HTTP could not begin on a connection.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum HandshakeError {
+pub(crate) enum HandshakeError {
     #[error(transparent)]
     Http(#[from] hyper::Error),
     #[error(transparent)]
@@ -196,12 +186,12 @@ impl HttpConnection {
         let (response, sender) = match &self.sender {
             RequestSender::Http1(cell) => {
                 let taken = cell.borrow_mut().take();
-                let mut sender = taken.ok_or_else(|| SendError::NotSent("connection in use".into()))?;
-                sender.ready().await.map_err(|error| SendError::NotSent(chain(&error)))?;
+                let mut sender = taken.ok_or_else(|| SendError::GivenBack("connection in use".into()))?;
+                sender.ready().await.map_err(|error| SendError::GivenBack(chain(&error)))?;
                 progress.sent.set(Some(time::now()));
                 self.line.count_informational(&mut request);
                 let response = self.answer(sender.try_send_request(request).await, progress)?;
-                self.line.check_informational().map_err(|error| SendError::Lost(error.to_string()))?;
+                self.line.check_informational().map_err(|error| SendError::Broke(error.to_string()))?;
                 (response, Some(sender))
             }
             RequestSender::Http2(sender) => {
@@ -211,8 +201,7 @@ impl HttpConnection {
             }
         };
         let (head, incoming) = response.into_parts();
-        let body =
-            ResponseBody::new(&head.headers, incoming).map_err(|error| SendError::Lost(error.to_string()))?;
+        let body = ResponseBody::new(&head.headers, incoming)?;
         Ok(PendingResponse { head, body, sender })
     }
 
@@ -253,9 +242,9 @@ impl HttpConnection {
             let cause = self.line.offence().unwrap_or_else(|| chain(&error));
             if given_back || is_not_applied(&error) {
                 progress.sent.set(None);
-                return SendError::NotSent(cause);
+                return SendError::GivenBack(cause);
             }
-            SendError::Lost(cause)
+            SendError::Broke(cause)
         })
     }
 }
@@ -306,6 +295,15 @@ fn ended(result: Result<(), hyper::Error>, line: &Line) {
     }
 }
 
+/// A request does not fit the server's URL.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AddressError {
+    #[error(transparent)]
+    Host(#[from] http::header::InvalidHeaderValue),
+    #[error("{uri:?}: {source}")]
+    Uri { uri: String, source: http::uri::InvalidUri },
+}
+
 /// The request as it goes over the wire: HTTP/2 wants the whole URI, HTTP/1.1 path and `Host`.
 pub(super) fn addressed(
     head: &Request<()>,
@@ -313,14 +311,14 @@ pub(super) fn addressed(
     endpoint: &Endpoint,
     path: &str,
     protocol: Protocol,
-) -> Result<Request<Sending>, String> {
+) -> Result<Request<Sending>, AddressError> {
     let local = head.uri().path_and_query().map_or("/", |local| local.as_str());
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = head.method().clone();
     *request.headers_mut() = head.headers().clone();
     let uri = match protocol {
         Protocol::Http1 => {
-            let host = HeaderValue::from_str(endpoint.authority()).map_err(|error| error.to_string())?;
+            let host = HeaderValue::from_str(endpoint.authority())?;
             request.headers_mut().insert(header::HOST, host);
             format!("{path}{local}")
         }
@@ -328,7 +326,7 @@ pub(super) fn addressed(
             format!("{}://{}{path}{local}", endpoint.scheme(), endpoint.authority())
         }
     };
-    *request.uri_mut() = uri.parse::<Uri>().map_err(|error| format!("{uri:?}: {error}"))?;
+    *request.uri_mut() = uri.parse::<Uri>().map_err(|source| AddressError::Uri { uri, source })?;
     Ok(request)
 }
 

@@ -18,7 +18,7 @@ use http::HeaderValue;
 use super::{
     config::IdentityFiles,
     exec::{Credential, ExecError, ExecPlugin},
-    reload::{self, OneAtATime},
+    reload::{self, OneAtATime, RenewalError},
 };
 use crate::{net::tls::Identity, time};
 
@@ -74,7 +74,7 @@ pub struct Presented {
 }
 
 /// Why there are no credentials. The request was not sent.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     /// The token file.
     #[error("token file {path}: {problem}")]
@@ -82,11 +82,25 @@ pub enum CredentialsError {
         /// Which one.
         path: String,
         /// Why it gives no token.
-        problem: String,
+        problem: RenewalError,
     },
     /// The plugin.
-    #[error("{0}")]
-    Exec(String),
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+}
+
+/// Why something cannot be sent as `Authorization`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    /// There is nothing.
+    #[error("is empty")]
+    Empty,
+    /// Bytes.
+    #[error("is no text")]
+    NotText,
+    /// Line breaks, say.
+    #[error("holds characters that no header may have")]
+    Characters,
 }
 
 /// One shard's credentials. The locks are awaited ones: while one request reads a file, the
@@ -156,8 +170,8 @@ impl Credentials {
             let name = path.to_owned();
             let read = move || reload::read(&name, reload::MAX_FILE, reload::PIPE_DEADLINE);
             let token = match file.reading.run(read, reload::PATIENCE).await {
-                Ok(Ok(bytes)) => token(&bytes),
-                Ok(Err(error)) => Err(error.to_string()),
+                Ok(Ok(bytes)) => token(&bytes).map_err(RenewalError::from),
+                Ok(Err(error)) => Err(error.into()),
                 Err(problem) => Err(problem),
             };
             if let Err(problem) = file.kept.learn(now, token) {
@@ -182,8 +196,8 @@ struct TokenFile {
     reading: OneAtATime<std::io::Result<Vec<u8>>>,
 }
 
-fn token(bytes: &[u8]) -> Result<HeaderValue, String> {
-    bearer(std::str::from_utf8(bytes).map_err(|_| "is no text".to_owned())?.trim())
+fn token(bytes: &[u8]) -> Result<HeaderValue, HeaderError> {
+    bearer(std::str::from_utf8(bytes).map_err(|_| HeaderError::NotText)?.trim())
 }
 
 /// What a file said last, and when to look again.
@@ -217,7 +231,7 @@ impl<T: PartialEq> FileState<T> {
     }
 
     /// A value that is the same as before stays refused, if it was.
-    fn learn(&mut self, now: Instant, value: Result<T, String>) -> Result<(), String> {
+    fn learn(&mut self, now: Instant, value: Result<T, RenewalError>) -> Result<(), RenewalError> {
         self.read_at = Some(now);
         self.failed = value.is_err();
         let value = value?;
@@ -249,7 +263,7 @@ pub struct PluginCache {
     /// Of a run that goes on.
     running: Option<oneshot::Receiver<Result<Credential, ExecError>>>,
     brought: Option<Brought>,
-    failed: Option<(i64, String)>,
+    failed: Option<(i64, ExecError)>,
     runs: u64,
 }
 
@@ -275,14 +289,16 @@ impl PluginCache {
             }
         }
         match &self.failed {
-            Some((at, problem)) if now - at < RERUN_SECONDS => {
-                Some(Err(CredentialsError::Exec(problem.clone())))
-            }
+            Some((at, error)) if now - at < RERUN_SECONDS => Some(Err(error.clone().into())),
             _ => None,
         }
     }
 
-    fn learn(&mut self, now: i64, result: Result<Credential, String>) -> Result<Presented, CredentialsError> {
+    fn learn(
+        &mut self,
+        now: i64,
+        result: Result<Credential, ExecError>,
+    ) -> Result<Presented, CredentialsError> {
         self.runs += 1;
         match result {
             Ok(credential) => {
@@ -297,9 +313,9 @@ impl PluginCache {
                     Some(Brought { presented: presented.clone(), at: now, expires, refused: false });
                 Ok(presented)
             }
-            Err(problem) => {
-                self.failed = Some((now, problem.clone()));
-                Err(CredentialsError::Exec(problem))
+            Err(error) => {
+                self.failed = Some((now, error.clone()));
+                Err(error.into())
             }
         }
     }
@@ -318,10 +334,7 @@ async fn ask_plugin(plugin: &Arc<ExecPlugin>) -> Result<Presented, CredentialsEr
     if let Some(known) = cache.usable(time::unix_seconds()) {
         return known;
     }
-    let result = match run_plugin(plugin, &mut cache).await {
-        Ok(result) => result.map_err(|error| error.to_string()),
-        Err(problem) => Err(problem),
-    };
+    let result = run_plugin(plugin, &mut cache).await;
     cache.running = None;
     cache.learn(time::unix_seconds(), result)
 }
@@ -329,7 +342,7 @@ async fn ask_plugin(plugin: &Arc<ExecPlugin>) -> Result<Presented, CredentialsEr
 async fn run_plugin(
     plugin: &Arc<ExecPlugin>,
     cache: &mut MutexGuard<'_, PluginCache>,
-) -> Result<Result<Credential, ExecError>, String> {
+) -> Result<Credential, ExecError> {
     if cache.running.is_none() {
         let (done, running) = oneshot::channel();
         let plugin = Arc::clone(plugin);
@@ -339,31 +352,30 @@ async fn run_plugin(
                 // Nobody may want it any more.
                 let _ = done.send(plugin.run());
             })
-            .map_err(|error| format!("no thread for the credential plugin: {error}"))?;
+            .map_err(|error| ExecError::NoThread(error.to_string()))?;
         cache.running = Some(running);
     }
     match &mut cache.running {
-        Some(running) => running.await.map_err(|_| "the credential plugin's run broke off".into()),
-        None => Err("the credential plugin does not run".into()),
+        Some(running) => running.await.unwrap_or(Err(ExecError::BrokeOff)),
+        None => Err(ExecError::BrokeOff),
     }
 }
 
 /// `Authorization: Bearer`.
-pub(super) fn bearer(token: &str) -> Result<HeaderValue, String> {
+pub(super) fn bearer(token: &str) -> Result<HeaderValue, HeaderError> {
     if token.is_empty() {
-        return Err("is empty".into());
+        return Err(HeaderError::Empty);
     }
     secret(&format!("Bearer {token}"))
 }
 
 /// `Authorization: Basic`.
-pub(super) fn basic(user: &str, password: &str) -> Result<HeaderValue, String> {
+pub(super) fn basic(user: &str, password: &str) -> Result<HeaderValue, HeaderError> {
     secret(&format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
 }
 
-fn secret(value: &str) -> Result<HeaderValue, String> {
-    let mut header = HeaderValue::from_bytes(value.as_bytes())
-        .map_err(|_| "holds characters that no header may have".to_owned())?;
+fn secret(value: &str) -> Result<HeaderValue, HeaderError> {
+    let mut header = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| HeaderError::Characters)?;
     header.set_sensitive(true);
     Ok(header)
 }

@@ -72,6 +72,12 @@ pub enum ExecError {
         /// What happened.
         problem: String,
     },
+    /// There is no thread to run it on.
+    #[error("no thread for the credential plugin: {0}")]
+    NoThread(String),
+    /// Its thread ended without a word.
+    #[error("the credential plugin's run broke off")]
+    BrokeOff,
     /// It printed something else.
     #[error("credential plugin {command:?} printed no usable ExecCredential: {problem}")]
     Output {
@@ -82,6 +88,21 @@ pub enum ExecError {
     },
 }
 
+/// What is wrong with a plugin's description.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ExecConfigError {
+    #[error("command is missing")]
+    NoCommand,
+    #[error("apiVersion {0:?} is not supported: use {V1} or v1beta1")]
+    ApiVersion(String),
+    #[error("interactiveMode Always cannot be: nobody is there to be asked")]
+    Interactive,
+    #[error("interactiveMode {0:?} is not known: use Never or IfAvailable")]
+    InteractiveMode(String),
+    #[error("env has a variable whose name is empty or has = in it")]
+    Variable,
+}
+
 impl ExecPlugin {
     /// A plugin as the kubeconfig describes it, and the cluster's CA (PEM), which it is told where it
     /// wants that; the error says what is wrong with it.
@@ -89,25 +110,23 @@ impl ExecPlugin {
         exec: &ExecConfig,
         cluster: &KubeconfigCluster,
         ca: Option<Vec<u8>>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, ExecConfigError> {
         if exec.command.is_empty() {
-            return Err("command is missing".into());
+            return Err(ExecConfigError::NoCommand);
         }
         let api_version = match &*exec.api_version {
             // client-go insists on it. There is nothing to be confused about: it is what is expected.
             "" => V1.to_owned(),
             V1 | V1_BETA1 => exec.api_version.clone(),
-            other => return Err(format!("apiVersion {other:?} is not supported: use {V1} or v1beta1")),
+            other => return Err(ExecConfigError::ApiVersion(other.to_owned())),
         };
         match &*exec.interactive_mode {
             "" | "Never" | "IfAvailable" => {}
-            "Always" => return Err("interactiveMode Always cannot be: nobody is there to be asked".into()),
-            other => {
-                return Err(format!("interactiveMode {other:?} is not known: use Never or IfAvailable"));
-            }
+            "Always" => return Err(ExecConfigError::Interactive),
+            other => return Err(ExecConfigError::InteractiveMode(other.to_owned())),
         }
         if exec.env.iter().any(|(name, _)| name.is_empty() || name.contains(['=', '\0'])) {
-            return Err("env has a variable whose name is empty or has = in it".into());
+            return Err(ExecConfigError::Variable);
         }
         let mut spec = json!({"interactive": false});
         if exec.provide_cluster_info {
@@ -135,7 +154,7 @@ impl ExecPlugin {
         let output = match process::run(command, self.timeout) {
             Ok(output) => output,
             Err(process::ProcessError::NotStarted(error)) => return Err(self.not_started(&error)),
-            Err(process::ProcessError::Ended(problem)) => return Err(self.failed(problem)),
+            Err(error) => return Err(self.failed(error.to_string())),
         };
         if !output.status.success() {
             let said = said(&output.stderr, &self.hidden(&output.stdout));

@@ -11,11 +11,12 @@ use http::{HeaderName, HeaderValue};
 pub use self::file::ExecConfig;
 pub(crate) use self::file::{AuthInfo, Kubeconfig, KubeconfigCluster};
 pub(super) use self::sources::VARIABLE;
+pub use self::yaml::KubeconfigFault;
 
 use self::file::{FileOrData, KubeconfigContext};
 use super::{
     config::{ClusterConfig, ClusterConfigError, IdentityFiles, Surroundings, path_of},
-    credentials::{CredentialSource, basic, bearer},
+    credentials::{CredentialSource, HeaderError, basic, bearer},
     exec::ExecPlugin,
     impersonation, reload,
 };
@@ -107,7 +108,7 @@ impl<T> KubeconfigEntry<'_, T> {
     fn bytes(&self, field: &str, what: &FileOrData) -> Result<Option<(Vec<u8>, Option<PathBuf>)>> {
         match &what.data {
             Some(Ok(bytes)) => Ok(Some((bytes.clone(), None))),
-            Some(Err(problem)) => Err(self.fault(&format!("{field}-data"), problem)),
+            Some(Err(problem)) => Err(self.fault(&format!("{field}-data"), &problem.to_string())),
             None if !what.is_set() => Ok(None),
             None => Ok(Some((self.read(field, &what.file)?, Some(what.file.clone())))),
         }
@@ -218,8 +219,8 @@ impl<'a> CurrentContext<'a> {
             let problem = format!("{name:?} is not supported: use an exec plugin");
             return Err(self.user.fault("auth-provider", &problem));
         }
-        let header = |field: &str, header: std::result::Result<HeaderValue, String>| {
-            header.map_err(|problem| self.user.fault(field, &problem))
+        let header = |field: &str, header: std::result::Result<HeaderValue, HeaderError>| {
+            header.map_err(|problem| self.user.fault(field, &problem.to_string()))
         };
         let (token, named) = (user.token.trim(), !user.username.is_empty() || !user.password.is_empty());
         let token = (!token.is_empty()).then(|| header("token", bearer(token))).transpose()?;
@@ -251,7 +252,7 @@ impl<'a> CurrentContext<'a> {
             false => None,
         };
         let plugin = ExecPlugin::new(exec, cluster, ca.map(|(pem, _)| pem))
-            .map_err(|problem| self.user.fault("exec", &problem))?;
+            .map_err(|problem| self.user.fault("exec", &problem.to_string()))?;
         Ok(CredentialSource::Exec(plugin.into()))
     }
 

@@ -45,7 +45,7 @@ impl LineBuffer {
                     self.buffer = BytesMut::new();
                 }
             }
-            let end = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n');
+            let end = memchr::memchr(b'\n', &self.buffer[self.searched..]);
             let Some(end) = end.map(|end| end + self.searched) else {
                 self.searched = self.buffer.len();
                 return if self.searched > self.longest { Err(LineTooLong(self.longest)) } else { Ok(None) };

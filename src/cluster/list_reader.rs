@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{
     body::OBJECT,
-    json_scanner::{self, JsonScanner},
+    json_scanner::{self, JsonScanner, TooManyValues},
 };
 
 /// Blanks between two values that are taken for a way of writing; beyond it they are somebody's joke.
@@ -82,10 +82,42 @@ pub(crate) enum ListItem {
     End,
 }
 
+/// Why a list cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ListError {
+    #[error("the list cannot be read after byte {at}: {fault}")]
+    Unreadable { at: u64, fault: ListFault },
+    #[error("the answer is no list: it has no items")]
+    NoItems,
+    #[error("the list ends too early")]
+    CutShort,
+}
+
+/// What is wrong with the text of a list.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ListFault {
+    #[error("it has more than {FIELDS} fields")]
+    TooManyFields,
+    #[error("{found:?} in the place of {wanted:?}")]
+    Misplaced { found: char, wanted: char },
+    #[error("something follows the list")]
+    Follows,
+    #[error("a single value is larger than {} MiB", OBJECT >> 20)]
+    TooLarge,
+    #[error(transparent)]
+    TooManyValues(#[from] TooManyValues),
+    #[error("it ends too early")]
+    Ends,
+    #[error("there is nothing but blanks")]
+    Blanks,
+    #[error("{0}")]
+    Syntax(String),
+}
+
 /// Why reading stops.
 enum ReadStop {
     More,
-    Fault(String),
+    Fault(ListError),
 }
 
 type ReadResult<T> = Result<T, ReadStop>;
@@ -107,7 +139,7 @@ impl ListReader {
     }
 
     /// What comes next. After a fault, nothing does.
-    pub(crate) fn next(&mut self) -> Result<ListItem, String> {
+    pub(crate) fn next(&mut self) -> Result<ListItem, ListError> {
         loop {
             match self.advance() {
                 Ok(None) => {}
@@ -146,7 +178,7 @@ impl ListReader {
                 }
                 self.fields += 1;
                 if self.fields > FIELDS {
-                    return Err(self.fault(&format!("it has more than {FIELDS} fields")));
+                    return Err(self.fault(ListFault::TooManyFields));
                 }
                 self.place = ListPosition::Name;
             }
@@ -206,13 +238,13 @@ impl ListReader {
     fn tail(&mut self) -> ReadResult<()> {
         self.place = ListPosition::Tail;
         if self.peek()?.is_some() {
-            return Err(self.fault("something follows the list"));
+            return Err(self.fault(ListFault::Follows));
         }
         if !self.whole {
             return Err(ReadStop::More);
         }
         if !self.listed {
-            return Err(ReadStop::Fault("the answer is no list: it has no items".into()));
+            return Err(ReadStop::Fault(ListError::NoItems));
         }
         self.place = ListPosition::End;
         Ok(())
@@ -234,7 +266,7 @@ impl ListReader {
         };
         self.check_size(end)?;
         let value = serde_json::from_slice(&self.buffer[..end]);
-        let value = value.map_err(|error| self.fault(&error.to_string()))?;
+        let value = value.map_err(|error| self.fault(ListFault::Syntax(error.to_string())))?;
         self.skip(end);
         (self.scan, self.scanned) = (JsonScanner::default(), 0);
         Ok(value)
@@ -242,10 +274,10 @@ impl ListReader {
 
     fn check_size(&self, length: usize) -> ReadResult<()> {
         if length > OBJECT {
-            return Err(self.fault(&format!("a single value is larger than {} MiB", OBJECT >> 20)));
+            return Err(self.fault(ListFault::TooLarge));
         }
         if self.scan.values() > json_scanner::VALUES {
-            return Err(self.fault(&json_scanner::too_many()));
+            return Err(self.fault(TooManyValues.into()));
         }
         Ok(())
     }
@@ -254,8 +286,8 @@ impl ListReader {
     fn expect(&mut self, byte: u8, again: &ListPosition) -> ReadResult<()> {
         let found = self.need(again)?;
         if found != byte {
-            let (found, byte) = (char::from(found), char::from(byte));
-            return Err(self.fault(&format!("{found:?} in the place of {byte:?}")));
+            let (found, wanted) = (char::from(found), char::from(byte));
+            return Err(self.fault(ListFault::Misplaced { found, wanted }));
         }
         self.skip(1);
         Ok(())
@@ -266,7 +298,7 @@ impl ListReader {
     fn need(&mut self, again: &ListPosition) -> ReadResult<u8> {
         match self.peek()? {
             Some(byte) => Ok(byte),
-            None if self.whole => Err(self.fault("it ends too early")),
+            None if self.whole => Err(self.fault(ListFault::Ends)),
             None => {
                 self.place = again.clone();
                 Err(ReadStop::More)
@@ -280,7 +312,7 @@ impl ListReader {
             self.blanks += blank;
             self.skip(blank);
             if self.blanks > BLANKS {
-                return Err(self.fault("there is nothing but blanks"));
+                return Err(self.fault(ListFault::Blanks));
             }
         }
         let found = self.buffer.first().copied();
@@ -299,8 +331,8 @@ impl ListReader {
         }
     }
 
-    fn fault(&self, what: &str) -> ReadStop {
-        ReadStop::Fault(format!("the list cannot be read after byte {}: {what}", self.read))
+    fn fault(&self, fault: ListFault) -> ReadStop {
+        ReadStop::Fault(ListError::Unreadable { at: self.read, fault })
     }
 }
 

@@ -39,7 +39,7 @@ use self::{
     list_page::{ListPage, UnreadableItems},
     watch_event::WatchEvent,
 };
-use super::{limiter::LONGEST_PAUSE, response::not_json, target::WatchTarget};
+use super::{limiter::LONGEST_PAUSE, response::check_json, target::WatchTarget};
 use crate::{
     backoff::Backoff,
     guard::{self, Guard},
@@ -225,8 +225,8 @@ impl Reflector {
     fn listing(&mut self, listing: Listing, input: ReflectorInput, now: Instant) {
         match input {
             ReflectorInput::Page { reply, asked } if reply.status.is_success() => {
-                if let Some(other) = not_json(&reply.headers) {
-                    return self.unusable(&other, now);
+                if let Err(other) = check_json(&reply.headers) {
+                    return self.unusable(&other.to_string(), now);
                 }
                 self.begin_page(listing, asked);
                 self.take(ReflectorInput::Piece(reply.body), now);
@@ -318,9 +318,13 @@ impl Reflector {
                 self.settle(&watching, now);
                 return self.expired(&cause, now);
             }
-            Ok(WatchEvent::Error(cause)) | Err(cause) => {
+            Ok(WatchEvent::Error(cause)) => {
                 self.settle(&watching, now);
                 return self.unusable(&cause, now);
+            }
+            Err(error) => {
+                self.settle(&watching, now);
+                return self.unusable(&error.to_string(), now);
             }
         }
         // It got ahead, so going on from there is worth a try, however soon it ends.

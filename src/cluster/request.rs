@@ -18,12 +18,11 @@ use crate::{
     order::is_dns1123_subdomain,
     stack::{
         object::{GROUP, ObjectKey, Resource, VERSION},
+        ownership::FIELD_MANAGER,
         write::Write,
     },
 };
 
-/// Who the agent is in `managedFields`.
-pub const FIELD_MANAGER: &str = "stackherd";
 /// How it introduces itself.
 pub const USER_AGENT: &str = concat!("stackherd/", env!("CARGO_PKG_VERSION"));
 /// Objects to a page of a list.

@@ -216,7 +216,7 @@ impl ReplayConfig {
         }
         let max_message_bytes = max_message_bytes(&mut settings);
         let cluster = Cluster::read(&mut settings);
-        let engine = Engine::read(&mut settings);
+        let engine = Engine::read(&mut settings, cluster.as_ref());
         let grace_period = settings.read(&flags::GRACE_PERIOD, duration::duration);
         let log = Log::read(&mut settings, Log::INFO);
         let config = || {
@@ -244,7 +244,7 @@ impl DemoConfig {
         let seed = settings.read(&flags::SEED, |text| value::whole(text, 0, u64::MAX));
         let formats = [("text", Format::Text), ("json", Format::Json)];
         let format = settings.read(&flags::FORMAT, |text| value::choice(text, &formats));
-        let engine = Engine::read(&mut settings);
+        let engine = Engine::read(&mut settings, None);
         let log = Log::read(&mut settings, Log::WARN);
         let config = || Some(Self { stacks: stacks?, seed: seed?, format: format?, engine: engine?, log });
         Ok(settings.finish(config())?.0)

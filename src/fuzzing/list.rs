@@ -13,7 +13,7 @@ use crate::{
         catalog,
         reflector::{Reflector, ReflectorEvent, ReflectorInput, ReflectorStep},
         request,
-        response::{self, ApiResponse},
+        response::ApiResponse,
         target::WatchTarget,
     },
     order::is_dns1123_subdomain,
@@ -127,10 +127,8 @@ fn compare(body: &[u8], page: &Page) {
     assert_eq!(page.objects, readable.collect::<Vec<_>>());
     let version = json.pointer("/metadata/resourceVersion").and_then(Value::as_str);
     assert!(end.token.is_some() || end.version.as_deref() == version, "{version:?}");
-    if let Ok(read) = response::read_page(&ledgers(), &reply(body)) {
-        assert_eq!(read.objects, page.objects);
-        assert_eq!(read.next, end.token);
-    }
+    let token = json.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default();
+    assert_eq!(end.token.as_deref().unwrap_or_default(), token);
 }
 
 /// How many fields named `metadata` the tree has.

@@ -29,7 +29,10 @@ use super::{
     wishes::Wishes,
 };
 use crate::{
-    cluster::simulated::{Network, SimulatedAnswer},
+    cluster::{
+        SendError,
+        simulated::{Network, SimulatedAnswer},
+    },
     embedded::{
         cluster::Cluster,
         respond::{self, Answer, Request},
@@ -304,11 +307,13 @@ impl Network for ApiServer {
             if let Fate::Refuse = fate {
                 server.strike(fate.name());
                 net::sleep(server.random(Duration::from_millis(2))).await;
-                return SimulatedAnswer::NotSent("connection refused".into());
+                return SimulatedAnswer::Failed(SendError::GivenBack("connection refused".into()));
             }
             let (tell, told) = oneshot::channel();
             server.group.spawn(delivery::deliver(Rc::clone(&server), request, call, fate, tell)).detach();
-            told.await.unwrap_or_else(|_| SimulatedAnswer::Lost("the connection was reset".into()))
+            told.await.unwrap_or_else(|_| {
+                SimulatedAnswer::Failed(SendError::Broke("the connection was reset".into()))
+            })
         })
     }
 }

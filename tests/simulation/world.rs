@@ -80,11 +80,12 @@ impl Options {
 
     /// What the API server sees at most.
     pub(crate) fn limits_seen(&self) -> Limits {
-        let shards = self.shards as u32;
+        // Each shard has one at least: outside of here there are no more shards than parts.
+        let most = |whole: usize| whole.max(self.shards);
         Limits {
             qps: self.limits.qps,
-            burst: f64::from(self.limits.burst.div_ceil(shards).max(1) * shards),
-            in_flight: self.limits.max_in_flight.div_ceil(self.shards) * self.shards,
+            burst: most(self.limits.burst as usize) as f64,
+            in_flight: most(self.limits.max_in_flight),
         }
     }
 }

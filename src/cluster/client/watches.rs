@@ -6,16 +6,17 @@
 
 use std::time::Duration;
 
-use super::KubeClient;
+use super::{KubeClient, RequestKind};
 use crate::{
     cluster::{
         body::BodyError,
         buffer_budget::BufferBudget,
         catalog,
-        connection::SendError,
+        connection_pool::ConnectionUse,
         permit::Permit,
         request::{self, ApiRequest, RequestError},
-        response::{ApiResponse, not_json},
+        response::{ApiResponse, check_json},
+        send_error::SendError,
         target::WatchTarget,
         transport::{Opened, ResponseStream},
     },
@@ -70,7 +71,7 @@ impl KubeClient {
             match page.next {
                 Some(token) if next.as_ref() != Some(&token) => next = Some(token),
                 Some(_) => {
-                    return Err(catalog::failed("the list goes on with the page that it ended with".into()));
+                    return Err(catalog::failed("the list goes on with the page that it ended with"));
                 }
                 None => return Ok(Catalog::new(modules)),
             }
@@ -84,8 +85,7 @@ impl KubeClient {
             Listed::Reply(reply) => catalog::page(&reply),
             Listed::Page(mut pieces) => {
                 let mut reader = catalog::ModulesReader::default();
-                let failed = |error: BodyError| catalog::failed(error.to_string());
-                while let Some(piece) = pieces.next().await.map_err(failed)? {
+                while let Some(piece) = pieces.next().await.map_err(catalog::failed)? {
                     reader.push(&piece).map_err(catalog::failed)?;
                 }
                 reader.finish().map_err(catalog::failed)
@@ -99,7 +99,7 @@ impl KubeClient {
         permit: Permit,
         target: &WatchTarget,
         token: Option<&str>,
-    ) -> Result<Listed, String> {
+    ) -> Result<Listed, SendError> {
         self.list(permit, request::list_all(target, token)).await
     }
 
@@ -107,8 +107,8 @@ impl KubeClient {
         &self,
         permit: Permit,
         request: Result<ApiRequest, RequestError>,
-    ) -> Result<Listed, String> {
-        Ok(match self.begin(permit, request, false).await? {
+    ) -> Result<Listed, SendError> {
+        Ok(match self.begin(permit, request, ConnectionUse::Brief).await? {
             Opened::Reply(reply) => Listed::Reply(reply),
             Opened::Stream(stream) => Listed::Page(Pieces {
                 client: self.clone(),
@@ -127,21 +127,21 @@ impl KubeClient {
         target: &WatchTarget,
         version: &str,
         timeout: Duration,
-    ) -> Result<Opened, String> {
-        self.begin(permit, request::watch(target, version, timeout), true).await
+    ) -> Result<Opened, SendError> {
+        self.begin(permit, request::watch(target, version, timeout), ConnectionUse::Lasting).await
     }
 
     async fn begin(
         &self,
         mut permit: Permit,
         request: Result<ApiRequest, RequestError>,
-        lasts: bool,
-    ) -> Result<Opened, String> {
+        used: ConnectionUse,
+    ) -> Result<Opened, SendError> {
         permit.spend();
         let opening = async {
-            let prepared = self.prepare(built(request)?).await?;
-            let result = self.0.transport.open(prepared.outgoing(), lasts, self.0.deadline).await;
-            self.count(matches!(result, Err(SendError::NotSent(_))), false);
+            let prepared = self.prepare(request?).await?;
+            let result = self.0.transport.open(prepared.outgoing(), used, self.0.deadline).await;
+            self.count(&result, RequestKind::Read);
             match self.doubt(result, &prepared).await {
                 Ok(Opened::Reply(reply)) => {
                     self.0.health.replied(reply.status);
@@ -158,12 +158,13 @@ impl KubeClient {
                 }
             }
         };
-        let opened = opening.await.map_err(cause)?;
-        let other = match &opened {
-            Opened::Stream(stream) => stream.headers().and_then(not_json),
-            Opened::Reply(_) => None,
-        };
-        other.map_or(Ok(opened), Err)
+        let opened = opening.await?;
+        if let Opened::Stream(stream) = &opened
+            && let Some(headers) = stream.headers()
+        {
+            check_json(headers)?;
+        }
+        Ok(opened)
     }
 }
 
@@ -196,13 +197,4 @@ impl Pieces {
         }
         Ok(chunk)
     }
-}
-
-fn built(request: Result<ApiRequest, RequestError>) -> Result<ApiRequest, SendError> {
-    request.map_err(|error| SendError::NotSent(error.to_string()))
-}
-
-fn cause(failure: SendError) -> String {
-    let (SendError::NotSent(cause) | SendError::Lost(cause)) = failure;
-    cause
 }

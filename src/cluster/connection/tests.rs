@@ -108,7 +108,7 @@ fn a_stream_that_was_refused_or_lies_above_a_goaway_was_not_applied() {
         let refused = frame(RST_STREAM, 0, 1, &7_u32.to_be_bytes());
         for answer in [refused, goaway(0, 0), goaway(0, 11)] {
             let (sent, counts) = fate(answer, false).await;
-            assert!(matches!(sent, Err(SendError::NotSent(_))), "{sent:?}");
+            assert!(matches!(sent, Err(SendError::GivenBack(_))), "{sent:?}");
             assert!(!counts);
         }
     });
@@ -129,7 +129,7 @@ fn a_stream_that_ended_in_any_other_way_may_have_been_applied() {
             (Vec::new(), true),
         ] {
             let (sent, counts) = fate(answer, closes).await;
-            assert!(matches!(sent, Err(SendError::Lost(_))), "{sent:?}");
+            assert!(matches!(sent, Err(SendError::Broke(_))), "{sent:?}");
             assert!(counts);
         }
     });

@@ -11,7 +11,7 @@ use super::FileState;
 use crate::{
     cluster::{
         config::IdentityFiles,
-        reload::{self, OneAtATime},
+        reload::{self, OneAtATime, RenewalError},
     },
     net::tls::Identity,
     time,
@@ -46,7 +46,7 @@ impl ClientCertificate {
         let read = self.reading.run(move || read(&files), reload::PATIENCE).await;
         let renewed = match read {
             Ok(Ok(parts)) => renewed(&current, parts),
-            Ok(Err(error)) => Err(error.to_string()),
+            Ok(Err(error)) => Err(error.into()),
             Err(problem) => Err(problem),
         };
         let before = self.kept.edition;
@@ -58,7 +58,7 @@ impl ClientCertificate {
         self.kept.value.clone()
     }
 
-    fn complain(&mut self, now: Instant, problem: &str) {
+    fn complain(&mut self, now: Instant, problem: &RenewalError) {
         if self.kept.complain(now) {
             let shown = |path: &Option<_>| path.as_deref().map(Path::display).map(|p| p.to_string());
             tracing::warn!(
@@ -92,7 +92,7 @@ fn read(files: &IdentityFiles) -> ReadFiles {
 fn renewed(
     current: &Identity,
     (certificates, key): (Option<Vec<u8>>, Option<Vec<u8>>),
-) -> Result<Arc<Identity>, String> {
+) -> Result<Arc<Identity>, RenewalError> {
     let identity = Identity {
         certificates: certificates.unwrap_or_else(|| current.certificates.clone()),
         key: key.unwrap_or_else(|| current.key.clone()),
@@ -100,7 +100,7 @@ fn renewed(
     if identity == *current || is_pair(&identity.certificates, &identity.key) {
         return Ok(Arc::new(identity));
     }
-    Err("the files do not hold a certificate and its key (yet)".into())
+    Err(RenewalError::Mismatch)
 }
 
 /// Whether the key is that of the first certificate: its public half stands in there, byte by byte. The
@@ -174,7 +174,7 @@ mod tests {
         pair.refuse(current.as_ref());
         assert!(!pair.kept.is_due(now) && pair.kept.is_due(now + Duration::from_secs(1)));
         pair.kept.refused = false;
-        pair.kept.learn(now, Err("half".into())).unwrap_err();
+        pair.kept.learn(now, Err(RenewalError::Mismatch)).unwrap_err();
         assert!(!pair.kept.is_due(now + Duration::from_secs(4)));
         assert!(pair.kept.is_due(now + Duration::from_secs(5)));
         assert!(pair.kept.complain(now) && !pair.kept.complain(now + Duration::from_secs(59)));

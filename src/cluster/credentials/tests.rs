@@ -5,7 +5,7 @@ fn header(token: &str) -> HeaderValue {
     bearer(token).unwrap()
 }
 
-fn credential(token: &str, expires: Option<i64>) -> Result<Credential, String> {
+fn credential(token: &str, expires: Option<i64>) -> Result<Credential, ExecError> {
     Ok(Credential { header: Some(header(token)), identity: None, expires })
 }
 
@@ -47,7 +47,7 @@ fn a_file_that_cannot_be_read_for_a_while_leaves_the_old_token_in_use() {
     let t0 = time::now();
     let mut file = FileState::default();
     file.learn(t0, Ok(header("a"))).unwrap();
-    assert!(file.learn(t0, Err("gone".into())).is_err());
+    assert!(file.learn(t0, Err(RenewalError::Mismatch)).is_err());
     assert_eq!(file.value, Some(header("a")));
 }
 
@@ -84,7 +84,7 @@ fn without_an_expiry_it_is_used_until_it_is_refused() {
 #[test]
 fn a_failing_plugin_is_not_run_for_every_request() {
     let mut cache = PluginCache::default();
-    assert!(cache.learn(1_000, Err("no session".into())).is_err());
+    assert!(cache.learn(1_000, Err(ExecError::BrokeOff)).is_err());
     assert!(matches!(cache.usable(1_009), Some(Err(_))));
     assert!(cache.usable(1_010).is_none());
 }

@@ -120,14 +120,14 @@ fn an_api_version_of_old_is_refused_by_name() {
         api_version: "client.authentication.k8s.io/v1alpha1".into(),
         ..ExecConfig::default()
     };
-    let error = ExecPlugin::new(&exec, &KubeconfigCluster::default(), None).unwrap_err();
+    let error = ExecPlugin::new(&exec, &KubeconfigCluster::default(), None).unwrap_err().to_string();
     assert!(error.contains("v1alpha1") && error.contains("v1beta1"), "{error}");
 }
 
 #[test]
 fn a_plugin_that_wants_to_ask_somebody_is_refused() {
     let exec = ExecConfig { command: "x".into(), interactive_mode: "Always".into(), ..ExecConfig::default() };
-    let error = ExecPlugin::new(&exec, &KubeconfigCluster::default(), None).unwrap_err();
+    let error = ExecPlugin::new(&exec, &KubeconfigCluster::default(), None).unwrap_err().to_string();
     assert!(error.contains("interactiveMode Always"), "{error}");
 }
 

@@ -10,7 +10,7 @@ use base64::Engine;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::yaml::{self, YamlNode};
+use super::yaml::{self, KubeconfigFault, YamlNode};
 use crate::net::tls::pem::BASE64;
 
 /// The cluster's extension that credential plugins are given.
@@ -81,12 +81,16 @@ pub struct ExecConfig {
     pub(crate) provide_cluster_info: bool,
 }
 
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("is no base64")]
+pub(crate) struct NotBase64;
+
 /// What can be given in two ways. The path is empty, and the data `None`, where nothing is set.
 #[derive(Default)]
 pub(crate) struct FileOrData {
     pub(crate) file: PathBuf,
     /// What stood behind the base64, or that there was none.
-    pub(crate) data: Option<Result<Vec<u8>, String>>,
+    pub(crate) data: Option<Result<Vec<u8>, NotBase64>>,
 }
 
 impl FileOrData {
@@ -97,13 +101,13 @@ impl FileOrData {
 
 impl Kubeconfig {
     /// A file's content. Relative paths are resolved against the folder of `origin`.
-    pub(crate) fn parse(bytes: &[u8], origin: &Path) -> Result<Self, String> {
+    pub(crate) fn parse(bytes: &[u8], origin: &Path) -> Result<Self, KubeconfigFault> {
         let tree = yaml::parse(bytes)?;
         let root = YamlNode::root(&tree)?;
         for (field, known) in [("apiVersion", "v1"), ("kind", "Config")] {
             let said = root.text(field)?;
             if !said.is_empty() && said != known {
-                return Err(format!("its {field} should be {known}"));
+                return Err(KubeconfigFault::OtherKind { field, wanted: known });
             }
         }
         let folder = FileReader { origin };
@@ -143,16 +147,16 @@ fn keep_first<T>(first: &mut IndexMap<String, T>, second: IndexMap<String, T>) {
 
 fn named<'a, T>(
     root: &YamlNode<'a>,
-    list: &str,
+    list: &'static str,
     field: &str,
-    read: impl Fn(&YamlNode<'a>) -> Result<T, String>,
-) -> Result<IndexMap<String, T>, String> {
+    read: impl Fn(&YamlNode<'a>) -> Result<T, KubeconfigFault>,
+) -> Result<IndexMap<String, T>, KubeconfigFault> {
     let mut all = IndexMap::new();
     for item in root.children(list)? {
         let name = item.text("name")?;
         let value = read(&item.child_or_empty(field)?)?;
         if all.insert(name.clone(), value).is_some() {
-            return Err(format!("{list} has {name:?} twice"));
+            return Err(KubeconfigFault::Twice { list, name });
         }
     }
     Ok(all)
@@ -164,7 +168,7 @@ struct FileReader<'a> {
 }
 
 impl FileReader<'_> {
-    fn context(&self, node: &YamlNode<'_>) -> Result<KubeconfigContext, String> {
+    fn context(&self, node: &YamlNode<'_>) -> Result<KubeconfigContext, KubeconfigFault> {
         Ok(KubeconfigContext {
             cluster: node.text("cluster")?,
             user: node.text("user")?,
@@ -172,7 +176,7 @@ impl FileReader<'_> {
         })
     }
 
-    fn cluster(&self, node: &YamlNode<'_>) -> Result<KubeconfigCluster, String> {
+    fn cluster(&self, node: &YamlNode<'_>) -> Result<KubeconfigCluster, KubeconfigFault> {
         let mut extension = None;
         for item in node.children("extensions")? {
             if item.text("name")? == EXEC_EXTENSION {
@@ -191,7 +195,7 @@ impl FileReader<'_> {
         })
     }
 
-    fn user(&self, node: &YamlNode<'_>) -> Result<AuthInfo, String> {
+    fn user(&self, node: &YamlNode<'_>) -> Result<AuthInfo, KubeconfigFault> {
         let provider = node.child("auth-provider")?;
         let provider = provider.map(|provider| provider.text("name")).transpose()?;
         let exec = node.child("exec")?.map(|exec| self.exec(&exec)).transpose()?;
@@ -212,9 +216,10 @@ impl FileReader<'_> {
         })
     }
 
-    fn exec(&self, node: &YamlNode<'_>) -> Result<ExecConfig, String> {
+    fn exec(&self, node: &YamlNode<'_>) -> Result<ExecConfig, KubeconfigFault> {
         let command = node.text("command")?;
-        let variable = |entry: &YamlNode<'_>| Ok::<_, String>((entry.text("name")?, entry.text("value")?));
+        let variable =
+            |entry: &YamlNode<'_>| Ok::<_, KubeconfigFault>((entry.text("name")?, entry.text("value")?));
         Ok(ExecConfig {
             // One without a slash is looked for in PATH.
             command: match command.contains('/') {
@@ -230,12 +235,12 @@ impl FileReader<'_> {
         })
     }
 
-    fn file_or_data(&self, node: &YamlNode<'_>, field: &str) -> Result<FileOrData, String> {
+    fn file_or_data(&self, node: &YamlNode<'_>, field: &str) -> Result<FileOrData, KubeconfigFault> {
         let data = node.text(&format!("{field}-data"))?;
         let compact: String = data.split_whitespace().collect();
         let decoded = || {
             // The error would show a byte of what may be a key.
-            BASE64.decode(&compact).map_err(|_| "is no base64".to_owned())
+            BASE64.decode(&compact).map_err(|_| NotBase64)
         };
         Ok(FileOrData { file: self.path(&node.text(field)?), data: (!compact.is_empty()).then(decoded) })
     }
@@ -292,7 +297,8 @@ mod tests {
 
     #[test]
     fn what_is_no_kubeconfig_is_named() {
-        let error = |text: &str| Kubeconfig::parse(text.as_bytes(), Path::new("k")).err().unwrap();
+        let error =
+            |text: &str| Kubeconfig::parse(text.as_bytes(), Path::new("k")).err().unwrap().to_string();
         assert_eq!(error("kind: Pod"), "its kind should be Config");
         assert_eq!(error("apiVersion: v2"), "its apiVersion should be v1");
         assert_eq!(error("users: [{name: a}, {name: a}]"), "users has \"a\" twice");

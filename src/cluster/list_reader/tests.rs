@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 /// In pieces of this size.
-fn read_in(text: &str, size: usize) -> Result<(Vec<Value>, ListReader), String> {
+fn read_in(text: &str, size: usize) -> Result<(Vec<Value>, ListReader), ListError> {
     let (mut page, mut items) = (ListReader::default(), Vec::new());
     let mut pieces = text.as_bytes().chunks(size);
     loop {
@@ -20,7 +20,7 @@ fn read_in(text: &str, size: usize) -> Result<(Vec<Value>, ListReader), String> 
     }
 }
 
-fn read(text: &str) -> Result<(Vec<Value>, ListReader), String> {
+fn read(text: &str) -> Result<(Vec<Value>, ListReader), ListError> {
     read_in(text, usize::MAX)
 }
 

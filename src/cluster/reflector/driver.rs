@@ -93,7 +93,7 @@ async fn list(
     match client.page(permit, target, token).await {
         Ok(Listed::Page(pieces)) => (ReflectorInput::Begun { asked }, Some(pieces)),
         Ok(Listed::Reply(reply)) => (ReflectorInput::Page { reply, asked }, None),
-        Err(cause) => (ReflectorInput::Failed(cause), None),
+        Err(error) => (ReflectorInput::Failed(error.to_string()), None),
     }
 }
 
@@ -123,7 +123,7 @@ async fn open(
             (ReflectorInput::Opened, Some(WatchLines::new(stream, client.buffer_budget())))
         }
         Ok(Opened::Reply(reply)) => (ReflectorInput::Answer(reply), None),
-        Err(cause) => (ReflectorInput::Failed(cause), None),
+        Err(error) => (ReflectorInput::Failed(error.to_string()), None),
     }
 }
 

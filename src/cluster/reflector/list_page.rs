@@ -94,8 +94,8 @@ impl Reflector {
                     self.end_page(now);
                     return None;
                 }
-                Err(cause) => {
-                    self.unusable(&cause, now);
+                Err(error) => {
+                    self.unusable(&error.to_string(), now);
                     return None;
                 }
             };

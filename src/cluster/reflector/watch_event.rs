@@ -1,13 +1,13 @@
 //! A line of a watch.
 
-use std::sync::Arc;
+use std::{str::Utf8Error, sync::Arc};
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    cluster::json_scanner,
-    stack::object::{Object, Resource},
+    cluster::json_scanner::{self, TooManyValues},
+    stack::object::{Object, ObjectError, Resource},
 };
 
 /// What a line says.
@@ -32,35 +32,52 @@ struct WatchEventJson {
     object: Value,
 }
 
-/// Reads a line; or says why it cannot be read.
-pub(super) fn read(resource: &Arc<Resource>, line: &[u8]) -> Result<WatchEvent, String> {
+/// Why a line cannot be read.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub(super) enum WatchEventError {
+    #[error("an event that is no object")]
+    NotAnObject,
+    #[error("an event with {0}")]
+    TooManyValues(#[from] TooManyValues),
+    #[error("an event that is no text: {0}")]
+    NotText(#[from] Utf8Error),
+    #[error("an event that cannot be read: {0}")]
+    Syntax(String),
+    #[error("a bookmark without a version")]
+    Bookmark,
+    #[error("an event of the unknown type {0:?}")]
+    Type(String),
+    #[error("an event about {name}: {source}")]
+    Object { name: String, source: ObjectError },
+}
+
+/// Reads a line.
+pub(super) fn read(resource: &Arc<Resource>, line: &[u8]) -> Result<WatchEvent, WatchEventError> {
     // serde takes a list of its fields for a struct as well.
     if line.trim_ascii_start().first() != Some(&b'{') {
-        return Err("an event that is no object".into());
+        return Err(WatchEventError::NotAnObject);
     }
-    json_scanner::check(line).map_err(|problem| format!("an event with {problem}"))?;
+    json_scanner::check(line)?;
     // All of it: fields that are of no interest are skipped without a look at their bytes.
-    let line = std::str::from_utf8(line).map_err(|error| format!("an event that is no text: {error}"))?;
+    let line = std::str::from_utf8(line)?;
     let WatchEventJson { r#type, object } =
-        serde_json::from_str(line).map_err(|error| format!("an event that cannot be read: {error}"))?;
+        serde_json::from_str(line).map_err(|error| WatchEventError::Syntax(error.to_string()))?;
     match r#type.as_str() {
         "ADDED" | "MODIFIED" => self::object(resource, object).map(WatchEvent::Changed),
         "DELETED" => self::object(resource, object).map(WatchEvent::Removed),
         "BOOKMARK" => match object.pointer("/metadata/resourceVersion").and_then(Value::as_str) {
             Some(version) if !version.is_empty() => Ok(WatchEvent::Bookmark(version.to_owned())),
-            _ => Err("a bookmark without a version".into()),
+            _ => Err(WatchEventError::Bookmark),
         },
         "ERROR" => Ok(error(&object)),
-        other => {
-            let other: String = other.chars().take(40).collect();
-            Err(format!("an event of the unknown type {other:?}"))
-        }
+        other => Err(WatchEventError::Type(other.chars().take(40).collect())),
     }
 }
 
-fn object(resource: &Arc<Resource>, json: Value) -> Result<Box<Object>, String> {
+fn object(resource: &Arc<Resource>, json: Value) -> Result<Box<Object>, WatchEventError> {
     let name = json.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("without a name").to_owned();
-    Object::from_json(resource, json).map(Box::new).map_err(|error| format!("an event about {name}: {error}"))
+    let object = Object::from_json(resource, json);
+    object.map(Box::new).map_err(|source| WatchEventError::Object { name, source })
 }
 
 fn error(status: &Value) -> WatchEvent {
@@ -83,7 +100,7 @@ mod tests {
         Resource::new("Ledger", "ledger", "ledgers")
     }
 
-    fn event(r#type: &str, object: &Value) -> Result<WatchEvent, String> {
+    fn event(r#type: &str, object: &Value) -> Result<WatchEvent, WatchEventError> {
         read(&ledgers(), json!({"type": r#type, "object": object}).to_string().as_bytes())
     }
 
@@ -118,9 +135,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_says_why() {
-        assert!(event("SYNC", &json!({})).unwrap_err().contains("SYNC"));
+        assert!(event("SYNC", &json!({})).unwrap_err().to_string().contains("SYNC"));
         let nameless = json!({"metadata": {"name": "a", "resourceVersion": "7"}});
-        let error = event("ADDED", &nameless).unwrap_err();
+        let error = event("ADDED", &nameless).unwrap_err().to_string();
         assert!(error.contains("about a") && error.contains("metadata.uid"), "{error}");
         assert!(read(&ledgers(), br#"{"type":"ADDED","object":{"metadata":{"na"#).is_err());
         assert!(read(&ledgers(), b"{}").is_err());

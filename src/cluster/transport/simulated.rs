@@ -6,8 +6,11 @@ use bytes::Bytes;
 use futures::{StreamExt, channel::mpsc, future::LocalBoxFuture};
 use http::Request;
 
-use super::{Opened, Outgoing, ResponseStream, SendError, StreamBody};
-use crate::{cluster::body::BodyError, cluster::response::ApiResponse, net};
+use super::{Opened, Outgoing, ResponseStream, StreamBody};
+use crate::{
+    cluster::{body::BodyError, response::ApiResponse, send_error::SendError},
+    net,
+};
 
 /// What becomes of a request. A future that never ends is an answer that never comes.
 #[derive(Debug)]
@@ -16,10 +19,8 @@ pub(crate) enum SimulatedAnswer {
     Reply(ApiResponse),
     /// Answered by a stream of chunks, which ends in order where it ends without an error.
     Stream(mpsc::UnboundedReceiver<Result<Bytes, String>>),
-    /// Nothing of it left this process.
-    NotSent(String),
-    /// Nobody knows.
-    Lost(String),
+    /// Not answered.
+    Failed(SendError),
 }
 
 /// A network with an API server at its other end.
@@ -55,13 +56,12 @@ pub(super) async fn open(
     deadline: Duration,
 ) -> Result<Opened, SendError> {
     match net::timeout(deadline, network.send(request(outgoing))).await {
-        Err(_) => Err(SendError::Lost(format!("no answer within {deadline:?}"))),
+        Err(_) => Err(SendError::NoAnswer(deadline)),
         Ok(SimulatedAnswer::Reply(reply)) => Ok(Opened::Reply(reply)),
         Ok(SimulatedAnswer::Stream(chunks)) => {
             Ok(Opened::Stream(Box::new(ResponseStream(StreamBody::Simulated(SimulatedBody(chunks))))))
         }
-        Ok(SimulatedAnswer::NotSent(cause)) => Err(SendError::NotSent(cause)),
-        Ok(SimulatedAnswer::Lost(cause)) => Err(SendError::Lost(cause)),
+        Ok(SimulatedAnswer::Failed(error)) => Err(error),
     }
 }
 
@@ -72,7 +72,7 @@ pub(super) async fn exchange(
 ) -> Result<ApiResponse, SendError> {
     match open(network, outgoing, deadline).await? {
         Opened::Reply(reply) => Ok(reply),
-        Opened::Stream(_) => Err(SendError::Lost("a stream where a reply was expected".into())),
+        Opened::Stream(_) => Err(SendError::Broke("a stream where a reply was expected".into())),
     }
 }
 

@@ -25,7 +25,8 @@ fn is_watch(seen: &SeenRequest) -> bool {
 }
 
 async fn open(client: &KubeClient) -> Result<Opened, String> {
-    client.open(client.permit().await, &ledgers(), "5", LIFETIME).await
+    let opened = client.open(client.permit().await, &ledgers(), "5", LIFETIME).await;
+    opened.map_err(|error| error.to_string())
 }
 
 async fn opened(client: &KubeClient) -> Box<ResponseStream> {
@@ -37,7 +38,8 @@ async fn opened(client: &KubeClient) -> Box<ResponseStream> {
 
 /// A page, whole.
 async fn page(client: &KubeClient) -> Result<ApiResponse, String> {
-    let mut pieces = match client.page(client.permit().await, &ledgers(), None).await? {
+    let listed = client.page(client.permit().await, &ledgers(), None).await;
+    let mut pieces = match listed.map_err(|error| error.to_string())? {
         Listed::Reply(reply) => return Ok(reply),
         Listed::Page(pieces) => pieces,
     };
