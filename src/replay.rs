@@ -27,7 +27,7 @@ use crate::{
     config::{Input, ReplayConfig},
     membership::wire,
     net, output,
-    stack::{desired::BaseUrl, report::Report},
+    stack::{desired::StackBaseUrl, report::Report},
     time,
 };
 use printer::{Printer, Progress};
@@ -65,7 +65,7 @@ fn start(config: &ReplayConfig, source: Source) -> Result<Agent, RunError> {
         cluster: ClusterConfig::load(config.cluster.kube_config.as_deref())?,
         limits: agent::limits(&config.cluster),
         max_list_items: config.cluster.max_list_items,
-        base_url: BaseUrl::from(&config.base_url),
+        base_url: StackBaseUrl::from(&config.base_url),
         grace_period: config.grace_period,
         resync_period: None,
         report_qps: 0.0,

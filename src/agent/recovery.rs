@@ -15,7 +15,7 @@ use crate::{
     order::StackName,
     stack::{
         failure::FailureClass,
-        write::{Answer, Write},
+        write::{Write, WriteAnswer},
     },
     time::{Duration, Instant, now},
 };
@@ -66,7 +66,7 @@ impl Recovery {
     }
 
     /// A write was answered.
-    pub(super) fn answered(&self, write: &Write, answer: &Answer) {
+    pub(super) fn answered(&self, write: &Write, answer: &WriteAnswer) {
         FailureClass::proved_by(write, answer).iter().for_each(|class| self.succeeded(class));
     }
 

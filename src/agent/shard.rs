@@ -356,9 +356,9 @@ impl super::simulated::Look for Shard {
 }
 
 /// What machines of a shard share while these are the kinds in play.
-fn machines(setup: &Setup, catalog: &Arc<Catalog>) -> machine::Context {
-    let options = machine::Options::default();
-    machine::Context::new(Catalog::clone(catalog), setup.base_url.clone(), options, fastrand::u64(..))
+fn machines(setup: &Setup, catalog: &Arc<Catalog>) -> machine::MachineContext {
+    let options = machine::MachineOptions::default();
+    machine::MachineContext::new(Catalog::clone(catalog), setup.base_url.clone(), options, fastrand::u64(..))
 }
 
 fn client(setup: &Setup, shard: ShardId) -> KubeClient {

@@ -27,9 +27,9 @@ use crate::{
     order::{Change, StackName},
     stack::{
         desired::fingerprint,
-        machine::{Context, Machine, Memory, Notice, Step},
+        machine::{Carryover, Machine, MachineContext, MachineStep, Notice},
         object::ObjectKey,
-        write::{Answer, Write},
+        write::{Write, WriteAnswer},
     },
     time::{Duration, Instant, after, now},
 };
@@ -46,7 +46,7 @@ pub(super) struct Worker {
     knowledge: Rc<Knowledge>,
     recovery: Rc<Recovery>,
     /// Changes when kinds come and go.
-    context: RefCell<Rc<Context>>,
+    context: RefCell<Rc<MachineContext>>,
     memories: Memories,
     counters: Arc<Counters>,
     lines: Lines,
@@ -59,7 +59,7 @@ impl Worker {
         client: KubeClient,
         knowledge: Rc<Knowledge>,
         recovery: Rc<Recovery>,
-        context: Context,
+        context: MachineContext,
         counters: Arc<Counters>,
         lines: Lines,
         stop: Stop,
@@ -75,7 +75,7 @@ impl Worker {
     }
 
     /// Orders that begin from now on are about these kinds.
-    pub(super) fn set_context(&self, context: Context) {
+    pub(super) fn set_context(&self, context: MachineContext) {
         self.context.replace(Rc::new(context));
     }
 
@@ -91,14 +91,14 @@ impl Worker {
 /// What has to be remembered of stacks between their orders: those with unsettled writes, or in
 /// trouble. Clones are the same.
 #[derive(Clone, Default)]
-pub(super) struct Memories(Rc<RefCell<AHashMap<StackName, Memory>>>);
+pub(super) struct Memories(Rc<RefCell<AHashMap<StackName, Carryover>>>);
 
 impl Memories {
-    fn take(&self, stack: &StackName) -> Memory {
+    fn take(&self, stack: &StackName) -> Carryover {
         self.0.borrow_mut().remove(stack).unwrap_or_default()
     }
 
-    fn keep(&self, stack: StackName, memory: Memory) {
+    fn keep(&self, stack: StackName, memory: Carryover) {
         if !memory.is_empty() {
             self.0.borrow_mut().insert(stack, memory);
         }
@@ -176,7 +176,7 @@ impl Handler<StackName, Job> for Worker {
     }
 }
 
-type Answered<'a> = LocalBoxFuture<'a, (Write, Answer)>;
+type Answered<'a> = LocalBoxFuture<'a, (Write, WriteAnswer)>;
 
 /// One order, or a chain of orders that took over from each other, in one slot.
 struct Run<'a> {
@@ -185,7 +185,7 @@ struct Run<'a> {
     stack: StackName,
     machine: Machine,
     /// What the machine knows of the kinds in play.
-    context: Rc<Context>,
+    context: Rc<MachineContext>,
     /// Of what is known, as the machine was last shown it.
     revision: Option<u64>,
     writes: FuturesUnordered<Answered<'a>>,
@@ -205,7 +205,7 @@ impl Run<'_> {
             let yields = self.slot.should_yield() && guard::stands(Guard::YieldSlot);
             let stopping = self.worker.stop.requested() || yields;
             match step {
-                Step::Read(keys) if !stopping => {
+                MachineStep::Read(keys) if !stopping => {
                     let client = self.worker.client.clone();
                     let uids = self.worker.knowledge.uids(&self.stack, &keys);
                     let read = self.meanwhile(client.read(&keys)).await;
@@ -216,7 +216,7 @@ impl Run<'_> {
                     self.machine.observed(now(), &keys, read);
                     self.revision = None;
                 }
-                Step::Write if !stopping => self.write().await,
+                MachineStep::Write if !stopping => self.write().await,
                 _ if !self.writes.is_empty() => self.answer().await,
                 step => return self.verdict(&step),
             }
@@ -273,7 +273,7 @@ impl Run<'_> {
         }
     }
 
-    fn take_in(&mut self, write: &Write, answer: Answer) {
+    fn take_in(&mut self, write: &Write, answer: WriteAnswer) {
         self.worker.knowledge.answered(&self.stack, write, &answer);
         self.worker.recovery.answered(write, &answer);
         self.machine.answered(now(), write, answer);
@@ -299,9 +299,9 @@ impl Run<'_> {
         }
     }
 
-    fn verdict(&mut self, step: &Step) -> Verdict<Job> {
+    fn verdict(&mut self, step: &MachineStep) -> Verdict<Job> {
         let recovery = &self.worker.recovery;
-        if let &Step::Later { at, refused: false } = step
+        if let &MachineStep::Later { at, refused: false } = step
             && let Some(class) = self.machine.fails_with(now())
             && guard::stands(Guard::EndOutage)
         {
@@ -310,25 +310,27 @@ impl Run<'_> {
         }
         recovery.ends(&self.stack);
         match step {
-            Step::Done | Step::Attend { .. } | Step::Later { refused: true, .. } if self.is_outdated() => {
+            MachineStep::Done | MachineStep::Attend { .. } | MachineStep::Later { refused: true, .. }
+                if self.is_outdated() =>
+            {
                 self.later(now(), Keep::UntilSuperseded)
             }
-            Step::Done => {
+            MachineStep::Done => {
                 self.applied();
                 Verdict::Done
             }
-            &Step::Attend { at } => {
+            &MachineStep::Attend { at } => {
                 self.applied();
                 self.later(at, Keep::UntilAnything)
             }
-            &Step::Later { at, refused: true } => {
+            &MachineStep::Later { at, refused: true } => {
                 self.end(|counters| &counters.failed);
                 self.later(at, Keep::UntilAnything)
             }
-            &Step::Later { at, refused: false } => self.later(at, Keep::UntilSuperseded),
+            &MachineStep::Later { at, refused: false } => self.later(at, Keep::UntilSuperseded),
             // The shard is stopping, and its runner will be drained in a moment; or the slot is given
             // back for others that wait.
-            Step::Read(_) | Step::Write | Step::Await => {
+            MachineStep::Read(_) | MachineStep::Write | MachineStep::Await => {
                 let pause = if self.worker.stop.requested() { STOPPING } else { Duration::ZERO };
                 self.later(after(now(), pause), Keep::UntilSuperseded)
             }

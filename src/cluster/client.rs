@@ -34,7 +34,7 @@ use crate::{
     notify::Notify,
     stack::{
         object::{Object, ObjectKey},
-        write::{Answer, ReadError, Refusal, Write},
+        write::{ReadError, Refusal, Write, WriteAnswer},
     },
     time,
 };
@@ -132,10 +132,10 @@ impl KubeClient {
     }
 
     /// Performs a write. To be awaited to its end: dropped halfway, its outcome is lost.
-    pub async fn write(&self, permit: Permit, write: &Write) -> Answer {
+    pub async fn write(&self, permit: Permit, write: &Write) -> WriteAnswer {
         let request = match request::write(write) {
             Ok(request) => request,
-            Err(error) => return Answer::Refused(never_sent(&error)),
+            Err(error) => return WriteAnswer::Refused(never_sent(&error)),
         };
         match self.perform(permit, request, RequestKind::Write).await {
             Ok(reply) => {
@@ -144,9 +144,9 @@ impl KubeClient {
                 response::write(write, &reply)
             }
             Err(error) if error.may_have_arrived() => {
-                Answer::Unknown { cause: error.to_string(), retry_after: None }
+                WriteAnswer::InDoubt { cause: error.to_string(), retry_after: None }
             }
-            Err(error) => Answer::NotApplied { cause: error.to_string(), retry_after: None },
+            Err(error) => WriteAnswer::NotApplied { cause: error.to_string(), retry_after: None },
         }
     }
 

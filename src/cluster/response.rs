@@ -19,8 +19,13 @@ use super::{
 use crate::{
     redact,
     stack::{
+<<<<<<< HEAD:src/cluster/response.rs
         object::{Object, ObjectKey},
         write::{Answer, ReadError, Refusal, Write},
+=======
+        object::{Object, ObjectKey, Resource},
+        write::{ReadError, Refusal, Write, WriteAnswer},
+>>>>>>> main:src/cluster/answer.rs
     },
 };
 
@@ -183,13 +188,17 @@ fn date(text: &str) -> Option<Timestamp> {
 }
 
 /// How a write ended.
+<<<<<<< HEAD:src/cluster/response.rs
 pub fn write(write: &Write, reply: &ApiResponse) -> Answer {
+=======
+pub fn write(write: &Write, reply: &Reply) -> WriteAnswer {
+>>>>>>> main:src/cluster/answer.rs
     let mut answer = read_write(write, reply);
     // The server quotes the values that it does not like.
     if let Write::Create { body, .. } | Write::Patch { body, .. } = write {
         let text = match &mut answer {
-            Answer::Refused(refusal) => &mut refusal.message,
-            Answer::NotApplied { cause, .. } | Answer::Unknown { cause, .. } => cause,
+            WriteAnswer::Refused(refusal) => &mut refusal.message,
+            WriteAnswer::NotApplied { cause, .. } | WriteAnswer::InDoubt { cause, .. } => cause,
             _ => return answer,
         };
         *text = redact::without(text, redact::secrets_in(body));
@@ -197,7 +206,11 @@ pub fn write(write: &Write, reply: &ApiResponse) -> Answer {
     answer
 }
 
+<<<<<<< HEAD:src/cluster/response.rs
 fn read_write(write: &Write, reply: &ApiResponse) -> Answer {
+=======
+fn read_write(write: &Write, reply: &Reply) -> WriteAnswer {
+>>>>>>> main:src/cluster/answer.rs
     let status = reply.status;
     let retry_after = reply.retry_after();
     if status.is_success() {
@@ -209,29 +222,33 @@ fn read_write(write: &Write, reply: &ApiResponse) -> Answer {
     match status {
         // The request did not get as far as the store in either case.
         StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS => {
-            Answer::NotApplied { cause: reply.cause(), retry_after }
+            WriteAnswer::NotApplied { cause: reply.cause(), retry_after }
         }
         StatusCode::CONFLICT => match reply.api_status() {
-            Some(status) if status.reason == "AlreadyExists" => Answer::AlreadyExists,
-            _ => Answer::Conflict,
+            Some(status) if status.reason == "AlreadyExists" => WriteAnswer::AlreadyExists,
+            _ => WriteAnswer::Conflict,
         },
         StatusCode::NOT_FOUND
             if !matches!(write, Write::Create { .. }) && reply.says_object_is_absent(&write.key().name) =>
         {
-            Answer::NotFound
+            WriteAnswer::NotFound
         }
         // A proxy that gave up waiting; what it passed on may still arrive.
-        StatusCode::REQUEST_TIMEOUT => Answer::Unknown { cause: reply.cause(), retry_after },
+        StatusCode::REQUEST_TIMEOUT => WriteAnswer::InDoubt { cause: reply.cause(), retry_after },
         _ if status.is_client_error() || status.is_redirection() || reply.too_large() => {
-            Answer::Refused(reply.refusal())
+            WriteAnswer::Refused(reply.refusal())
         }
-        _ => Answer::Unknown { cause: reply.cause(), retry_after },
+        _ => WriteAnswer::InDoubt { cause: reply.cause(), retry_after },
     }
 }
 
+<<<<<<< HEAD:src/cluster/response.rs
 fn stored(key: &ObjectKey, reply: &ApiResponse) -> Answer {
+=======
+fn stored(key: &ObjectKey, reply: &Reply) -> WriteAnswer {
+>>>>>>> main:src/cluster/answer.rs
     if let Some(message) = warning::read(&reply.headers).not_stored {
-        return Answer::Refused(Refusal {
+        return WriteAnswer::Refused(Refusal {
             // Of a create, too, though it answers 201: the code says "taken, but".
             code: 200,
             reason: "UnknownField".into(),
@@ -239,18 +256,28 @@ fn stored(key: &ObjectKey, reply: &ApiResponse) -> Answer {
         });
     }
     match object(key, reply) {
+<<<<<<< HEAD:src/cluster/response.rs
         Ok(object) => Answer::Stored(Box::new(object)),
         Err(fault) => Answer::Unknown { cause: fault.after(reply), retry_after: None },
+=======
+        Ok(object) => WriteAnswer::Stored(Box::new(object)),
+        Err(cause) => WriteAnswer::InDoubt { cause, retry_after: None },
+>>>>>>> main:src/cluster/answer.rs
     }
 }
 
 /// A deletion answers with the object while something holds it, with a Status once it is gone. The
 /// precondition says which one went; an answer that speaks of another, or of a failure, is in doubt.
+<<<<<<< HEAD:src/cluster/response.rs
 fn deleted(key: &ObjectKey, uid: &str, reply: &ApiResponse) -> Answer {
     let unknown = |cause| Answer::Unknown { cause, retry_after: None };
+=======
+fn deleted(key: &ObjectKey, uid: &str, reply: &Reply) -> WriteAnswer {
+    let unknown = |cause| WriteAnswer::InDoubt { cause, retry_after: None };
+>>>>>>> main:src/cluster/answer.rs
     let gone = |told: &str| match told {
-        "" => Answer::Gone { uid: uid.to_owned() },
-        told if told == uid => Answer::Gone { uid: uid.to_owned() },
+        "" => WriteAnswer::Gone { uid: uid.to_owned() },
+        told if told == uid => WriteAnswer::Gone { uid: uid.to_owned() },
         told => unknown(format!("{}, but the answer is about uid {told:?}, not {uid}", reply.status)),
     };
     let json = reply.json().unwrap_or_default();
@@ -262,7 +289,7 @@ fn deleted(key: &ObjectKey, uid: &str, reply: &ApiResponse) -> Answer {
         };
     }
     match object(key, reply) {
-        Ok(object) if object.terminating => Answer::Stored(Box::new(object)),
+        Ok(object) if object.terminating => WriteAnswer::Stored(Box::new(object)),
         Ok(object) => gone(&object.uid),
         Err(fault) => unknown(fault.after(reply)),
     }
