@@ -35,7 +35,7 @@ pub(super) struct ResponseBody {
 
 /// Why there is no more of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BodyError {
+pub(crate) enum BodyError {
     /// The connection or the stream broke.
     #[error("{0}")]
     Broken(String),

@@ -19,13 +19,8 @@ use super::{
 use crate::{
     redact,
     stack::{
-<<<<<<< HEAD:src/cluster/response.rs
         object::{Object, ObjectKey},
-        write::{Answer, ReadError, Refusal, Write},
-=======
-        object::{Object, ObjectKey, Resource},
         write::{ReadError, Refusal, Write, WriteAnswer},
->>>>>>> main:src/cluster/answer.rs
     },
 };
 
@@ -188,11 +183,7 @@ fn date(text: &str) -> Option<Timestamp> {
 }
 
 /// How a write ended.
-<<<<<<< HEAD:src/cluster/response.rs
-pub fn write(write: &Write, reply: &ApiResponse) -> Answer {
-=======
-pub fn write(write: &Write, reply: &Reply) -> WriteAnswer {
->>>>>>> main:src/cluster/answer.rs
+pub fn write(write: &Write, reply: &ApiResponse) -> WriteAnswer {
     let mut answer = read_write(write, reply);
     // The server quotes the values that it does not like.
     if let Write::Create { body, .. } | Write::Patch { body, .. } = write {
@@ -206,11 +197,7 @@ pub fn write(write: &Write, reply: &Reply) -> WriteAnswer {
     answer
 }
 
-<<<<<<< HEAD:src/cluster/response.rs
-fn read_write(write: &Write, reply: &ApiResponse) -> Answer {
-=======
-fn read_write(write: &Write, reply: &Reply) -> WriteAnswer {
->>>>>>> main:src/cluster/answer.rs
+fn read_write(write: &Write, reply: &ApiResponse) -> WriteAnswer {
     let status = reply.status;
     let retry_after = reply.retry_after();
     if status.is_success() {
@@ -242,11 +229,7 @@ fn read_write(write: &Write, reply: &Reply) -> WriteAnswer {
     }
 }
 
-<<<<<<< HEAD:src/cluster/response.rs
-fn stored(key: &ObjectKey, reply: &ApiResponse) -> Answer {
-=======
-fn stored(key: &ObjectKey, reply: &Reply) -> WriteAnswer {
->>>>>>> main:src/cluster/answer.rs
+fn stored(key: &ObjectKey, reply: &ApiResponse) -> WriteAnswer {
     if let Some(message) = warning::read(&reply.headers).not_stored {
         return WriteAnswer::Refused(Refusal {
             // Of a create, too, though it answers 201: the code says "taken, but".
@@ -256,25 +239,15 @@ fn stored(key: &ObjectKey, reply: &Reply) -> WriteAnswer {
         });
     }
     match object(key, reply) {
-<<<<<<< HEAD:src/cluster/response.rs
-        Ok(object) => Answer::Stored(Box::new(object)),
-        Err(fault) => Answer::Unknown { cause: fault.after(reply), retry_after: None },
-=======
         Ok(object) => WriteAnswer::Stored(Box::new(object)),
-        Err(cause) => WriteAnswer::InDoubt { cause, retry_after: None },
->>>>>>> main:src/cluster/answer.rs
+        Err(fault) => WriteAnswer::InDoubt { cause: fault.after(reply), retry_after: None },
     }
 }
 
 /// A deletion answers with the object while something holds it, with a Status once it is gone. The
 /// precondition says which one went; an answer that speaks of another, or of a failure, is in doubt.
-<<<<<<< HEAD:src/cluster/response.rs
-fn deleted(key: &ObjectKey, uid: &str, reply: &ApiResponse) -> Answer {
-    let unknown = |cause| Answer::Unknown { cause, retry_after: None };
-=======
-fn deleted(key: &ObjectKey, uid: &str, reply: &Reply) -> WriteAnswer {
+fn deleted(key: &ObjectKey, uid: &str, reply: &ApiResponse) -> WriteAnswer {
     let unknown = |cause| WriteAnswer::InDoubt { cause, retry_after: None };
->>>>>>> main:src/cluster/answer.rs
     let gone = |told: &str| match told {
         "" => WriteAnswer::Gone { uid: uid.to_owned() },
         told if told == uid => WriteAnswer::Gone { uid: uid.to_owned() },
