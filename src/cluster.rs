@@ -2,7 +2,7 @@
 //!
 //! [`request`] builds what is sent and [`response`] reads what comes back, both pure, and so is
 //! [`reflector`], which keeps a kind in view; its [driver](reflector::run) performs it. Between
-//! them stand the permits ([`limiter`], [`permit`]), who we are ([`config`], [`kubeconfig`],
+//! them stand the permits ([`limiter`]), who we are ([`config`], [`kubeconfig`],
 //! [`credentials`], [`exec`]) and the connections ([`client`] over the private `transport`).
 
 mod body;
@@ -15,20 +15,17 @@ mod connection_pool;
 pub mod credentials;
 pub mod exec;
 pub(crate) mod gunzip;
-mod impersonation;
 mod json_scanner;
 pub mod kubeconfig;
 pub mod limiter;
 pub(crate) mod line_buffer;
 mod list_reader;
-pub mod permit;
 pub mod reflector;
 mod reload;
 pub mod request;
 pub mod response;
 mod send_error;
 pub mod store;
-pub mod target;
 mod transport;
 pub mod warning;
 
@@ -39,6 +36,6 @@ pub(crate) use transport::simulated;
 
 pub use client::{ClientLimits, KubeClient, RequestCounts};
 pub use config::{ClusterConfig, ClusterConfigError};
-pub use permit::Permit;
+pub use limiter::Permit;
 pub use reflector::ReflectorEvent;
-pub use target::WatchTarget;
+pub use request::WatchTarget;

@@ -36,12 +36,12 @@ fn with_client<Fut: Future<Output = ()>>(test: impl FnOnce(KubeClient, Rc<Relay>
 }
 
 /// What a watch has told so far.
-struct ToldEvents {
+struct WatchedEvents {
     told: Rc<RefCell<Vec<ReflectorEvent>>>,
     _watching: net::Task<()>,
 }
 
-impl ToldEvents {
+impl WatchedEvents {
     fn of(client: &KubeClient, target: WatchTarget) -> Self {
         let told = Rc::new(RefCell::new(Vec::new()));
         let telling = Rc::clone(&told);
@@ -117,7 +117,7 @@ fn many_objects_are_listed_in_compressed_pages() {
         });
         let plain = rest.get(&path_of(&wallets)).expect(200).text.len();
         let before = relay.received();
-        let view = ToldEvents::of(&client, WatchTarget::kind(&wallets));
+        let view = WatchedEvents::of(&client, WatchTarget::kind(&wallets));
         let start = now();
         let complete = |news: &ReflectorEvent| matches!(news, ReflectorEvent::Complete { .. });
         while !view.told.borrow().iter().any(complete) {
@@ -142,7 +142,7 @@ fn many_objects_are_listed_in_compressed_pages() {
 fn events_come_and_a_cut_connection_loses_none() {
     with_client(|client, relay, rest| async move {
         let ledgers = Resource::new("Ledger", "ledger", "ledgers");
-        let view = ToldEvents::of(&client, WatchTarget::kind(&ledgers));
+        let view = WatchedEvents::of(&client, WatchTarget::kind(&ledgers));
         view.is_complete().await;
         put(&rest, &ledgers, "told");
         view.changes("told").await;
@@ -174,7 +174,7 @@ fn a_kind_that_goes_and_comes_back_is_watched_again() {
             .unwrap();
         let name = definition["metadata"]["name"].as_str().unwrap().to_owned();
         let webhooks = Resource::new("Webhooks", "webhooks", "webhooks");
-        let modules = ToldEvents::of(&client, WatchTarget::definitions());
+        let modules = WatchedEvents::of(&client, WatchTarget::definitions());
         let found = |news: &ReflectorEvent| matches!(news, ReflectorEvent::Listed { object, .. } if *object.key.name == *name);
         let ReflectorEvent::Listed { object, .. } = modules.tells("the definition", found).await else {
             panic!()
@@ -184,7 +184,7 @@ fn a_kind_that_goes_and_comes_back_is_watched_again() {
         modules.is_complete().await;
 
         put(&rest, &webhooks, "before");
-        let view = ToldEvents::of(&client, WatchTarget::kind(&webhooks));
+        let view = WatchedEvents::of(&client, WatchTarget::kind(&webhooks));
         view.is_complete().await;
         rest.delete(&format!("{DEFINITIONS}/{name}")).expect(200);
         view.removes("before").await;
@@ -194,13 +194,13 @@ fn a_kind_that_goes_and_comes_back_is_watched_again() {
         });
         // The server no longer serves the kind: somebody else would wait half a minute now.
         drop(view);
-        let missing = ToldEvents::of(&client, WatchTarget::kind(&webhooks));
+        let missing = WatchedEvents::of(&client, WatchTarget::kind(&webhooks));
         missing
             .tells("a refusal", |news| matches!(news, ReflectorEvent::Refused { missing: true, .. }))
             .await;
         rest.post(DEFINITIONS, &definition).expect(201);
         modules.changes(&name).await;
-        let view = ToldEvents::of(&client, WatchTarget::kind(&webhooks));
+        let view = WatchedEvents::of(&client, WatchTarget::kind(&webhooks));
         support::eventually("the kind again", Duration::from_secs(30), || {
             (rest.get(&path_of(&webhooks)).status == 200).then_some(())
         });

@@ -8,8 +8,7 @@ use shards::Turn;
 
 use super::{
     gunzip::Gunzip,
-    limiter::TokenBucket,
-    permit::{Permit, Permits},
+    limiter::{Permit, Permits, TokenBucket},
 };
 use crate::{net::chain, time};
 

@@ -169,7 +169,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cluster::target::WatchTarget;
+    use crate::cluster::request::WatchTarget;
 
     fn crd(kind: &str, labels: &Value, change: impl FnOnce(&mut Value)) -> Value {
         let singular = kind.to_lowercase();

@@ -10,21 +10,19 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures::StreamExt;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::{
     buffer_budget::BufferBudget,
     config::ClusterConfig,
-    credentials::{Credentials, Presented},
-    limiter::TokenBucket,
-    permit::{Permit, Permits},
+    credentials::Credentials,
+    limiter::{Permit, Permits, TokenBucket},
     reflector::MOST_ITEMS,
     request::{self, ApiRequest, RequestError},
     response::{self, ApiResponse},
     send_error::SendError,
-    transport::{Outgoing, Transport},
+    transport::{OutgoingRequest, Transport},
     warning,
 };
 use crate::{
@@ -107,7 +105,7 @@ impl KubeClient {
     pub fn new(config: &ClusterConfig, limits: ClientLimits) -> Self {
         let bucket = TokenBucket::new(limits.qps, limits.burst, time::now());
         Self(Rc::new(ClientInner {
-            credentials: Credentials::with_identity(
+            credentials: Credentials::new(
                 config.credentials.clone(),
                 config.identity.clone(),
                 config.identity_files.clone(),
@@ -222,15 +220,15 @@ impl KubeClient {
         kind: RequestKind,
     ) -> Result<ApiResponse, SendError> {
         permit.spend();
-        let prepared = self.prepare(request).await?;
-        let result = self.0.transport.exchange(prepared.outgoing(), self.0.deadline).await;
+        let outgoing = self.prepare(request).await?;
+        let result = self.0.transport.exchange(&outgoing, self.0.deadline).await;
         self.count(&result, kind);
         match &result {
             Ok(reply) => self.0.health.replied(reply.status),
             Err(_) => self.0.health.failed(),
         }
-        let reply = self.doubt(result, &prepared).await?;
-        self.heed(&reply, &prepared).await;
+        let reply = self.doubt(result, &outgoing).await?;
+        self.heed(&reply, &outgoing).await;
         let busy = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
         let heeds = busy.contains(&reply.status) && guard::stands(Guard::HeedPause);
         if let Some(pause) = reply.retry_after().filter(|_| heeds) {
@@ -241,7 +239,7 @@ impl KubeClient {
     }
 
     /// The request as it goes out, with who asks.
-    async fn prepare(&self, request: ApiRequest) -> Result<Prepared, SendError> {
+    async fn prepare(&self, request: ApiRequest) -> Result<OutgoingRequest, SendError> {
         let presented = self.0.credentials.present().await;
         let presented = presented.map_err(|error| {
             self.0.health.failed();
@@ -255,7 +253,7 @@ impl KubeClient {
         for (name, value) in &self.0.headers {
             head.headers.append(name, value.clone());
         }
-        Ok(Prepared { head: http::Request::from_parts(head, ()), body: body.into(), presented })
+        Ok(OutgoingRequest { head: http::Request::from_parts(head, ()), body: body.into(), presented })
     }
 
     fn count<T>(&self, result: &Result<T, SendError>, kind: RequestKind) {
@@ -267,30 +265,21 @@ impl KubeClient {
     }
 
     /// Where nothing was answered, who we are may be the reason.
-    async fn doubt<T>(&self, result: Result<T, SendError>, prepared: &Prepared) -> Result<T, SendError> {
+    async fn doubt<T>(
+        &self,
+        result: Result<T, SendError>,
+        outgoing: &OutgoingRequest,
+    ) -> Result<T, SendError> {
         if result.is_err() {
-            self.0.credentials.doubt(&prepared.presented).await;
+            self.0.credentials.doubt(&outgoing.presented).await;
         }
         result
     }
 
-    async fn heed(&self, reply: &ApiResponse, prepared: &Prepared) {
+    async fn heed(&self, reply: &ApiResponse, outgoing: &OutgoingRequest) {
         if reply.unauthorized() {
-            self.0.credentials.refused(&prepared.presented).await;
+            self.0.credentials.refused(&outgoing.presented).await;
         }
-    }
-}
-
-/// A request that is ready to be sent.
-struct Prepared {
-    head: http::Request<()>,
-    body: Bytes,
-    presented: Presented,
-}
-
-impl Prepared {
-    fn outgoing(&self) -> Outgoing<'_> {
-        Outgoing { head: &self.head, body: &self.body, identity: self.presented.identity.as_ref() }
     }
 }
 

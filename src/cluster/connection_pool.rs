@@ -13,8 +13,7 @@ use rustls::ClientConfig;
 use super::{
     config::ClusterConfig,
     connection::{HandshakeError, HttpConnection},
-    limiter::TokenBucket,
-    permit::{Permit, Permits},
+    limiter::{Permit, Permits, TokenBucket},
     reload::{self, OneAtATime},
 };
 use crate::{

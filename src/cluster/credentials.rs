@@ -113,13 +113,8 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Credentials from a source.
-    pub fn new(source: CredentialSource) -> Self {
-        Self::with_identity(source, None, IdentityFiles::default())
-    }
-
-    /// The same beside a client certificate, which is read again from its files.
-    pub fn with_identity(source: CredentialSource, identity: Option<Identity>, files: IdentityFiles) -> Self {
+    /// Credentials from a source, beside a client certificate, which is read again from its files.
+    pub fn new(source: CredentialSource, identity: Option<Identity>, files: IdentityFiles) -> Self {
         let mut token = TokenFile::default();
         if let CredentialSource::TokenFile { until_read, .. } = &source {
             token.kept.value.clone_from(until_read);

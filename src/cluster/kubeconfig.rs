@@ -1,6 +1,7 @@
 //! Kubeconfig files: the current context's server and user, as client-go understands them.
 
 mod file;
+mod impersonation;
 mod sources;
 mod yaml;
 
@@ -18,7 +19,7 @@ use super::{
     config::{ClusterConfig, ClusterConfigError, IdentityFiles, Surroundings, path_of},
     credentials::{CredentialSource, HeaderError, basic, bearer},
     exec::ExecPlugin,
-    impersonation, reload,
+    reload,
 };
 use crate::net::{
     endpoint::Endpoint,

@@ -6,10 +6,8 @@
 //! them the reader may wait for whatever it likes. Each byte is looked at twice.
 
 use bytes::{Buf, BytesMut};
-use serde::{
-    Deserialize,
-    de::{DeserializeOwned, IgnoredAny},
-};
+use kube::core::ListMeta;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use super::{
@@ -38,7 +36,7 @@ pub(crate) struct ListReader {
     whole: bool,
     place: ListPosition,
     listed: bool,
-    metadata: ListMetadata,
+    metadata: ListMeta,
 }
 
 /// Where the reader stands.
@@ -62,13 +60,6 @@ enum ListPosition {
     /// Behind the list's last bracket, where nothing may follow.
     Tail,
     End,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct ListMetadata {
-    resource_version: String,
-    r#continue: String,
 }
 
 /// What comes next of a page.
@@ -152,12 +143,12 @@ impl ListReader {
 
     /// The version that it shows, once it was read; empty where it says none.
     pub(crate) fn version(&self) -> &str {
-        &self.metadata.resource_version
+        self.metadata.resource_version.as_deref().unwrap_or_default()
     }
 
     /// Where the list goes on, once it was read.
     pub(crate) fn token(&self) -> Option<&str> {
-        Some(self.metadata.r#continue.as_str()).filter(|token| !token.is_empty())
+        self.metadata.continue_.as_deref().filter(|token| !token.is_empty())
     }
 
     fn advance(&mut self) -> ReadResult<Option<ListItem>> {

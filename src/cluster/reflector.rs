@@ -39,7 +39,7 @@ use self::{
     list_page::{ListPage, UnreadableItems},
     watch_event::WatchEvent,
 };
-use super::{limiter::LONGEST_PAUSE, response::check_json, target::WatchTarget};
+use super::{limiter::LONGEST_PAUSE, request::WatchTarget, response::check_json};
 use crate::{
     backoff::Backoff,
     guard::{self, Guard},

@@ -5,7 +5,7 @@ pub(crate) mod simulated;
 
 #[cfg(test)]
 use std::rc::Rc;
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};
@@ -15,10 +15,11 @@ use super::{
     config::ClusterConfig,
     connection::{PendingResponse, SendProgress, addressed},
     connection_pool::{ConnectionPool, ConnectionUse, PooledConnection},
+    credentials::Presented,
     response::ApiResponse,
     send_error::SendError,
 };
-use crate::net::{self, endpoint::Endpoint, tls::Identity};
+use crate::net::{self, endpoint::Endpoint};
 
 /// How often a request that was surely not applied is sent on another connection.
 const ATTEMPTS: usize = 4;
@@ -31,13 +32,12 @@ pub(super) struct Transport {
     simulated: Option<Rc<dyn simulated::Network>>,
 }
 
-/// A request as it goes out.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Outgoing<'a> {
-    pub(super) head: &'a Request<()>,
-    pub(super) body: &'a Bytes,
-    /// Whose connection it has to go over.
-    pub(super) identity: Option<&'a Arc<Identity>>,
+/// A request as it goes out, and who asks.
+#[derive(Debug)]
+pub(super) struct OutgoingRequest {
+    pub(super) head: Request<()>,
+    pub(super) body: Bytes,
+    pub(super) presented: Presented,
 }
 
 /// What came of asking for a stream.
@@ -52,11 +52,8 @@ pub(super) enum Opened {
 /// A body that lasts as long as it likes, with the connection that it comes over. Dropping it ends
 /// it: on HTTP/2 the stream alone, on HTTP/1.1 the connection, which is nobody else's.
 #[derive(Debug)]
-pub(super) struct ResponseStream(StreamBody);
-
-#[derive(Debug)]
 #[cfg_attr(test, allow(clippy::large_enum_variant, reason = "the large one is the one there is"))]
-enum StreamBody {
+pub(super) enum ResponseStream {
     Real(PendingResponse, #[allow(dead_code, reason = "kept while the body lasts")] PooledConnection),
     #[cfg(test)]
     Simulated(simulated::SimulatedBody),
@@ -65,19 +62,19 @@ enum StreamBody {
 impl ResponseStream {
     /// See [`Body::chunk`](super::body::Body::chunk).
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
-        match &mut self.0 {
-            StreamBody::Real(begun, _) => begun.body.chunk().await,
+        match self {
+            ResponseStream::Real(begun, _) => begun.body.chunk().await,
             #[cfg(test)]
-            StreamBody::Simulated(chunks) => chunks.next().await,
+            ResponseStream::Simulated(chunks) => chunks.next().await,
         }
     }
 
     /// What it was announced with.
     pub(super) fn headers(&self) -> Option<&HeaderMap> {
-        match &self.0 {
-            StreamBody::Real(begun, _) => Some(&begun.head.headers),
+        match self {
+            ResponseStream::Real(begun, _) => Some(&begun.head.headers),
             #[cfg(test)]
-            StreamBody::Simulated(_) => None,
+            ResponseStream::Simulated(_) => None,
         }
     }
 }
@@ -100,7 +97,7 @@ impl Transport {
     /// Sends a request and reads its whole reply, within `deadline` from now.
     pub(super) async fn exchange(
         &self,
-        outgoing: Outgoing<'_>,
+        outgoing: &OutgoingRequest,
         deadline: Duration,
     ) -> Result<ApiResponse, SendError> {
         #[cfg(test)]
@@ -119,7 +116,7 @@ impl Transport {
     /// whole of another answer.
     pub(super) async fn open(
         &self,
-        outgoing: Outgoing<'_>,
+        outgoing: &OutgoingRequest,
         used: ConnectionUse,
         deadline: Duration,
     ) -> Result<Opened, SendError> {
@@ -132,7 +129,7 @@ impl Transport {
             let (pending, connection) = self.begin(outgoing, used, &progress).await?;
             if pending.head.status.is_success() {
                 self.pool.succeeded();
-                return Ok(Opened::Stream(Box::new(ResponseStream(StreamBody::Real(pending, connection)))));
+                return Ok(Opened::Stream(Box::new(ResponseStream::Real(pending, connection))));
             }
             self.finish(pending, connection).await.map(Opened::Reply)
         };
@@ -141,13 +138,13 @@ impl Transport {
 
     /// Takes back the connection of a stream that has ended, where others can use it.
     pub(super) fn close(&self, stream: ResponseStream) {
-        match stream.0 {
-            StreamBody::Real(pending, connection) => {
+        match stream {
+            ResponseStream::Real(pending, connection) => {
                 connection.connection().release(pending);
                 self.pool.give_back(connection);
             }
             #[cfg(test)]
-            StreamBody::Simulated(_) => {}
+            ResponseStream::Simulated(_) => {}
         }
     }
 
@@ -176,14 +173,14 @@ impl Transport {
     /// Sends until the head of an answer is there.
     async fn begin(
         &self,
-        outgoing: Outgoing<'_>,
+        outgoing: &OutgoingRequest,
         used: ConnectionUse,
         progress: &SendProgress,
     ) -> Result<(PendingResponse, PooledConnection), SendError> {
-        let Outgoing { head, body, identity } = outgoing;
+        let OutgoingRequest { head, body, presented } = outgoing;
         let mut last = String::new();
         for attempt in 0..ATTEMPTS {
-            let pooled = self.pool.acquire(identity, used).await?;
+            let pooled = self.pool.acquire(presented.identity.as_ref(), used).await?;
             let connection = pooled.connection();
             let ClusterConfig { endpoint, path, .. } = &self.pool.config;
             let request = addressed(head, body.clone(), endpoint, path, connection.protocol())?;

@@ -13,8 +13,8 @@ use crate::{
     cluster::{
         limiter::{LONGEST_PAUSE, TokenBucket},
         reflector::{Reflector, ReflectorInput, ReflectorStep},
+        request::WatchTarget,
         response::{self, ApiResponse},
-        target::WatchTarget,
     },
     stack::{
         object::{Object, ObjectKey},

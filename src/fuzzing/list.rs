@@ -12,9 +12,8 @@ use crate::{
     cluster::{
         catalog,
         reflector::{Reflector, ReflectorEvent, ReflectorInput, ReflectorStep},
-        request,
+        request::{self, WatchTarget},
         response::ApiResponse,
-        target::WatchTarget,
     },
     order::is_dns1123_subdomain,
     stack::{

@@ -14,9 +14,8 @@ use crate::{
     cluster::{
         line_buffer::LineBuffer,
         reflector::{Reflector, ReflectorEvent, ReflectorInput, ReflectorStep},
-        request,
+        request::{self, WatchTarget},
         response::ApiResponse,
-        target::WatchTarget,
     },
     stack::object::Object,
     time,

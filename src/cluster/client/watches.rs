@@ -13,11 +13,10 @@ use crate::{
         buffer_budget::BufferBudget,
         catalog,
         connection_pool::ConnectionUse,
-        permit::Permit,
-        request::{self, ApiRequest, RequestError},
+        limiter::Permit,
+        request::{self, ApiRequest, RequestError, WatchTarget},
         response::{ApiResponse, check_json},
         send_error::SendError,
-        target::WatchTarget,
         transport::{Opened, ResponseStream},
     },
     net,
@@ -139,13 +138,13 @@ impl KubeClient {
     ) -> Result<Opened, SendError> {
         permit.spend();
         let opening = async {
-            let prepared = self.prepare(request?).await?;
-            let result = self.0.transport.open(prepared.outgoing(), used, self.0.deadline).await;
+            let outgoing = self.prepare(request?).await?;
+            let result = self.0.transport.open(&outgoing, used, self.0.deadline).await;
             self.count(&result, RequestKind::Read);
-            match self.doubt(result, &prepared).await {
+            match self.doubt(result, &outgoing).await {
                 Ok(Opened::Reply(reply)) => {
                     self.0.health.replied(reply.status);
-                    self.heed(&reply, &prepared).await;
+                    self.heed(&reply, &outgoing).await;
                     Ok(Opened::Reply(reply))
                 }
                 Ok(stream) => {

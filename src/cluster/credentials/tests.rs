@@ -1,6 +1,10 @@
 use super::*;
 use crate::net;
 
+fn with_source(source: CredentialSource) -> Credentials {
+    Credentials::new(source, None, IdentityFiles::default())
+}
+
 fn header(token: &str) -> HeaderValue {
     bearer(token).unwrap()
 }
@@ -111,8 +115,8 @@ fn a_plugin_is_run_once_for_all_who_come_together() {
         ..ExecConfig::default()
     };
     let plugin = Arc::new(ExecPlugin::new(&exec, &KubeconfigCluster::default(), None).unwrap());
-    let one = Credentials::new(CredentialSource::Exec(plugin.clone()));
-    let other_shard = Credentials::new(CredentialSource::Exec(plugin));
+    let one = with_source(CredentialSource::Exec(plugin.clone()));
+    let other_shard = with_source(CredentialSource::Exec(plugin));
     net::testing::run(async {
         let all = futures::join!(one.present(), one.present(), other_shard.present());
         for presented in [all.0, all.1, all.2] {
@@ -127,7 +131,7 @@ fn a_token_that_changes_is_picked_up_after_a_refusal() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("token");
     std::fs::write(&path, "one\n").unwrap();
-    let credentials = Credentials::new(CredentialSource::TokenFile { path: path.clone(), until_read: None });
+    let credentials = with_source(CredentialSource::TokenFile { path: path.clone(), until_read: None });
     net::testing::run(async {
         let first = credentials.present().await.unwrap();
         assert_eq!(first.header, Some(header("one")));
@@ -142,7 +146,7 @@ fn a_token_that_changes_is_picked_up_after_a_refusal() {
 #[test]
 fn a_token_file_that_is_missing_is_named() {
     let credentials =
-        Credentials::new(CredentialSource::TokenFile { path: "/nowhere/token".into(), until_read: None });
+        with_source(CredentialSource::TokenFile { path: "/nowhere/token".into(), until_read: None });
     let error = net::testing::run(credentials.present()).unwrap_err();
     assert!(error.to_string().contains("/nowhere/token"), "{error}");
 }
@@ -152,7 +156,7 @@ fn a_token_stands_in_until_its_file_can_be_read() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("token");
     let source = CredentialSource::TokenFile { path: path.clone(), until_read: Some(header("given")) };
-    let credentials = Credentials::new(source);
+    let credentials = with_source(source);
     net::testing::run(async {
         let first = credentials.present().await.unwrap();
         assert_eq!(first.header, Some(header("given")));
@@ -177,7 +181,7 @@ fn a_token_file_that_becomes_a_pipe_costs_one_thread_and_no_request_its_token() 
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("token");
     std::fs::write(&path, "one").unwrap();
-    let credentials = Credentials::new(CredentialSource::TokenFile { path: path.clone(), until_read: None });
+    let credentials = with_source(CredentialSource::TokenFile { path: path.clone(), until_read: None });
     net::testing::run(async {
         let first = credentials.present().await.unwrap();
         std::fs::remove_file(&path).unwrap();
@@ -222,7 +226,7 @@ fn who_gives_up_on_a_plugin_leaves_its_run_to_the_next_one() {
     let exec =
         ExecConfig { command: "/bin/sh".into(), args: vec!["-c".into(), script], ..ExecConfig::default() };
     let plugin = Arc::new(ExecPlugin::new(&exec, &KubeconfigCluster::default(), None).unwrap());
-    let credentials = Credentials::new(CredentialSource::Exec(plugin));
+    let credentials = with_source(CredentialSource::Exec(plugin));
     net::testing::run(async {
         for _ in 0..5 {
             assert!(net::timeout(Duration::from_millis(20), credentials.present()).await.is_err());

@@ -18,7 +18,7 @@ use crate::cluster::{
     buffer_budget::{BudgetShare, BufferBudget},
     client::{KubeClient, Listed, Pieces},
     line_buffer::LineBuffer,
-    target::WatchTarget,
+    request::WatchTarget,
     transport::{Opened, ResponseStream},
 };
 use crate::{net, time};

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::{IDLE, LONGEST_PAUSE, REFUSED, Reflector, ReflectorEvent, ReflectorState, STUMBLES};
 use crate::{
-    cluster::{response::ApiResponse, target::WatchTarget},
+    cluster::{request::WatchTarget, response::ApiResponse},
     stack::write::Refusal,
     time::{after, times},
 };

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::{StreamExt, channel::mpsc, future::LocalBoxFuture};
 use http::Request;
 
-use super::{Opened, Outgoing, ResponseStream, StreamBody};
+use super::{Opened, OutgoingRequest, ResponseStream};
 use crate::{
     cluster::{body::BodyError, response::ApiResponse, send_error::SendError},
     net,
@@ -42,7 +42,7 @@ pub(super) fn installed() -> Option<Rc<dyn Network>> {
     NETWORK.with_borrow(Option::clone)
 }
 
-fn request(outgoing: Outgoing<'_>) -> Request<Bytes> {
+fn request(outgoing: &OutgoingRequest) -> Request<Bytes> {
     let mut request = Request::new(outgoing.body.clone());
     *request.method_mut() = outgoing.head.method().clone();
     *request.uri_mut() = outgoing.head.uri().clone();
@@ -52,14 +52,14 @@ fn request(outgoing: Outgoing<'_>) -> Request<Bytes> {
 
 pub(super) async fn open(
     network: &Rc<dyn Network>,
-    outgoing: Outgoing<'_>,
+    outgoing: &OutgoingRequest,
     deadline: Duration,
 ) -> Result<Opened, SendError> {
     match net::timeout(deadline, network.send(request(outgoing))).await {
         Err(_) => Err(SendError::NoAnswer(deadline)),
         Ok(SimulatedAnswer::Reply(reply)) => Ok(Opened::Reply(reply)),
         Ok(SimulatedAnswer::Stream(chunks)) => {
-            Ok(Opened::Stream(Box::new(ResponseStream(StreamBody::Simulated(SimulatedBody(chunks))))))
+            Ok(Opened::Stream(Box::new(ResponseStream::Simulated(SimulatedBody(chunks)))))
         }
         Ok(SimulatedAnswer::Failed(error)) => Err(error),
     }
@@ -67,7 +67,7 @@ pub(super) async fn open(
 
 pub(super) async fn exchange(
     network: &Rc<dyn Network>,
-    outgoing: Outgoing<'_>,
+    outgoing: &OutgoingRequest,
     deadline: Duration,
 ) -> Result<ApiResponse, SendError> {
     match open(network, outgoing, deadline).await? {
@@ -78,7 +78,7 @@ pub(super) async fn exchange(
 
 /// The chunks of a stream.
 #[derive(Debug)]
-pub(super) struct SimulatedBody(mpsc::UnboundedReceiver<Result<Bytes, String>>);
+pub(in crate::cluster) struct SimulatedBody(mpsc::UnboundedReceiver<Result<Bytes, String>>);
 
 impl SimulatedBody {
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {

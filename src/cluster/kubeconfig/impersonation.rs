@@ -2,7 +2,7 @@
 
 use http::{HeaderName, HeaderValue};
 
-use super::kubeconfig::AuthInfo;
+use super::AuthInfo;
 
 const EXTRA: &str = "impersonate-extra-";
 
