@@ -18,7 +18,7 @@ pub(crate) enum SendError {
     Credentials(#[from] CredentialsError),
     /// There is no connection.
     #[error(transparent)]
-    Dial(#[from] DialError),
+    Dial(Box<DialError>),
     /// It does not fit the server's URL.
     #[error(transparent)]
     Address(#[from] AddressError),
@@ -62,6 +62,12 @@ impl SendError {
             | Self::NoneTookIt { .. } => false,
             Self::NoAnswer(_) | Self::Broke(_) | Self::Body(_) | Self::NotJson(_) => true,
         }
+    }
+}
+
+impl From<DialError> for SendError {
+    fn from(error: DialError) -> Self {
+        Self::Dial(Box::new(error))
     }
 }
 

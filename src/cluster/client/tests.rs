@@ -3,6 +3,7 @@ mod server;
 mod tls;
 mod watches;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 use server::{ScriptedServer, ServerAct, ServerProtocol};
 
