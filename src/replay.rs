@@ -24,7 +24,7 @@ use tracing::{error, info};
 use crate::{
     agent::{self, Agent, Counters, Feed, Front, RunError, Setup, Source},
     cluster::ClusterConfig,
-    config::{Input, ReplayConfig},
+    config::{ReplayConfig, ReplayInput},
     membership::wire,
     net, output,
     stack::{desired::StackBaseUrl, report::Report},
@@ -107,7 +107,7 @@ struct Faults {
 
 /// Orders out of `input`. Lines that are no order are told on stderr and counted in `faults`; how
 /// far the reports are is in `progress`.
-fn source(input: Input, longest: usize, faults: Arc<Faults>, progress: Arc<Progress>) -> Source {
+fn source(input: ReplayInput, longest: usize, faults: Arc<Faults>, progress: Arc<Progress>) -> Source {
     Arc::new(move |front| {
         let (printer, printed) = Printer::start(Arc::clone(&progress), |line| output::print(line));
         let (faults, progress) = (Arc::clone(&faults), Arc::clone(&progress));
@@ -119,7 +119,7 @@ fn source(input: Input, longest: usize, faults: Arc<Faults>, progress: Arc<Progr
 }
 
 async fn feed(
-    input: Input,
+    input: ReplayInput,
     longest: usize,
     front: Front,
     faults: Arc<Faults>,
@@ -144,7 +144,7 @@ async fn feed(
     select(pin!(feeding), pin!(giving_room)).await;
 }
 
-async fn submit_all(input: Input, longest: usize, front: &Front, faults: &Faults) {
+async fn submit_all(input: ReplayInput, longest: usize, front: &Front, faults: &Faults) {
     let mut lines = lines::read(input, longest);
     while let Some(line) = lines.next().await {
         if front.stop.requested() {

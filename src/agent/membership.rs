@@ -19,17 +19,17 @@ use tracing::{error, info, warn};
 
 use super::front::{Feed, Front, Source};
 use crate::{
-    config::{Auth as AuthSettings, Config, Identity},
+    config::{AuthSettings, Config, IdentitySettings},
     log_throttle::LogThrottle,
     membership::{
         auth::Auth,
-        hello::{Hello, VERSION},
-        inbound::{Inbound, LONGEST},
-        introduction::Introduction,
-        leave::Leaver,
+        close::SessionCloser,
+        downlink::{Inbound, LONGEST},
+        join_metadata::CurrentMetadata,
+        join_metadata::{JoinMetadata, VERSION},
         reports::{Flow, Reports},
         session::{Session, SessionConfig, USER_TIMEOUT},
-        wire::Reading,
+        wire::OrderDecoder,
     },
     net::{
         self,
@@ -87,9 +87,9 @@ pub(super) fn source(config: &Config) -> Result<Source, MembershipError> {
         },
         id: config.identity.id.clone(),
     };
-    let hello = hello(&config.identity);
+    let join_metadata = join_metadata(&config.identity);
     let longest = config.membership.max_message_bytes;
-    Ok(Arc::new(move |front| feed(session.clone(), longest, hello.clone(), front)))
+    Ok(Arc::new(move |front| feed(session.clone(), longest, join_metadata.clone(), front)))
 }
 
 /// Orders of a membership on this machine that asks for no credentials, in plain text: for the
@@ -106,29 +106,29 @@ pub fn local(address: SocketAddr, id: &str, base_url: &str) -> Source {
         auth: Auth::Token(String::new()),
         id: id.to_owned(),
     };
-    let hello = Hello {
+    let join_metadata = JoinMetadata {
         id: id.to_owned(),
         base_url: base_url.to_owned(),
         version: VERSION.to_owned(),
-        ..Hello::default()
+        ..JoinMetadata::default()
     };
-    Arc::new(move |front| feed(session.clone(), LONGEST, hello.clone(), front))
+    Arc::new(move |front| feed(session.clone(), LONGEST, join_metadata.clone(), front))
 }
 
 /// Who the agent says it is, but for the modules.
-fn hello(identity: &Identity) -> Hello {
-    Hello {
+fn join_metadata(identity: &IdentitySettings) -> JoinMetadata {
+    JoinMetadata {
         id: identity.id.clone(),
         base_url: identity.base_url.text.clone(),
         additional_base_urls: identity.additional_base_urls.clone(),
         production: identity.production,
         outdated: identity.outdated,
         version: VERSION.to_owned(),
-        ..Hello::default()
+        ..JoinMetadata::default()
     }
 }
 
-fn feed(config: SessionConfig, longest: usize, hello: Hello, front: Front) -> Feed {
+fn feed(config: SessionConfig, longest: usize, join_metadata: JoinMetadata, front: Front) -> Feed {
     let reports = Reports::new({
         let front = front.clone();
         move |flow| match flow {
@@ -139,46 +139,52 @@ fn feed(config: SessionConfig, longest: usize, hello: Hello, front: Front) -> Fe
     });
     let outgoing = reports.clone();
     Feed {
-        run: stay(config, longest, hello, front, reports).boxed_local(),
+        run: stay(config, longest, join_metadata, front, reports).boxed_local(),
         report: Rc::new(move |shard, report: Report| outgoing.push(shard, report)),
     }
 }
 
 /// What the agent says of itself in a cluster with these modules.
-fn with_modules(hello: &Hello, modules: &[Arc<Resource>]) -> Hello {
+fn with_modules(join_metadata: &JoinMetadata, modules: &[Arc<Resource>]) -> JoinMetadata {
     let names = |modules: &mut dyn Iterator<Item = &Arc<Resource>>| {
         modules.map(|module| module.singular.clone()).collect()
     };
-    Hello {
+    JoinMetadata {
         modules: names(&mut modules.iter()),
         enterprise_modules: names(&mut modules.iter().filter(|module| module.enterprise)),
-        ..hello.clone()
+        ..join_metadata.clone()
     }
 }
 
 /// Stays joined until the agent stops: then takes no more orders, and closes the stream once
 /// nothing is in flight any more.
-async fn stay(config: SessionConfig, longest: usize, hello: Hello, front: Front, reports: Reports) {
+async fn stay(
+    config: SessionConfig,
+    longest: usize,
+    join_metadata: JoinMetadata,
+    front: Front,
+    reports: Reports,
+) {
     let modules = front.modules();
-    let introduction = match Introduction::new(&with_modules(&hello, &modules.kinds)) {
-        Ok(introduction) => introduction,
+    let metadata = match CurrentMetadata::new(&with_modules(&join_metadata, &modules.kinds)) {
+        Ok(metadata) => metadata,
         Err(failure) => {
             error!("cannot join membership: {failure}");
             return;
         }
     };
-    let session = Session::new(config, introduction.clone(), reports).longest(longest);
-    let leaver = Leaver::new();
-    let leave = leaver.leave();
+    let session = Session::new(config, metadata.clone(), reports).longest(longest);
+    let closer = SessionCloser::new();
+    let closing = closer.signal();
     let door = Door::new(front.clone());
     let leaving = async {
         front.stop.wait().await;
-        leaver.stop_orders();
+        closer.stop_orders();
         front.drained().await;
-        leaver.close();
+        closer.close();
     };
-    let running = session.run(async |message| door.accept(message).await, leave);
-    let introducing = introduce(&front, &hello, &introduction, modules.edition);
+    let running = session.run(async |message| door.accept(message).await, closing);
+    let introducing = introduce(&front, &join_metadata, &metadata, modules.edition);
     let introducing = pin!(async { futures::join!(introducing, door.tell_rest()).0 });
     let both = pin!(async { futures::join!(running, leaving) });
     let left = match select(both, introducing).await {
@@ -194,14 +200,14 @@ async fn stay(config: SessionConfig, longest: usize, hello: Hello, front: Front,
 /// Joins anew whenever the modules have changed.
 async fn introduce(
     front: &Front,
-    hello: &Hello,
-    introduction: &Introduction,
+    join_metadata: &JoinMetadata,
+    metadata: &CurrentMetadata,
     mut edition: u64,
 ) -> Infallible {
     loop {
         let modules = front.modules_after(edition).await;
         edition = modules.edition;
-        if let Err(failure) = introduction.change(&with_modules(hello, &modules.kinds)) {
+        if let Err(failure) = metadata.change(&with_modules(join_metadata, &modules.kinds)) {
             error!("membership is not told of the changed modules: {failure}");
         }
     }
@@ -240,7 +246,7 @@ impl Door {
             }
         };
         let is_module = |name: &str| self.front.is_module(name);
-        let (mut reading, mut turn) = (Reading::new(&message, &is_module), Turn::new());
+        let (mut reading, mut turn) = (OrderDecoder::new(&message, &is_module), Turn::new());
         loop {
             match reading.step(FIELDS) {
                 Ok(true) => break,

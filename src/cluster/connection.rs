@@ -297,7 +297,7 @@ fn ended(result: Result<(), hyper::Error>, line: &Line) {
 
 /// A request does not fit the server's URL.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum AddressError {
+pub(crate) enum RequestUriError {
     #[error(transparent)]
     Host(#[from] http::header::InvalidHeaderValue),
     #[error("{uri:?}: {source}")]
@@ -311,7 +311,7 @@ pub(super) fn addressed(
     endpoint: &Endpoint,
     path: &str,
     protocol: Protocol,
-) -> Result<Request<Sending>, AddressError> {
+) -> Result<Request<Sending>, RequestUriError> {
     let local = head.uri().path_and_query().map_or("/", |local| local.as_str());
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = head.method().clone();
@@ -326,7 +326,7 @@ pub(super) fn addressed(
             format!("{}://{}{path}{local}", endpoint.scheme(), endpoint.authority())
         }
     };
-    *request.uri_mut() = uri.parse::<Uri>().map_err(|source| AddressError::Uri { uri, source })?;
+    *request.uri_mut() = uri.parse::<Uri>().map_err(|source| RequestUriError::Uri { uri, source })?;
     Ok(request)
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    body::BodyError, connection::AddressError, connection_pool::DialError, credentials::CredentialsError,
+    body::BodyError, connection::RequestUriError, connection_pool::DialError, credentials::CredentialsError,
     request::RequestError, response::NotJson,
 };
 
@@ -21,7 +21,7 @@ pub(crate) enum SendError {
     Dial(Box<DialError>),
     /// It does not fit the server's URL.
     #[error(transparent)]
-    Address(#[from] AddressError),
+    Address(#[from] RequestUriError),
     /// It waited for a connection for its whole deadline.
     #[error("no connection within {deadline:?}{}", after(.last.as_deref()))]
     NoConnection {

@@ -8,8 +8,8 @@ use super::*;
 use crate::{
     embedded::membership::{Event, Membership, Options},
     membership::{
-        hello::Hello,
-        leave::Leaver,
+        close::SessionCloser,
+        join_metadata::JoinMetadata,
         outbox::{Outbox, Pace, Present},
         reports::Flow,
         wire::server::{self, order::Message},
@@ -75,8 +75,8 @@ impl Pace for AtOnce {
 async fn feed(
     mut told: mpsc::UnboundedReceiver<Do>,
     reports: Reports,
-    leaver: Leaver,
-    introduction: Introduction,
+    closer: SessionCloser,
+    metadata: CurrentMetadata,
 ) {
     let (mut outbox, mut open) = (Outbox::default(), false);
     while let Some(what) = told.next().await {
@@ -90,9 +90,9 @@ async fn feed(
                     outbox.joined(&Nothing);
                 }
             }
-            Do::StopOrders => leaver.stop_orders(),
-            Do::Close => leaver.close(),
-            Do::Module(name) => introduction.change(&hello(&[name])).unwrap(),
+            Do::StopOrders => closer.stop_orders(),
+            Do::Close => closer.close(),
+            Do::Module(name) => metadata.change(&join_metadata(&[name])).unwrap(),
         }
         if open {
             for report in outbox.take(time::now(), usize::MAX, &Nothing, &mut AtOnce).reports {
@@ -102,12 +102,12 @@ async fn feed(
     }
 }
 
-fn hello(modules: &[&str]) -> Hello {
-    Hello {
+fn join_metadata(modules: &[&str]) -> JoinMetadata {
+    JoinMetadata {
         id: "r1".into(),
         base_url: "http://Base:80".into(),
         modules: modules.iter().map(|name| (*name).to_owned()).collect(),
-        ..Hello::default()
+        ..JoinMetadata::default()
     }
 }
 
@@ -115,7 +115,7 @@ fn hello(modules: &[&str]) -> Hello {
 struct Agent {
     orders: sync_mpsc::Receiver<server::Order>,
     tell: mpsc::UnboundedSender<Do>,
-    thread: Thread<Left>,
+    thread: Thread<SessionEnd>,
 }
 
 impl Agent {
@@ -140,11 +140,11 @@ impl Agent {
                     let _ = stream.unbounded_send(Do::Stream(flow == Flow::Opened));
                 }
             });
-            let leaver = Leaver::new();
-            let introduction = Introduction::new(&hello(&[])).unwrap();
-            let session = Session::new(config, introduction.clone(), reports.clone());
-            let leave = leaver.leave();
-            let _control = spawn(feed(told, reports, leaver, introduction));
+            let closer = SessionCloser::new();
+            let metadata = CurrentMetadata::new(&join_metadata(&[])).unwrap();
+            let session = Session::new(config, metadata.clone(), reports.clone());
+            let leave = closer.signal();
+            let _control = spawn(feed(told, reports, closer, metadata));
             let orders = async move |inbound: Inbound| {
                 // What is too long comes as a word, and what is no order as it is.
                 let Inbound::Message(bytes) = inbound else { return };
@@ -170,7 +170,7 @@ impl Agent {
         self.tell.unbounded_send(what).unwrap();
     }
 
-    fn leave(self) -> Left {
+    fn leave(self) -> SessionEnd {
         self.tell(Do::Close);
         self.thread.join().unwrap()
     }
@@ -263,7 +263,7 @@ fn a_report_reaches_membership_also_where_it_was_away() {
     drop(listener);
     let away = Agent::start(nobody, "t");
     std::thread::sleep(Duration::from_millis(50));
-    assert_eq!(away.leave(), Left { graceful: true, unsent: 0 });
+    assert_eq!(away.leave(), SessionEnd { graceful: true, unsent: 0 });
 
     let (membership, agent) = Agent::joined();
     membership.kill();
@@ -342,7 +342,7 @@ fn leaving_takes_no_more_orders_but_answers_and_reports_until_it_closes() {
 
     // What is reported last goes out before the stream is closed.
     agent.tell(Do::Report("b"));
-    assert_eq!(agent.leave(), Left { graceful: true, unsent: 0 });
+    assert_eq!(agent.leave(), SessionEnd { graceful: true, unsent: 0 });
     assert_eq!(reported(&membership, SOON).unwrap().0, "b");
     let left = membership.wait_for(SOON, |event| match event {
         Event::Left { graceful, .. } => Some(graceful),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     agent,
-    config::{Command, Process},
+    config::{CliCommand, ProcessEnvironment},
 };
 
 const STACKS: usize = 12;
@@ -12,7 +12,9 @@ const STACKS: usize = 12;
 /// process' limits alone.
 fn options(flags: &[&str]) -> Options {
     let args = ["stackherd", "replay", "-"].iter().chain(flags);
-    let Ok(Command::Replay(config)) = Command::parse(args, &Process) else { panic!("{flags:?}") };
+    let Ok(CliCommand::Replay(config)) = CliCommand::parse(args, &ProcessEnvironment) else {
+        panic!("{flags:?}")
+    };
     let engine = config.engine;
     Options {
         shards: engine.shards.get(),
