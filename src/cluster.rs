@@ -34,7 +34,7 @@ pub(crate) use send_error::SendError;
 #[cfg(test)]
 pub(crate) use transport::simulated;
 
-pub use client::{ClientLimits, KubeClient, RequestCounts};
+pub use client::{ClientLimits, KubeClient, SentCounts};
 pub use config::{ClusterConfig, ClusterConfigError};
 pub use limiter::Permit;
 pub use reflector::ReflectorEvent;

@@ -26,7 +26,6 @@ use super::{
     warning,
 };
 use crate::{
-    guard::{self, Guard},
     log_throttle::LogThrottle,
     net::endpoint::Endpoint,
     notify::Notify,
@@ -58,7 +57,7 @@ pub struct ClientLimits {
 
 /// What a client has sent so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RequestCounts {
+pub struct SentCounts {
     /// All requests, writes included.
     pub requests: u64,
     /// Creates, patches and deletes.
@@ -82,7 +81,7 @@ struct ClientInner {
     headers: Vec<(HeaderName, HeaderValue)>,
     compression: bool,
     deadline: Duration,
-    counts: Cell<RequestCounts>,
+    counts: Cell<SentCounts>,
     health: RequestHealth,
     /// What has begun to come in for lists and watches.
     buffer_budget: BufferBudget,
@@ -153,8 +152,7 @@ impl KubeClient {
     pub async fn read(&self, keys: &[ObjectKey]) -> Result<Vec<Object>, ReadError> {
         let reads = keys.iter().map(|key| self.get(key));
         let found: Vec<_> = futures::stream::iter(reads).buffer_unordered(READS_TOGETHER).collect().await;
-        let counts = |read: &Result<_, _>| read.is_ok() || guard::stands(Guard::NoAbsence);
-        found.into_iter().filter(counts).filter_map(Result::transpose).collect()
+        found.into_iter().filter_map(Result::transpose).collect()
     }
 
     /// The most items that a list of this client may have; the flag `--kube-max-list-items`.
@@ -180,7 +178,7 @@ impl KubeClient {
     }
 
     /// What has been sent so far.
-    pub fn counts(&self) -> RequestCounts {
+    pub fn counts(&self) -> SentCounts {
         self.0.counts.get()
     }
 
@@ -230,8 +228,7 @@ impl KubeClient {
         let reply = self.doubt(result, &outgoing).await?;
         self.heed(&reply, &outgoing).await;
         let busy = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
-        let heeds = busy.contains(&reply.status) && guard::stands(Guard::HeedPause);
-        if let Some(pause) = reply.retry_after().filter(|_| heeds) {
+        if let Some(pause) = reply.retry_after().filter(|_| busy.contains(&reply.status)) {
             // A little longer, each shard on its own, so that they do not come back together.
             self.0.permits.pause(time::times(pause, 1.0 + fastrand::f64() / 4.0));
         }
@@ -258,9 +255,9 @@ impl KubeClient {
 
     fn count<T>(&self, result: &Result<T, SendError>, kind: RequestKind) {
         if result.as_ref().err().is_none_or(SendError::may_have_arrived) {
-            let RequestCounts { requests, writes } = self.0.counts.get();
+            let SentCounts { requests, writes } = self.0.counts.get();
             let writes = writes + u64::from(kind == RequestKind::Write);
-            self.0.counts.set(RequestCounts { requests: requests + 1, writes });
+            self.0.counts.set(SentCounts { requests: requests + 1, writes });
         }
     }
 

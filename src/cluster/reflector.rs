@@ -36,15 +36,11 @@ pub use self::{
 };
 use self::{
     failure::{FailureRun, RetryEarly},
-    list_page::{ListPage, UnreadableItems},
+    list_page::{PageProgress, UnreadableItems},
     watch_event::WatchEvent,
 };
 use super::{limiter::LONGEST_PAUSE, request::WatchTarget, response::check_json};
-use crate::{
-    backoff::Backoff,
-    guard::{self, Guard},
-    time::after,
-};
+use crate::{backoff::Backoff, time::after};
 
 /// Between failures, growing.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
@@ -97,7 +93,7 @@ enum ReflectorState {
     /// A page is asked for.
     Listing(Listing),
     /// A page is read out.
-    Reading(Box<ListPage>),
+    Reading(Box<PageProgress>),
     /// A watch is asked for.
     Opening { version: String },
     /// It lasts.
@@ -186,8 +182,7 @@ impl Reflector {
                     return ReflectorStep::Open { version: version.clone(), timeout };
                 }
                 ReflectorState::Watching(watching) => {
-                    let patience = if guard::stands(Guard::NoticeSilence) { IDLE } else { 1000 * IDLE };
-                    let until = after(*watching.quiet.get_or_insert(now), patience);
+                    let until = after(*watching.quiet.get_or_insert(now), IDLE);
                     if now < until {
                         return ReflectorStep::Read { until };
                     }

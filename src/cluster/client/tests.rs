@@ -77,7 +77,7 @@ fn a_write_over_plain_http1_arrives_whole() {
         assert_eq!(seen.headers["user-agent"], request::USER_AGENT);
         assert_eq!(seen.headers["impersonate-user"], "me");
         assert_eq!(seen.body, br#"{"metadata":{"name":"a"}}"#.as_slice());
-        assert_eq!(client.counts(), RequestCounts { requests: 1, writes: 1 });
+        assert_eq!(client.counts(), SentCounts { requests: 1, writes: 1 });
     });
 }
 
@@ -129,7 +129,7 @@ fn a_refused_connection_means_not_applied() {
         let client = KubeClient::new(&ClusterConfig::plain(&url).unwrap(), limits());
         let answer = put(&client, "a").await;
         assert!(is_not_applied(&answer), "{answer:?}");
-        assert_eq!(client.counts(), RequestCounts::default());
+        assert_eq!(client.counts(), SentCounts::default());
         let read = client.read(&[key("a")]).await;
         assert!(matches!(read, Err(ReadError::Failed { .. })), "{read:?}");
     });

@@ -18,7 +18,7 @@ const TO_A_PAGE: u64 = 10;
 
 /// A page that is being read.
 #[derive(Debug)]
-pub(super) struct ListPage {
+pub(super) struct PageProgress {
     /// The list as it was before this page.
     listing: Listing,
     /// When its first page was asked for.
@@ -64,10 +64,11 @@ impl Reflector {
         self.stumbles = 0;
         let asked = listing.asked.unwrap_or(asked);
         let (page, left_out) = (ListReader::default(), UnreadableItems::default());
-        self.state = ReflectorState::Reading(Box::new(ListPage { listing, asked, page, items: 0, left_out }));
+        self.state =
+            ReflectorState::Reading(Box::new(PageProgress { listing, asked, page, items: 0, left_out }));
     }
 
-    pub(super) fn reading(&mut self, mut reading: Box<ListPage>, input: ReflectorInput, now: Instant) {
+    pub(super) fn reading(&mut self, mut reading: Box<PageProgress>, input: ReflectorInput, now: Instant) {
         match input {
             ReflectorInput::Piece(piece) => reading.page.push(&piece),
             ReflectorInput::Ended => reading.page.finish(),
@@ -120,7 +121,7 @@ impl Reflector {
 
     fn end_page(&mut self, now: Instant) {
         let ReflectorState::Reading(reading) = std::mem::take(&mut self.state) else { return };
-        let ListPage { listing, asked, page, items, left_out } = *reading;
+        let PageProgress { listing, asked, page, items, left_out } = *reading;
         if page.version().is_empty() {
             return self.unusable("the list says no version", now);
         }

@@ -84,7 +84,7 @@ fn a_watch_gives_its_permit_back_once_it_has_begun() {
             let client = trusting(&server, trust, ClientLimits { max_in_flight: 1, ..limits() });
             let _stream = opened(&client).await;
             assert!(is_stored(&put(&client, "a").await));
-            assert_eq!(client.counts(), RequestCounts { requests: 2, writes: 1 });
+            assert_eq!(client.counts(), SentCounts { requests: 2, writes: 1 });
         }
     });
 }
