@@ -22,16 +22,16 @@ impl Order for Noted {
     }
 }
 
-struct Nothing;
+struct NoHandler;
 
-impl Handler<u32, Noted> for Nothing {
+impl Handler<u32, Noted> for NoHandler {
     async fn handle(&self, _: Slot<u32, Noted>, _: Noted) -> Verdict<Noted> {
         Verdict::Done
     }
 }
 
 /// What is sent: the names, and whose turn it is.
-struct Load {
+struct DispatchLoad {
     names: Vec<String>,
     sequence: Vec<u32>,
 }
@@ -59,7 +59,7 @@ impl Zipf {
     }
 }
 
-impl Load {
+impl DispatchLoad {
     fn new(keys: &str) -> Self {
         let (mut random, zipf) = (fastrand::Rng::with_seed(7), Zipf::new());
         let draw = |_| if keys == "zipf" { zipf.draw(&mut random) } else { random.u32(0..KEYS) };
@@ -69,9 +69,9 @@ impl Load {
 }
 
 /// One shard: the first sends all orders, and each handles its own.
-async fn shard(context: Context<(u32, Noted)>, load: Arc<Load>, rounds: u64) {
+async fn shard(context: Context<(u32, Noted)>, load: Arc<DispatchLoad>, rounds: u64) {
     let Context { id, shards, router, mut inbox, stop } = context;
-    let runner = Runner::new(Nothing, 64);
+    let runner = Runner::new(NoHandler, 64);
     let sending = async {
         if id.index() == 0 {
             let mut turn = Turn::of_small_steps(64);
@@ -99,7 +99,7 @@ async fn shard(context: Context<(u32, Noted)>, load: Arc<Load>, rounds: u64) {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum BenchError {
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
@@ -107,7 +107,7 @@ enum Failure {
 }
 
 #[allow(clippy::disallowed_methods, reason = "the clock of a benchmark")]
-fn dispatch(shards: usize, load: &Arc<Load>, rounds: u64) -> Result<Duration, Failure> {
+fn dispatch(shards: usize, load: &Arc<DispatchLoad>, rounds: u64) -> Result<Duration, BenchError> {
     let load = Arc::clone(load);
     // The orders of a round wait for room; that nothing is lost at the end wants patience.
     let config = PoolConfig { linger: Duration::from_secs(60), ..PoolConfig::new("bench", shards) };
@@ -124,7 +124,7 @@ fn route_and_handle(c: &mut Criterion) {
     group.sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
     group.throughput(Throughput::Elements(ORDERS as u64)).sampling_mode(SamplingMode::Flat);
     for keys in ["uniform", "zipf"] {
-        let load = Arc::new(Load::new(keys));
+        let load = Arc::new(DispatchLoad::new(keys));
         for shards in [1, 2, 4] {
             group.bench_function(BenchmarkId::new(keys, shards), |b| {
                 b.iter_custom(|rounds| match dispatch(shards, &load, rounds) {

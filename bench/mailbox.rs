@@ -11,12 +11,12 @@ use std::{
 /// As big as an order of the agent: a tag and a box.
 #[derive(Clone, Copy)]
 #[allow(dead_code, reason = "what an order would carry")]
-enum Change {
+enum BenchOrder {
     Set(u64),
     Forget,
 }
 
-impl Order for Change {
+impl Order for BenchOrder {
     fn class(&self) -> Class {
         match self {
             Self::Set(_) => Class::Snapshot,
@@ -27,10 +27,10 @@ impl Order for Change {
 
 /// A table in which each of `keys` keys has an order waiting. Keys are scattered over the number
 /// space, as hashed names would be.
-fn busy_table(keys: u64) -> Table<u64, Change> {
+fn busy_table(keys: u64) -> Table<u64, BenchOrder> {
     let mut table = Table::new(64);
     for n in 0..keys {
-        let none = table.offer(n.wrapping_mul(0x9e37_79b9_7f4a_7c15), Change::Set(n));
+        let none = table.offer(n.wrapping_mul(0x9e37_79b9_7f4a_7c15), BenchOrder::Set(n));
         assert!(none.is_empty());
     }
     table
@@ -62,7 +62,7 @@ fn offer_and_finish(c: &mut Criterion) {
             b.iter(|| {
                 if let Some((key, order)) = table.take(now) {
                     let _ = black_box(table.offer(key, order));
-                    let _ = black_box(table.offer(key, Change::Forget));
+                    let _ = black_box(table.offer(key, BenchOrder::Forget));
                     let _ = black_box(table.offer(key, order));
                     table.finish(&key);
                 }

@@ -100,7 +100,7 @@ fn past_news(machine: &mut Reflector, now: Instant) -> ReflectorStep {
 }
 
 /// What a line brings a fresh watch to.
-enum WatchedLine {
+enum LineRead {
     Object(Box<Object>),
     /// Nothing is told, and it goes on from this version.
     Version(String),
@@ -108,7 +108,7 @@ enum WatchedLine {
     Nothing,
 }
 
-fn read(line: &[u8], now: Instant) -> WatchedLine {
+fn read(line: &[u8], now: Instant) -> LineRead {
     let mut machine = watching(now);
     machine.take(ReflectorInput::Line(Bytes::copy_from_slice(line)), now);
     let object = match machine.step(now) {
@@ -117,7 +117,7 @@ fn read(line: &[u8], now: Instant) -> WatchedLine {
         ) => Some(object),
         ReflectorStep::Tell(news) => panic!("a line of a watch told {news:?}"),
         ReflectorStep::Read { .. } => None,
-        ReflectorStep::List { .. } | ReflectorStep::Wait { .. } => return WatchedLine::Nothing,
+        ReflectorStep::List { .. } | ReflectorStep::Wait { .. } => return LineRead::Nothing,
         step @ (ReflectorStep::More | ReflectorStep::GoOn) => panic!("nothing is listed, so why {step:?}?"),
         step @ ReflectorStep::Open { .. } => panic!("nothing has ended, so why {step:?}?"),
     };
@@ -129,9 +129,9 @@ fn read(line: &[u8], now: Instant) -> WatchedLine {
     match object {
         Some(object) => {
             assert_eq!(object.resource_version, version);
-            WatchedLine::Object(object)
+            LineRead::Object(object)
         }
-        None => WatchedLine::Version(version),
+        None => LineRead::Version(version),
     }
 }
 
@@ -150,9 +150,9 @@ fn check_request(version: &str, timeout: Duration) {
 /// What is told of a line is what it says.
 fn check_line(line: &[u8], now: Instant) {
     let (object, version) = match read(line, now) {
-        WatchedLine::Object(object) => (Some(object), None),
-        WatchedLine::Version(version) => (None, Some(version)),
-        WatchedLine::Nothing => return,
+        LineRead::Object(object) => (Some(object), None),
+        LineRead::Version(version) => (None, Some(version)),
+        LineRead::Nothing => return,
     };
     check_cut(line, now);
     assert!(std::str::from_utf8(line).is_ok());
@@ -177,5 +177,5 @@ fn check_line(line: &[u8], now: Instant) {
 fn check_cut(line: &[u8], now: Instant) {
     let whole = line.trim_ascii_end();
     let at = fastrand::Rng::with_seed(line.len() as u64).usize(..whole.len());
-    assert!(matches!(read(&whole[..at], now), WatchedLine::Nothing));
+    assert!(matches!(read(&whole[..at], now), LineRead::Nothing));
 }

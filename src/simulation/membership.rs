@@ -19,7 +19,7 @@ use super::{
     wishes::Wishes,
 };
 use crate::{
-    demo::belief::Belief,
+    demo::mirror::MembershipMirror,
     membership::{
         simulated::{Downlink, Join, Peer},
         wire::server::{
@@ -42,7 +42,7 @@ pub(crate) struct Membership {
     wishes: Rc<Wishes>,
     pub(crate) faults: RefCell<Faults>,
     pub(crate) struck: RefCell<Struck>,
-    pub(crate) belief: RefCell<Belief>,
+    pub(crate) mirror: RefCell<MembershipMirror>,
     /// Stacks that were said to be gone, since the last wish about them.
     confirmed: RefCell<std::collections::BTreeSet<String>>,
     /// Every message but Pongs.
@@ -71,7 +71,7 @@ impl Membership {
             wishes,
             faults: RefCell::new(faults),
             struck: RefCell::default(),
-            belief: RefCell::default(),
+            mirror: RefCell::default(),
             confirmed: RefCell::default(),
             heard: RefCell::default(),
             trace,
@@ -174,7 +174,7 @@ impl Membership {
             Some(_) => {}
         }
         self.trace.say(self.elapsed(), || format!("told {}", gist(&message)));
-        self.belief.borrow_mut().hear(&message);
+        self.mirror.borrow_mut().hear(&message);
         self.heard.borrow_mut().push(message);
     }
 

@@ -288,7 +288,7 @@ impl World {
 
     /// What membership believes that is not so.
     pub(crate) fn misbelief(&self, objects: &check::Objects) -> Option<String> {
-        let stale = self.membership.belief.borrow().stale(objects);
+        let stale = self.membership.mirror.borrow().stale(objects);
         stale.into_iter().next().map(|(object, fault)| format!("membership's belief of {object}: {fault}"))
     }
 
