@@ -72,7 +72,7 @@ pub(super) fn feed() -> (UnboundedSender<io::Result<Bytes>>, BodyFeed) {
 
 /// A request as it came in.
 #[derive(Debug, Clone)]
-pub(super) struct SeenRequest {
+pub(super) struct ReceivedRequest {
     pub(super) at: Instant,
     pub(super) head: String,
     pub(super) query: String,
@@ -83,7 +83,7 @@ pub(super) struct SeenRequest {
 
 #[derive(Default)]
 pub(super) struct ServerLog {
-    pub(super) seen: RefCell<Vec<SeenRequest>>,
+    pub(super) seen: RefCell<Vec<ReceivedRequest>>,
     pub(super) connections: Cell<usize>,
     /// Of the connections that were made: told, one says goodbye; dropped, it breaks.
     ends: RefCell<Vec<oneshot::Sender<()>>>,
@@ -105,7 +105,7 @@ pub(super) enum ServerProtocol {
     Tls(Arc<ServerConfig>),
 }
 
-type ServerScript = Rc<dyn Fn(usize, &SeenRequest) -> ServerAct>;
+type ServerScript = Rc<dyn Fn(usize, &ReceivedRequest) -> ServerAct>;
 
 pub(super) fn certificate() -> (String, String) {
     let signed = rcgen::generate_simple_self_signed(vec!["localhost".into(), "127.0.0.1".into()]).unwrap();
@@ -122,7 +122,7 @@ pub(super) fn tls(alpn: &[&[u8]]) -> (ServerProtocol, Trust) {
 impl ScriptedServer {
     pub(super) fn start(
         speech: ServerProtocol,
-        script: impl Fn(usize, &SeenRequest) -> ServerAct + 'static,
+        script: impl Fn(usize, &ReceivedRequest) -> ServerAct + 'static,
     ) -> Self {
         let listener = Listener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().port();
@@ -147,7 +147,7 @@ impl ScriptedServer {
         self.log.seen.borrow().len()
     }
 
-    pub(super) fn seen(&self, at: usize) -> SeenRequest {
+    pub(super) fn seen(&self, at: usize) -> ReceivedRequest {
         self.log.seen.borrow()[at].clone()
     }
 
@@ -200,7 +200,7 @@ async fn answer(request: Request<Incoming>, script: ServerScript, log: Rc<Server
     let (head, body) = request.into_parts();
     let together = ConcurrencyCount::enter(&log);
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let seen = SeenRequest {
+    let seen = ReceivedRequest {
         at: time::now(),
         head: format!("{} {}", head.method, head.uri.path()),
         query: head.uri.query().unwrap_or_default().to_owned(),

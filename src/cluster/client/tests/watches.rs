@@ -5,7 +5,7 @@ use std::{cell::RefCell, io::Write as _};
 use flate2::{Compression, write::GzEncoder};
 
 use super::{
-    server::{SeenRequest, feed, tls},
+    server::{ReceivedRequest, feed, tls},
     *,
 };
 use crate::{
@@ -20,7 +20,7 @@ fn ledgers() -> WatchTarget {
     WatchTarget::kind(&Resource::new("Ledger", "ledger", "ledgers"))
 }
 
-fn is_watch(seen: &SeenRequest) -> bool {
+fn is_watch(seen: &ReceivedRequest) -> bool {
     seen.query.contains("watch=true")
 }
 
