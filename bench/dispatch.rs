@@ -1,9 +1,10 @@
 //! Orders on their way through the engine: shard 0 routes each by its key over the mesh, and the
-//! owner offers it to its runner, whose handler does nothing.
+//! owner offers it to its dispatcher, whose handler does nothing.
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use shards::{
-    Class, Context, Handler, Order, PoolConfig, Runner, ShardError, Slot, StartError, Turn, Verdict, shard_of,
+    ClassedOrder, CoopBudget, Dispatcher, Handler, OrderClass, Outcome, PoolConfig, PoolStartError,
+    ShardContext, ShardError, Slot, shard_of,
 };
 use std::{
     sync::Arc,
@@ -16,17 +17,17 @@ const ORDERS: usize = 200_000;
 /// An order with something in it.
 struct Noted(#[allow(dead_code, reason = "what an order would carry")] u64);
 
-impl Order for Noted {
-    fn class(&self) -> Class {
-        Class::Snapshot
+impl ClassedOrder for Noted {
+    fn class(&self) -> OrderClass {
+        OrderClass::Snapshot
     }
 }
 
 struct NoHandler;
 
 impl Handler<u32, Noted> for NoHandler {
-    async fn handle(&self, _: Slot<u32, Noted>, _: Noted) -> Verdict<Noted> {
-        Verdict::Done
+    async fn handle(&self, _: Slot<u32, Noted>, _: Noted) -> Outcome<Noted> {
+        Outcome::Done
     }
 }
 
@@ -69,39 +70,39 @@ impl DispatchLoad {
 }
 
 /// One shard: the first sends all orders, and each handles its own.
-async fn shard(context: Context<(u32, Noted)>, load: Arc<DispatchLoad>, rounds: u64) {
-    let Context { id, shards, router, mut inbox, stop } = context;
-    let runner = Runner::new(NoHandler, 64);
+async fn shard(context: ShardContext<(u32, Noted)>, load: Arc<DispatchLoad>, rounds: u64) {
+    let ShardContext { id, shards, router, mut inbox, stop } = context;
+    let dispatcher = Dispatcher::new(NoHandler, 64);
     let sending = async {
         if id.index() == 0 {
-            let mut turn = Turn::of_small_steps(64);
+            let mut budget = CoopBudget::of_small_steps(64);
             for round in 0..rounds {
                 for key in &load.sequence {
                     let home = shard_of(load.names[*key as usize].as_bytes(), shards);
                     if let Err(rejected) = router.send(home, (*key, Noted(round))).await {
                         eprintln!("{rejected}");
                     }
-                    turn.check().await;
+                    budget.check().await;
                 }
             }
             stop.request();
         }
-        router.close().await;
+        router.close();
     };
     let receiving = async {
         while let Some((key, order)) = inbox.recv().await {
-            let _ = runner.offer(key, order);
+            let _ = dispatcher.offer(key, order);
         }
-        runner.idle().await;
+        dispatcher.idle().await;
     };
     futures::future::join(sending, receiving).await;
-    runner.drain().await;
+    dispatcher.drain().await;
 }
 
 #[derive(Debug, thiserror::Error)]
 enum BenchError {
     #[error(transparent)]
-    Start(#[from] StartError),
+    Start(#[from] PoolStartError),
     #[error(transparent)]
     Shard(#[from] ShardError),
 }

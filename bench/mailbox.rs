@@ -2,11 +2,8 @@
 //! keys are busy.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use shards::{Class, Order, Table};
-use std::{
-    hint::black_box,
-    time::{Duration, Instant},
-};
+use shards::{ClassedOrder, OrderClass, Table};
+use std::{hint::black_box, time::Duration};
 
 /// As big as an order of the agent: a tag and a box.
 #[derive(Clone, Copy)]
@@ -16,11 +13,11 @@ enum BenchOrder {
     Forget,
 }
 
-impl Order for BenchOrder {
-    fn class(&self) -> Class {
+impl ClassedOrder for BenchOrder {
+    fn class(&self) -> OrderClass {
         match self {
-            Self::Set(_) => Class::Snapshot,
-            Self::Forget => Class::Removal,
+            Self::Set(_) => OrderClass::Snapshot,
+            Self::Forget => OrderClass::Removal,
         }
     }
 }
@@ -36,22 +33,16 @@ fn busy_table(keys: u64) -> Table<u64, BenchOrder> {
     table
 }
 
-#[allow(clippy::disallowed_methods, reason = "the clock of a benchmark")]
-fn start() -> Instant {
-    Instant::now()
-}
-
 fn offer_and_finish(c: &mut Criterion) {
     let mut group = c.benchmark_group("mailbox");
     group.sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
     group.throughput(Throughput::Elements(1));
-    let now = start();
     for keys in [1, 1_000, 1_000_000] {
         let mut table = busy_table(keys);
         group.bench_function(BenchmarkId::new("offer_finish", keys), |b| {
             b.iter(|| {
-                if let Some((key, order)) = table.take(now) {
-                    table.finish(&key);
+                if let Some((key, order)) = table.take() {
+                    table.finish(key);
                     let _ = black_box(table.offer(key, order));
                 }
             });
@@ -60,11 +51,11 @@ fn offer_and_finish(c: &mut Criterion) {
         group.bench_function(BenchmarkId::new("storm", keys), |b| {
             // Two more orders come in while one is in flight; the second displaces the first.
             b.iter(|| {
-                if let Some((key, order)) = table.take(now) {
+                if let Some((key, order)) = table.take() {
                     let _ = black_box(table.offer(key, order));
                     let _ = black_box(table.offer(key, BenchOrder::Forget));
                     let _ = black_box(table.offer(key, order));
-                    table.finish(&key);
+                    table.finish(key);
                 }
             });
         });

@@ -12,6 +12,7 @@ use std::{
 
 use futures::StreamExt;
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use shards::Wakeup;
 
 use super::{
     buffer_budget::BufferBudget,
@@ -28,7 +29,6 @@ use super::{
 use crate::{
     log_throttle::LogThrottle,
     net::endpoint::Endpoint,
-    notify::Notify,
     stack::{
         object::{Object, ObjectKey},
         write::{ReadError, Refusal, Write, WriteAnswer},
@@ -287,7 +287,7 @@ struct RequestHealth {
     failures: Cell<u32>,
     /// Counts successes after failures.
     recoveries: Cell<u64>,
-    changed: Notify,
+    changed: Wakeup,
 }
 
 impl RequestHealth {

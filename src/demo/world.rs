@@ -24,13 +24,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WorldError {
     #[error(transparent)]
-    Host(shards::StartError),
+    Host(shards::PoolStartError),
     #[error("the embedded cluster: {0}")]
     Cluster(#[from] server::EmbeddedServerError),
     #[error("the embedded membership: {0}")]
     Membership(#[from] membership::MembershipStartError),
     #[error("the agent: {0}")]
-    Agent(#[from] shards::StartError),
+    Agent(#[from] shards::PoolStartError),
     #[error("the embedded cluster's address: {0}")]
     Address(#[from] EndpointError),
     #[error("the agent did not join within {PATIENCE:?}")]

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use fastrand::Rng;
 use futures::{StreamExt, channel::mpsc, future::LocalBoxFuture};
 use prost::Message as _;
-use shards::{engine, simulation::Group};
+use shards::{engine, simulation::SimGroup};
 use tonic::Status;
 
 use super::{
@@ -38,7 +38,7 @@ const HOP: Duration = Duration::from_millis(2);
 pub(crate) struct Membership {
     me: Weak<Self>,
     begun: time::Instant,
-    group: Group,
+    group: SimGroup,
     wishes: Rc<Wishes>,
     pub(crate) faults: RefCell<Faults>,
     pub(crate) struck: RefCell<Struck>,
@@ -67,7 +67,7 @@ impl Membership {
         Rc::new_cyclic(|me| Self {
             me: me.clone(),
             begun: time::now(),
-            group: Group::new(),
+            group: SimGroup::new(),
             wishes,
             faults: RefCell::new(faults),
             struck: RefCell::default(),

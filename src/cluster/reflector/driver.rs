@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::future::{Either, select};
-use shards::Turn;
+use shards::CoopBudget;
 
 use super::{Reflector, ReflectorEvent, ReflectorInput, ReflectorStep};
 use crate::cluster::{
@@ -31,9 +31,9 @@ pub async fn run(client: KubeClient, target: WatchTarget, mut tell: impl AsyncFn
     let mut machine = Reflector::new(target, fastrand::u64(..)).listing_at_most(client.most_items());
     let (mut pieces, mut events) = (None, None);
     let mut share = client.buffer_budget().share();
-    let mut turn = Turn::new();
+    let mut budget = CoopBudget::new();
     loop {
-        turn.check().await;
+        budget.check().await;
         if let Some(news) = machine.health() {
             tell(news).await;
         }
@@ -142,7 +142,7 @@ impl WatchLines {
 
     /// What comes next; `None` where that is nothing until then, ends of lines apart.
     async fn next(&mut self, until: Instant) -> Option<ReflectorInput> {
-        let mut turn = Turn::new();
+        let mut budget = CoopBudget::new();
         loop {
             match self.lines.next() {
                 Ok(Some(line)) => return Some(ReflectorInput::Line(line)),
@@ -152,7 +152,7 @@ impl WatchLines {
             if let Err(full) = self.share.hold(self.lines.held()) {
                 return Some(ReflectorInput::Unusable(full.to_string()));
             }
-            turn.check().await;
+            budget.check().await;
             let left = until.saturating_duration_since(time::now());
             match net::timeout(left, self.stream.chunk()).await.ok()? {
                 Ok(Some(chunk)) => {
