@@ -21,7 +21,7 @@ use super::{
     recovery::Recovery,
 };
 use crate::{
-    cluster::Client,
+    cluster::KubeClient,
     log_throttle::LogThrottle,
     order::{Change, StackName},
     stack::{
@@ -41,7 +41,7 @@ pub(super) type Lines = Rc<RefCell<LogThrottle<&'static str>>>;
 
 /// What all orders of one shard share.
 pub(super) struct Worker {
-    client: Client,
+    client: KubeClient,
     knowledge: Rc<Knowledge>,
     recovery: Rc<Recovery>,
     /// Changes when kinds come and go.
@@ -55,7 +55,7 @@ pub(super) struct Worker {
 impl Worker {
     /// A worker over this shard's client and knowledge.
     pub(super) fn new(
-        client: Client,
+        client: KubeClient,
         knowledge: Rc<Knowledge>,
         recovery: Rc<Recovery>,
         context: MachineContext,
