@@ -11,7 +11,7 @@ pub mod introduction;
 mod joining;
 pub mod leave;
 pub mod outbox;
-pub mod reports;
+pub mod report_channel;
 pub mod session;
 mod stream;
 pub mod wire;

@@ -27,7 +27,7 @@ use stackherd::{
         inbound::Inbound,
         introduction::Introduction,
         leave::Leaver,
-        reports::Reports,
+        report_channel::{ReportChannel, StreamGrant},
         session::{Left, Session, SessionConfig, USER_TIMEOUT},
         wire::server::{Order, order::Message},
     },
@@ -177,16 +177,20 @@ impl Agent {
         let (tell, mut told) = futures::channel::mpsc::unbounded();
         let (to_test, orders) = mpsc::channel();
         let thread = start_thread("agent", move || async move {
-            let (reports, leaver) = (Reports::new(|_| ()), Leaver::new());
+            let (reports, leaver) = (ReportChannel::new(1), Leaver::new());
             let introduction = Introduction::new(&hello).unwrap();
             let session = Session::new(config, introduction, reports.clone());
             let leave = leaver.leave();
             let _control = spawn(async move {
+                let mut open = 0;
                 while let Some(what) = told.next().await {
+                    if let Some(StreamGrant::Opened { stream, .. }) = reports.next_grant(0) {
+                        open = stream;
+                    }
                     match what {
                         Do::Report(name) => {
                             let news = News::StackDeleted { stack: name.into() };
-                            reports.push(0, Report { news, trace: None });
+                            reports.push(0, open, vec![Report { news, trace: None }]);
                         }
                         Do::Leave => leaver.close(),
                     }

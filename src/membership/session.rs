@@ -14,7 +14,7 @@ use crate::{
         introduction::Introduction,
         joining::Joining,
         leave::{Leave, Stage},
-        reports::Reports,
+        report_channel::ReportChannel,
         stream::{Broken, Parting, Stream},
     },
     net::{
@@ -67,14 +67,14 @@ enum Ended {
 pub struct Session {
     config: SessionConfig,
     introduction: Introduction,
-    reports: Reports,
+    reports: ReportChannel,
     joining: Joining,
     longest: usize,
 }
 
 impl Session {
     /// A session that will introduce itself like this and send these reports.
-    pub fn new(config: SessionConfig, introduction: Introduction, reports: Reports) -> Self {
+    pub fn new(config: SessionConfig, introduction: Introduction, reports: ReportChannel) -> Self {
         Self { config, introduction, reports, joining: Joining::new(), longest: LONGEST }
     }
 
@@ -94,7 +94,7 @@ impl Session {
                 let attempt = pin!(self.attempt(&mut orders, &leave));
                 attempt.await
             };
-            self.reports.ended();
+            self.reports.close();
             let ended = match ended {
                 Ok(Some(left)) => return left,
                 Ok(None) => {

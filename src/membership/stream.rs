@@ -35,7 +35,7 @@ use crate::{
         inbound::{Downlink, Inbound},
         joining::Joining,
         leave::{Leave, Stage},
-        reports::Reports,
+        report_channel::{ReportChannel, ReportScope},
         wire::{self, server::Message},
     },
     net::{
@@ -202,13 +202,13 @@ impl Stream {
     pub(super) async fn stay(
         self,
         joining: &mut Joining,
-        reports: &Reports,
+        reports: &ReportChannel,
         orders: &mut impl AsyncFnMut(Inbound),
         leave: &Leave,
         outdated: impl Future<Output = ()>,
     ) -> Result<Parting, Broken> {
         let Self { call, connection, line, pongs, messages } = self;
-        reports.opened();
+        reports.open(ReportScope::Everything);
         let _heartbeats = spawn(heartbeats(pongs.clone()));
         let pump = spawn(pump(messages, reports.clone(), leave.clone()));
         let parting = Cell::new(None);

@@ -15,7 +15,7 @@ use crate::{
     membership::{
         joining::Heartbeat,
         leave::{Leave, Stage},
-        reports::Reports,
+        report_channel::ReportChannel,
         wire::{self, server::Message},
     },
     net::sleep,
@@ -38,7 +38,7 @@ pub(super) async fn heartbeats(mut pongs: mpsc::Sender<()>) {
 
 /// Hands reports to the stream as fast as it takes them; once leaving, ends our half of it
 /// behind the last.
-pub(super) async fn pump(mut messages: mpsc::Sender<Message>, reports: Reports, leave: Leave) {
+pub(super) async fn pump(mut messages: mpsc::Sender<Message>, reports: ReportChannel, leave: Leave) {
     loop {
         select(pin!(reports.not_empty()), pin!(leave.reached(Stage::Close))).await;
         if leave.stage() == Stage::Close && reports.waiting() == 0 {

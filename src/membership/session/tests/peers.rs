@@ -91,7 +91,7 @@ async fn attempt(port: u16) -> (Ended, usize, bool) {
         id: "r1".into(),
     };
     let introduction = Introduction::new(&hello(&[])).unwrap();
-    let mut session = Session::new(config, introduction, Reports::new(|_| {}));
+    let mut session = Session::new(config, introduction, ReportChannel::new(1));
     let (mut orders, leaver) = (0, Leaver::new());
     let leave = leaver.leave();
     let ended = {

@@ -1,11 +1,10 @@
-//! Membership as a source of orders: the session on the front shard.
+//! Membership as a source of orders: the session on the coordinator's shard.
 
 use std::{
     cell::{Cell, RefCell},
     convert::Infallible,
     net::SocketAddr,
     pin::pin,
-    rc::Rc,
     sync::Arc,
     time::Duration,
 };
@@ -17,7 +16,7 @@ use futures::{
 use shards::Turn;
 use tracing::{error, info, warn};
 
-use super::front::{Feed, Front, Source};
+use super::coordinator::{OrderSource, SourceHandle};
 use crate::{
     config::{Auth as AuthSettings, Config, Identity},
     log_throttle::LogThrottle,
@@ -27,7 +26,6 @@ use crate::{
         inbound::{Inbound, LONGEST},
         introduction::Introduction,
         leave::Leaver,
-        reports::{Flow, Reports},
         session::{Session, SessionConfig, USER_TIMEOUT},
         wire::Reading,
     },
@@ -38,7 +36,7 @@ use crate::{
         proxy::{Proxy, ProxyError},
         tls::{self, TlsError},
     },
-    stack::{object::Resource, report::Report},
+    stack::object::Resource,
     time::now,
 };
 
@@ -57,7 +55,7 @@ pub enum MembershipError {
 }
 
 /// Orders of the membership that `config` names.
-pub(super) fn source(config: &Config) -> Result<Source, MembershipError> {
+pub(super) fn order_source(config: &Config) -> Result<OrderSource, MembershipError> {
     let server = &config.membership.server;
     let tls = match &config.membership.tls {
         Some(trust) => {
@@ -89,12 +87,12 @@ pub(super) fn source(config: &Config) -> Result<Source, MembershipError> {
     };
     let hello = hello(&config.identity);
     let longest = config.membership.max_message_bytes;
-    Ok(Arc::new(move |front| feed(session.clone(), longest, hello.clone(), front)))
+    Ok(Arc::new(move |agent| stay(session.clone(), longest, hello.clone(), agent).boxed_local()))
 }
 
 /// Orders of a membership on this machine that asks for no credentials, in plain text: for the
 /// demo.
-pub fn local(address: SocketAddr, id: &str, base_url: &str) -> Source {
+pub fn local(address: SocketAddr, id: &str, base_url: &str) -> OrderSource {
     let session = SessionConfig {
         endpoint: Endpoint::new(false, &address.ip().to_string(), address.port()),
         connector: Connector {
@@ -112,7 +110,7 @@ pub fn local(address: SocketAddr, id: &str, base_url: &str) -> Source {
         version: VERSION.to_owned(),
         ..Hello::default()
     };
-    Arc::new(move |front| feed(session.clone(), LONGEST, hello.clone(), front))
+    Arc::new(move |agent| stay(session.clone(), LONGEST, hello.clone(), agent).boxed_local())
 }
 
 /// Who the agent says it is, but for the modules.
@@ -125,22 +123,6 @@ fn hello(identity: &Identity) -> Hello {
         outdated: identity.outdated,
         version: VERSION.to_owned(),
         ..Hello::default()
-    }
-}
-
-fn feed(config: SessionConfig, longest: usize, hello: Hello, front: Front) -> Feed {
-    let reports = Reports::new({
-        let front = front.clone();
-        move |flow| match flow {
-            Flow::Opened => front.opened(true),
-            Flow::Ended => front.ended(),
-            Flow::Taken(shard) => front.sent(shard),
-        }
-    });
-    let outgoing = reports.clone();
-    Feed {
-        run: stay(config, longest, hello, front, reports).boxed_local(),
-        report: Rc::new(move |shard, report: Report| outgoing.push(shard, report)),
     }
 }
 
@@ -158,8 +140,8 @@ fn with_modules(hello: &Hello, modules: &[Arc<Resource>]) -> Hello {
 
 /// Stays joined until the agent stops: then takes no more orders, and closes the stream once
 /// nothing is in flight any more.
-async fn stay(config: SessionConfig, longest: usize, hello: Hello, front: Front, reports: Reports) {
-    let modules = front.modules();
+async fn stay(config: SessionConfig, longest: usize, hello: Hello, agent: SourceHandle) {
+    let modules = agent.modules().clone();
     let introduction = match Introduction::new(&with_modules(&hello, &modules.kinds)) {
         Ok(introduction) => introduction,
         Err(failure) => {
@@ -167,19 +149,19 @@ async fn stay(config: SessionConfig, longest: usize, hello: Hello, front: Front,
             return;
         }
     };
-    let session = Session::new(config, introduction.clone(), reports).longest(longest);
+    let session = Session::new(config, introduction.clone(), agent.reports()).longest(longest);
     let leaver = Leaver::new();
     let leave = leaver.leave();
-    let door = Door::new(front.clone());
+    let intake = OrderIntake::new(agent.clone());
     let leaving = async {
-        front.stop.wait().await;
+        agent.stop().wait().await;
         leaver.stop_orders();
-        front.drained().await;
+        agent.drained().await;
         leaver.close();
     };
-    let running = session.run(async |message| door.accept(message).await, leave);
-    let introducing = introduce(&front, &hello, &introduction, modules.edition);
-    let introducing = pin!(async { futures::join!(introducing, door.tell_rest()).0 });
+    let running = session.run(async |message| intake.accept(message).await, leave);
+    let introducing = introduce(&agent, &hello, &introduction, modules.generation);
+    let introducing = pin!(async { futures::join!(introducing, intake.log_rest()).0 });
     let both = pin!(async { futures::join!(running, leaving) });
     let left = match select(both, introducing).await {
         Either::Left(((left, ()), _)) => left,
@@ -193,14 +175,14 @@ async fn stay(config: SessionConfig, longest: usize, hello: Hello, front: Front,
 
 /// Joins anew whenever the modules have changed.
 async fn introduce(
-    front: &Front,
+    agent: &SourceHandle,
     hello: &Hello,
     introduction: &Introduction,
-    mut edition: u64,
+    mut generation: u64,
 ) -> Infallible {
     loop {
-        let modules = front.modules_after(edition).await;
-        edition = modules.edition;
+        let modules = agent.modules_after(generation).await;
+        generation = modules.generation;
         if let Err(failure) = introduction.change(&with_modules(hello, &modules.kinds)) {
             error!("membership is not told of the changed modules: {failure}");
         }
@@ -214,16 +196,16 @@ const FIELDS: usize = 500;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Where messages become orders.
-struct Door {
-    front: Front,
+struct OrderIntake {
+    agent: SourceHandle,
     /// Messages that are no orders.
     refused: Cell<u64>,
     lines: RefCell<LogThrottle<(&'static str, &'static str)>>,
 }
 
-impl Door {
-    fn new(front: Front) -> Self {
-        Self { front, refused: Cell::new(0), lines: RefCell::default() }
+impl OrderIntake {
+    fn new(agent: SourceHandle) -> Self {
+        Self { agent, refused: Cell::new(0), lines: RefCell::default() }
     }
 
     /// Takes a message in. One of any size is read in small steps, so that Pongs need not wait.
@@ -239,7 +221,7 @@ impl Door {
                 });
             }
         };
-        let is_module = |name: &str| self.front.is_module(name);
+        let is_module = |name: &str| self.agent.is_module(name);
         let (mut reading, mut turn) = (Reading::new(&message, &is_module), Turn::new());
         loop {
             match reading.step(FIELDS) {
@@ -256,7 +238,7 @@ impl Door {
             }
         }
         match reading.finish() {
-            Ok((Some(order), trace)) => self.front.submit(order, trace).await,
+            Ok((Some(order), trace)) => self.agent.submit(order, trace).await,
             Ok((None, _)) => self.pass_over(),
             Err(failure) => {
                 self.refuse(failure.kind(), || format!("an order is refused, all others go on: {failure}"))
@@ -281,7 +263,7 @@ impl Door {
     }
 
     /// Says how many lines were not, though nothing of their kind follows.
-    async fn tell_rest(&self) -> Infallible {
+    async fn log_rest(&self) -> Infallible {
         loop {
             net::sleep(LOOK).await;
             for (kind, unsaid) in self.lines.borrow_mut().overdue(now()) {

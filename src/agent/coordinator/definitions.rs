@@ -1,37 +1,55 @@
-//! The cluster's definitions (CRDs), from which the kinds of modules follow.
+//! Follows the cluster's definitions (CRDs), from which the kinds of modules follow.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
-use futures::channel::mpsc;
+use futures::{channel::oneshot, future::select};
 use tracing::warn;
 
-use super::Event;
 use crate::{
+    agent::kind_registry::KindEvent,
     cluster::{Client, News, Target, catalog, watching},
     net,
     stack::object::{Object, Resource},
 };
 
-/// Lists definitions again and again.
-pub(super) async fn list(client: Client, period: Duration, tell: mpsc::UnboundedSender<Event>) {
+/// Tells which modules are defined, for ever: by watching, or where that is refused by listing once in
+/// a `period`.
+pub(super) async fn follow(client: Client, period: Option<Duration>, tell: impl Fn(KindEvent)) {
+    let mut definitions = Definitions::default();
+    let (refuse, refused) = oneshot::channel();
+    let mut refuse = Some(refuse);
+    let follow = async |news| match definitions.handle(news) {
+        Some(Learnt::Event(event)) => tell(event),
+        Some(Learnt::WatchRefused) => drop(refuse.take().map(|refuse| refuse.send(()))),
+        None => {}
+    };
+    select(pin!(watching::watch(client.clone(), Target::definitions(), follow)), refused).await;
+    let Some(period) = period else {
+        warn!(
+            "CRDs cannot be watched and --resync-period is 0, so modules that come and go are not \
+             noticed: grant watch on customresourcedefinitions"
+        );
+        return std::future::pending().await;
+    };
+    warn!(
+        "CRDs cannot be watched, so modules that come and go are noticed every {period:?} \
+         (--resync-period) only: grant watch on customresourcedefinitions"
+    );
     loop {
         net::sleep(period).await;
         match client.catalog().await {
-            Ok(catalog) => drop(tell.unbounded_send(Event::Defined(catalog.modules))),
+            Ok(catalog) => tell(KindEvent::Defined(catalog.modules)),
             Err(failure) => warn!(server = %client.server(), "CRDs could not be listed: {failure}"),
         }
     }
 }
 
-/// Watches definitions.
-pub(super) async fn follow(client: Client, tell: mpsc::UnboundedSender<Event>) {
-    let mut definitions = Definitions::default();
-    let follow = async |news| {
-        if let Some(event) = definitions.take_in(news) {
-            let _ = tell.unbounded_send(event);
-        }
-    };
-    watching::watch(client, Target::definitions(), follow).await;
+/// What follows from news of definitions.
+#[derive(Debug)]
+enum Learnt {
+    Event(KindEvent),
+    /// They can be listed and not be watched.
+    WatchRefused,
 }
 
 /// The definitions as a watch tells of them. Pure.
@@ -44,7 +62,8 @@ struct Definitions {
 }
 
 impl Definitions {
-    fn take_in(&mut self, news: News) -> Option<Event> {
+    fn handle(&mut self, news: News) -> Option<Learnt> {
+        let undefined = |cause| Some(Learnt::Event(KindEvent::Undefined(cause)));
         match news {
             News::Listed { object, .. } => {
                 set(&mut self.listed, &object, catalog::module(&object));
@@ -56,16 +75,15 @@ impl Definitions {
             }
             News::Changed { object, .. } => set(&mut self.modules, &object, catalog::module(&object)),
             News::Removed { object, .. } => set(&mut self.modules, &object, None),
-            News::Refused { missing, refusal } => {
-                return match self.complete {
-                    true => (!missing).then_some(Event::Unwatchable),
-                    false => Some(Event::Undefined(refusal.to_string())),
-                };
+            News::Refused { missing, .. } if self.complete => {
+                return (!missing).then_some(Learnt::WatchRefused);
             }
-            News::Failing { cause } => return (!self.complete).then_some(Event::Undefined(cause)),
-            News::Recovered => return None,
+            News::Refused { refusal, .. } => return undefined(refusal.to_string()),
+            News::Failing { cause } if !self.complete => return undefined(cause),
+            News::Failing { .. } | News::Recovered => return None,
         }
-        self.complete.then(|| Event::Defined(self.modules.values().cloned().collect()))
+        let modules = self.modules.values().cloned().collect();
+        self.complete.then_some(Learnt::Event(KindEvent::Defined(modules)))
     }
 }
 
@@ -101,18 +119,20 @@ mod tests {
         Box::new(Object::from_json(Target::definitions().resource(), json).unwrap())
     }
 
-    fn listed(definitions: &mut Definitions, kinds: &[&str]) -> Option<Event> {
+    fn listed(definitions: &mut Definitions, kinds: &[&str]) -> Option<Learnt> {
         let asked = now();
         for kind in kinds {
             let news = News::Listed { object: crd(kind, true), asked };
-            assert!(definitions.take_in(news).is_none(), "not before the list is complete");
+            assert!(definitions.handle(news).is_none(), "not before the list is complete");
         }
-        definitions.take_in(News::Complete { asked, version: "9".into() })
+        definitions.handle(News::Complete { asked, version: "9".into() })
     }
 
-    fn singulars(event: Option<Event>) -> Vec<String> {
+    fn singulars(event: Option<Learnt>) -> Vec<String> {
         match event {
-            Some(Event::Defined(modules)) => modules.iter().map(|m| m.singular.clone()).collect(),
+            Some(Learnt::Event(KindEvent::Defined(modules))) => {
+                modules.iter().map(|m| m.singular.clone()).collect()
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -122,9 +142,9 @@ mod tests {
         let mut definitions = Definitions::default();
         assert_eq!(singulars(listed(&mut definitions, &["Ledger", "Auth"])), ["auth", "ledger"]);
         let added = News::Changed { object: crd("Wallet", true), at: now() };
-        assert_eq!(singulars(definitions.take_in(added)), ["auth", "ledger", "wallet"]);
+        assert_eq!(singulars(definitions.handle(added)), ["auth", "ledger", "wallet"]);
         let removed = News::Removed { object: crd("Auth", true), at: now() };
-        assert_eq!(singulars(definitions.take_in(removed)), ["ledger", "wallet"]);
+        assert_eq!(singulars(definitions.handle(removed)), ["ledger", "wallet"]);
         assert_eq!(singulars(listed(&mut definitions, &["Auth"])), ["auth"]);
     }
 
@@ -133,9 +153,9 @@ mod tests {
         let mut definitions = Definitions::default();
         listed(&mut definitions, &[]);
         let early = News::Changed { object: crd("Ledger", false), at: now() };
-        assert!(singulars(definitions.take_in(early)).is_empty());
+        assert!(singulars(definitions.handle(early)).is_empty());
         let served = News::Changed { object: crd("Ledger", true), at: now() };
-        assert_eq!(singulars(definitions.take_in(served)), ["ledger"]);
+        assert_eq!(singulars(definitions.handle(served)), ["ledger"]);
     }
 
     #[test]
@@ -145,9 +165,9 @@ mod tests {
             News::Refused { missing, refusal }
         };
         let mut definitions = Definitions::default();
-        assert!(matches!(definitions.take_in(refused(false)), Some(Event::Undefined(_))));
+        assert!(matches!(definitions.handle(refused(false)), Some(Learnt::Event(KindEvent::Undefined(_)))));
         listed(&mut definitions, &[]);
-        assert!(matches!(definitions.take_in(refused(false)), Some(Event::Unwatchable)));
-        assert!(definitions.take_in(refused(true)).is_none());
+        assert!(matches!(definitions.handle(refused(false)), Some(Learnt::WatchRefused)));
+        assert!(definitions.handle(refused(true)).is_none());
     }
 }

@@ -14,9 +14,9 @@ use std::{
 use super::counters::Counters;
 use crate::order::StackName;
 
-/// A shard's view of it. Each shard keeps the sum up to date by its own part; shards that count at
+/// A shard's part of it. Each shard keeps the sum up to date by its own part; shards that count at
 /// the same moment may let in one stack more each.
-pub(super) struct Headcount {
+pub(super) struct StackLimit {
     most: usize,
     counters: Arc<Counters>,
     newcomers: RefCell<VecDeque<StackName>>,
@@ -24,7 +24,7 @@ pub(super) struct Headcount {
     own: Cell<usize>,
 }
 
-impl Headcount {
+impl StackLimit {
     /// At most so many stacks for the process.
     pub(super) fn new(most: usize, counters: Arc<Counters>) -> Self {
         Self { most, counters, newcomers: RefCell::default(), own: Cell::new(0) }
@@ -32,7 +32,7 @@ impl Headcount {
 
     /// Looks at so many newcomers: those that are `new` no longer are none. Besides them `there` stacks
     /// are there.
-    pub(super) fn look(&self, newcomers: usize, there: usize, new: impl Fn(&StackName) -> bool) {
+    pub(super) fn recount(&self, newcomers: usize, there: usize, new: impl Fn(&StackName) -> bool) {
         let mut waiting = self.newcomers.borrow_mut();
         for _ in 0..newcomers.min(waiting.len()) {
             let Some(stack) = waiting.pop_front() else { break };
@@ -40,7 +40,7 @@ impl Headcount {
                 waiting.push_back(stack);
             }
         }
-        self.say(there + waiting.len());
+        self.publish(there + waiting.len());
     }
 
     /// Takes in a stack of which nothing was known, where there is room.
@@ -48,12 +48,12 @@ impl Headcount {
         let room = self.counters.stacks.get() < self.most;
         if room {
             self.newcomers.borrow_mut().push_back(stack.clone());
-            self.say(self.own.get() + 1);
+            self.publish(self.own.get() + 1);
         }
         room
     }
 
-    fn say(&self, own: usize) {
+    fn publish(&self, own: usize) {
         let before = self.own.replace(own);
         if before != own {
             self.counters.stacks.change(before, own);
@@ -72,12 +72,12 @@ mod tests {
     #[test]
     fn shards_fill_and_free_one_room() {
         let counters = Arc::new(Counters::default());
-        let [a, b] = [0, 1].map(|_| Headcount::new(10, Arc::clone(&counters)));
-        a.look(0, 6, |_| true);
-        b.look(0, 3, |_| true);
+        let [a, b] = [0, 1].map(|_| StackLimit::new(10, Arc::clone(&counters)));
+        a.recount(0, 6, |_| true);
+        b.recount(0, 3, |_| true);
         assert!(b.admit(&name(1)));
         assert!(!a.admit(&name(2)) && !b.admit(&name(3)));
-        a.look(0, 5, |_| true);
+        a.recount(0, 5, |_| true);
         assert!(b.admit(&name(3)));
         assert!(!a.admit(&name(2)));
     }
@@ -85,12 +85,12 @@ mod tests {
     #[test]
     fn a_newcomer_that_has_come_counts_as_what_is_there() {
         let counters = Arc::new(Counters::default());
-        let count = Headcount::new(2, Arc::clone(&counters));
+        let count = StackLimit::new(2, Arc::clone(&counters));
         assert!(count.admit(&name(1)) && count.admit(&name(2)));
-        count.look(10, 1, |stack| *stack == name(2));
+        count.recount(10, 1, |stack| *stack == name(2));
         assert_eq!(counters.stacks.get(), 2);
         assert!(!count.admit(&name(3)));
-        count.look(10, 1, |_| false);
+        count.recount(10, 1, |_| false);
         assert_eq!(counters.stacks.get(), 1);
         assert!(count.admit(&name(3)));
     }

@@ -1,0 +1,143 @@
+//! Takes up the orders of a shard, each in an [`OrderRun`].
+
+use std::{
+    cell::{Ref, RefCell},
+    rc::Rc,
+    sync::Arc,
+};
+
+use ahash::AHashMap;
+use shards::{Handler, Slot, Stop, Verdict};
+use tracing::warn;
+
+use super::{
+    circuit_breaker::BreakerDriver,
+    counters::{Counters, OrderEnd},
+    message::{OrderStage, QueuedOrder},
+    order_log::OrderLog,
+    order_run::OrderRun,
+    shard_store::ShardStore,
+};
+use crate::{
+    cluster::Client,
+    order::{Change, StackName},
+    stack::{
+        desired::fingerprint,
+        machine::{Context, Memory},
+        object::ObjectKey,
+    },
+    time::now,
+};
+
+/// What all orders of one shard share.
+pub(super) struct OrderHandler {
+    pub(super) client: Client,
+    pub(super) store: Rc<ShardStore>,
+    pub(super) breakers: Rc<BreakerDriver>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) log: Rc<OrderLog>,
+    pub(super) stop: Stop,
+    /// What has to be remembered of stacks between their orders: those with writes in doubt, or in
+    /// trouble.
+    memories: RefCell<AHashMap<StackName, Memory>>,
+    /// Changes when kinds come and go.
+    context: RefCell<Rc<Context>>,
+}
+
+impl OrderHandler {
+    pub(super) fn new(
+        client: Client,
+        store: Rc<ShardStore>,
+        breakers: Rc<BreakerDriver>,
+        context: Context,
+        counters: Arc<Counters>,
+        log: Rc<OrderLog>,
+        stop: Stop,
+    ) -> Self {
+        let (memories, context) = (RefCell::default(), RefCell::new(Rc::new(context)));
+        Self { client, store, breakers, counters, log, stop, memories, context }
+    }
+
+    /// What orders that begin now are about.
+    pub(super) fn context(&self) -> Ref<'_, Rc<Context>> {
+        self.context.borrow()
+    }
+
+    /// Orders that begin from now on are about these kinds.
+    pub(super) fn set_context(&self, context: Context) {
+        self.context.replace(Rc::new(context));
+    }
+
+    /// Whether anything is remembered of a stack.
+    pub(super) fn remembers(&self, stack: &StackName) -> bool {
+        self.memories.borrow().contains_key(stack)
+    }
+
+    /// The stack, where an order of it was put off until something happens to this object.
+    pub(super) fn awaiting(&self, stack: &str, key: &ObjectKey) -> Option<StackName> {
+        let memories = self.memories.borrow();
+        if memories.is_empty() {
+            return None;
+        }
+        let stack = StackName::new(stack).ok()?;
+        memories.get(&stack)?.awaits(key).then_some(stack)
+    }
+
+    /// The stacks of which an order was put off for kinds that were out of play.
+    pub(super) fn incomplete(&self) -> Vec<StackName> {
+        let memories = self.memories.borrow();
+        memories.iter().filter(|(_, memory)| memory.lacks_kinds()).map(|(stack, _)| stack.clone()).collect()
+    }
+
+    /// Says what the end of the process forgets.
+    pub(super) fn log_forgotten(&self) {
+        for (stack, memory) in &*self.memories.borrow() {
+            if let Some(objects) = memory.unsettled() {
+                warn!(%stack, "the outcome of the last write to {objects} is not known; should it arrive late, the next order of this stack puts it right");
+            }
+        }
+    }
+
+    /// An order that was found to need nothing, and of whose stack nothing has changed since, needs
+    /// nothing.
+    fn has_converged(&self, order: &QueuedOrder) -> bool {
+        let Change::Existing(snapshot) = &order.order.change else { return false };
+        let stack = &order.order.stack;
+        !self.remembers(stack) && self.store.is_converged(stack, fingerprint(snapshot))
+    }
+}
+
+impl Handler<StackName, QueuedOrder> for OrderHandler {
+    async fn handle(&self, slot: Slot<StackName, QueuedOrder>, order: QueuedOrder) -> Verdict<QueuedOrder> {
+        let stack = order.order.stack.clone();
+        if order.stage == OrderStage::New {
+            self.store.trace(&stack, order.trace.as_ref());
+        }
+        let resumes = self.breakers.begins(&stack);
+        if self.has_converged(&order) {
+            self.breakers.ends(&stack);
+            self.store.applied(&stack);
+            if order.stage != OrderStage::Ended {
+                self.counters.ended(OrderEnd::Applied, 1);
+            }
+            return Verdict::Done;
+        }
+        let memory = self.memories.borrow_mut().remove(&stack).unwrap_or_default();
+        let mut run = OrderRun::new(self, slot, order, memory);
+        if resumes {
+            run.machine.resume();
+        }
+        let verdict = run.drive().await;
+        let (_, memory) = run.machine.into_parts(now());
+        if !memory.is_empty() {
+            self.memories.borrow_mut().insert(stack, memory);
+        }
+        verdict
+    }
+
+    fn displaced(&self, _stack: &StackName, order: QueuedOrder) {
+        if order.stage != OrderStage::Ended {
+            self.counters.ended(OrderEnd::Superseded, 1);
+        }
+    }
+}
