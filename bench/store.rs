@@ -21,7 +21,7 @@ use stackherd::{
     membership::wire::{self, server},
     order::{Change, Order},
     stack::{
-        desired::{BaseUrl, desired, fingerprint},
+        desired::{StackBaseUrl, desired, fingerprint},
         object::{Catalog, Object, ObjectKey, Resource},
         plan::{self, Action},
     },
@@ -68,8 +68,8 @@ fn catalog() -> Catalog {
     Catalog::new(MODULES.into_iter().map(resource).collect())
 }
 
-fn base_url() -> BaseUrl {
-    BaseUrl { scheme: "https".into(), host: "eu-west-1.example.com".into() }
+fn base_url() -> StackBaseUrl {
+    StackBaseUrl { scheme: "https".into(), host: "eu-west-1.example.com".into() }
 }
 
 fn name(n: usize) -> String {

@@ -34,7 +34,7 @@ use crate::{
     cluster::{ClusterConfig, ClusterConfigError, Limits},
     config::{self, Config},
     shutdown,
-    stack::desired::BaseUrl,
+    stack::desired::StackBaseUrl,
 };
 
 /// Everything the shards need to know.
@@ -48,7 +48,7 @@ pub struct Setup {
     /// Objects of one kind that the API server may list.
     pub max_list_items: u64,
     /// Where the region's gateways live.
-    pub base_url: BaseUrl,
+    pub base_url: StackBaseUrl,
     /// How long writes in flight may take to end when the agent stops.
     pub grace_period: Duration,
     /// How often everything is reported again; never where absent.
@@ -168,7 +168,7 @@ fn start(config: &Config) -> Result<Agent, RunError> {
         cluster: ClusterConfig::load(config.cluster.kube_config.as_deref())?,
         limits: limits(&config.cluster),
         max_list_items: config.cluster.max_list_items,
-        base_url: BaseUrl::from(&config.identity.base_url),
+        base_url: StackBaseUrl::from(&config.identity.base_url),
         grace_period: config.lifecycle.grace_period,
         resync_period: config.lifecycle.resync_period,
         report_qps: config.lifecycle.report_qps,

@@ -28,7 +28,7 @@ use crate::{
         wire,
     },
     net, output,
-    stack::desired::BaseUrl,
+    stack::desired::StackBaseUrl,
     time,
 };
 use printer::{PrintProgress, Printer};
@@ -65,7 +65,7 @@ fn start(config: &ReplayConfig, source: OrderSource) -> Result<Agent, RunError> 
         cluster: ClusterConfig::load(config.cluster.kube_config.as_deref())?,
         limits: agent::limits(&config.cluster),
         max_list_items: config.cluster.max_list_items,
-        base_url: BaseUrl::from(&config.base_url),
+        base_url: StackBaseUrl::from(&config.base_url),
         grace_period: config.grace_period,
         resync_period: None,
         report_qps: 0.0,

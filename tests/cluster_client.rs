@@ -14,7 +14,7 @@ use stackherd::{
     net,
     stack::{
         object::{Catalog, Object, ObjectKey, Resource},
-        write::{Answer, ReadError, Write},
+        write::{ReadError, Write, WriteAnswer},
     },
 };
 use support::{api_server::ApiServer, crds::Crds};
@@ -36,11 +36,11 @@ fn with_client<Fut: Future<Output = ()>>(test: impl FnOnce(Client, Catalog) -> F
     .unwrap();
 }
 
-async fn perform(client: &Client, write: &Write) -> Answer {
+async fn perform(client: &Client, write: &Write) -> WriteAnswer {
     client.write(client.permit().await, write).await
 }
 
-async fn put(client: &Client, key: &ObjectKey, spec: &Value) -> Answer {
+async fn put(client: &Client, key: &ObjectKey, spec: &Value) -> WriteAnswer {
     let body = json!({
         "apiVersion": "formance.com/v1beta1", "kind": key.resource.kind,
         "metadata": {"name": &*key.name, "labels": {
@@ -51,9 +51,9 @@ async fn put(client: &Client, key: &ObjectKey, spec: &Value) -> Answer {
     perform(client, &Write::Create { key: key.clone(), body }).await
 }
 
-fn stored(answer: Answer) -> Object {
+fn stored(answer: WriteAnswer) -> Object {
     match answer {
-        Answer::Stored(object) => *object,
+        WriteAnswer::Stored(object) => *object,
         other => panic!("{other:?}"),
     }
 }
@@ -90,19 +90,19 @@ fn an_object_lives_and_every_stale_write_is_turned_away() {
         let key = ObjectKey::new(&catalog.stack, "life");
         let made = stored(put(&client, &key, &json!({"versionsFromFile": "v1"})).await);
         assert_eq!(made.label("formance.com/stack"), Some("life"));
-        assert_eq!(put(&client, &key, &json!({})).await, Answer::AlreadyExists);
+        assert_eq!(put(&client, &key, &json!({})).await, WriteAnswer::AlreadyExists);
 
         let newer = stored(perform(&client, &patch(&made, &json!({"disabled": true}))).await);
         assert_ne!(newer.resource_version, made.resource_version);
         assert_eq!(newer.spec["versionsFromFile"], "v1");
-        assert_eq!(perform(&client, &patch(&made, &json!({"disabled": false}))).await, Answer::Conflict);
-        assert_eq!(perform(&client, &delete(&made)).await, Answer::Conflict);
+        assert_eq!(perform(&client, &patch(&made, &json!({"disabled": false}))).await, WriteAnswer::Conflict);
+        assert_eq!(perform(&client, &delete(&made)).await, WriteAnswer::Conflict);
 
         let unchanged = stored(perform(&client, &patch(&newer, &json!({"disabled": true}))).await);
         assert_eq!(unchanged.resource_version, newer.resource_version);
-        assert_eq!(perform(&client, &delete(&newer)).await, Answer::Gone { uid: made.uid.clone() });
-        assert_eq!(perform(&client, &delete(&newer)).await, Answer::NotFound);
-        assert_eq!(perform(&client, &patch(&newer, &json!({}))).await, Answer::NotFound);
+        assert_eq!(perform(&client, &delete(&newer)).await, WriteAnswer::Gone { uid: made.uid.clone() });
+        assert_eq!(perform(&client, &delete(&newer)).await, WriteAnswer::NotFound);
+        assert_eq!(perform(&client, &patch(&newer, &json!({}))).await, WriteAnswer::NotFound);
     });
 }
 
@@ -119,7 +119,7 @@ fn a_finalizer_holds_what_is_deleted() {
         let held = stored(perform(&client, &with(json!(["formance.com/test"]), &made)).await);
         let dying = stored(perform(&client, &delete(&held)).await);
         assert!(dying.terminating);
-        assert_eq!(put(&client, &key, &json!({})).await, Answer::AlreadyExists);
+        assert_eq!(put(&client, &key, &json!({})).await, WriteAnswer::AlreadyExists);
         let last = stored(perform(&client, &with(json!([]), &dying)).await);
         assert_eq!(last.uid, made.uid);
         let read = client.read(std::slice::from_ref(&key)).await.unwrap();
@@ -132,18 +132,18 @@ fn content_that_the_server_does_not_take_is_refused() {
     with_client(|client, catalog| async move {
         let stack = |name: &str| ObjectKey::new(&catalog.stack, name);
         let wrong_type = put(&client, &stack("wrong"), &json!({"disabled": "yes"})).await;
-        assert!(matches!(&wrong_type, Answer::Refused(r) if r.code == 422), "{wrong_type:?}");
+        assert!(matches!(&wrong_type, WriteAnswer::Refused(r) if r.code == 422), "{wrong_type:?}");
         let unknown = put(&client, &stack("unknown"), &json!({"noSuchField": 1})).await;
         assert!(
-            matches!(&unknown, Answer::Refused(r) if r.code == 200 && r.message.contains("noSuchField")),
+            matches!(&unknown, WriteAnswer::Refused(r) if r.code == 200 && r.message.contains("noSuchField")),
             "{unknown:?}"
         );
         let huge = json!({"versionsFromFile": "x".repeat(4 << 20)});
         let huge = put(&client, &stack("huge"), &huge).await;
-        assert!(matches!(&huge, Answer::Refused(_)), "{huge:?}");
+        assert!(matches!(&huge, WriteAnswer::Refused(_)), "{huge:?}");
         let kind = Resource::new("Nothing", "nothing", "nothings");
         let no_kind = put(&client, &ObjectKey::new(&kind, "a"), &json!({})).await;
-        assert!(matches!(&no_kind, Answer::Refused(r) if r.code == 404), "{no_kind:?}");
+        assert!(matches!(&no_kind, WriteAnswer::Refused(r) if r.code == 404), "{no_kind:?}");
         let read = client.read(&[ObjectKey::new(&kind, "a")]).await;
         assert!(matches!(read, Err(ReadError::Refused { .. })), "{read:?}");
     });
@@ -169,7 +169,7 @@ fn two_hundred_writes_go_over_one_connection_together() {
         let made: Vec<_> = answers.into_iter().map(stored).collect();
         let deletes: Vec<_> = made.iter().map(delete).collect();
         let answers = futures::future::join_all(deletes.iter().map(|write| perform(&client, write))).await;
-        assert!(answers.iter().all(|answer| matches!(answer, Answer::Gone { .. })), "{answers:?}");
+        assert!(answers.iter().all(|answer| matches!(answer, WriteAnswer::Gone { .. })), "{answers:?}");
         assert_eq!(client.counts().writes, 400);
     });
 }
@@ -185,7 +185,7 @@ fn a_wrong_token_is_not_applied() {
         let client = Client::new(&config, LIMITS);
         let key = ObjectKey::new(&Catalog::new(vec![]).stack, "wrong-token");
         let answer = put(&client, &key, &json!({})).await;
-        assert!(matches!(answer, Answer::NotApplied { .. }), "{answer:?}");
+        assert!(matches!(answer, WriteAnswer::NotApplied { .. }), "{answer:?}");
     })
     .unwrap();
 }

@@ -39,7 +39,7 @@ use stackherd::{
         spawn, start_thread,
         tls::{self, Trust},
     },
-    stack::report::{News, Report},
+    stack::report::{Report, ReportBody},
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -189,8 +189,8 @@ impl Agent {
                     }
                     match what {
                         Do::Report(name) => {
-                            let news = News::StackDeleted { stack: name.into() };
-                            reports.push(0, open, vec![Report { news, trace: None }]);
+                            let body = ReportBody::StackDeleted { stack: name.into() };
+                            reports.push(0, open, vec![Report { body, trace: None }]);
                         }
                         Do::Leave => leaver.close(),
                     }

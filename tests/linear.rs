@@ -22,8 +22,8 @@ use stackherd::{
     order::{Change, Order, Snapshot, StackName, Trace},
     replay::lines,
     stack::{
-        desired::{BaseUrl, Desired, desired, fingerprint},
-        machine::{Context, Machine, Memory, Options, Step},
+        desired::{Desired, StackBaseUrl, desired, fingerprint},
+        machine::{Carryover, Machine, MachineContext, MachineOptions, MachineStep},
         object::{Catalog, Object, Resource},
         plan::{self, Action},
         version,
@@ -227,15 +227,15 @@ fn resource_versions_of_any_length_compare_in_linear_time() {
 
 const MODULES: [&str; 3] = ["auth", "gateway", "ledger"];
 
-fn context() -> Rc<Context> {
+fn context() -> Rc<MachineContext> {
     let resource =
         |singular: &str| Resource::new(&singular.to_uppercase(), singular, &format!("{singular}s"));
     let catalog = Catalog::new(MODULES.into_iter().map(resource).collect());
-    Rc::new(Context::new(catalog, base_url(), Options::default(), 1))
+    Rc::new(MachineContext::new(catalog, base_url(), MachineOptions::default(), 1))
 }
 
-fn base_url() -> BaseUrl {
-    BaseUrl { scheme: "https".into(), host: "example.com".into() }
+fn base_url() -> StackBaseUrl {
+    StackBaseUrl { scheme: "https".into(), host: "example.com".into() }
 }
 
 /// What snapshots may hold at most, and a part of it.
@@ -270,9 +270,9 @@ fn deciding_what_shall_be_is_linear() {
     }
 }
 
-fn machine(snapshot: Box<Snapshot>, context: &Rc<Context>) -> Machine {
+fn machine(snapshot: Box<Snapshot>, context: &Rc<MachineContext>) -> Machine {
     let order = Order { stack: name(), change: Change::Existing(snapshot) };
-    Machine::new(order, Memory::default(), Rc::clone(context), false)
+    Machine::new(order, Carryover::default(), Rc::clone(context), false)
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn the_first_step_of_an_order_is_linear() {
             let mut machine = machine(snapshot, &context);
             machine.refresh(Vec::new());
             let step = machine.next(now());
-            assert_eq!(step, Step::Write);
+            assert_eq!(step, MachineStep::Write);
             (machine.write(now()), machine.notices(), machine.into_parts(now()))
         };
         is_linear(what, n, |n| snapshot(stack(n)), run);

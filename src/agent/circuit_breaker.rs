@@ -27,7 +27,7 @@ use crate::{
     order::StackName,
     stack::{
         failure::FailureClass,
-        write::{Answer, Write},
+        write::{Write, WriteAnswer},
     },
     time::{Duration, Instant, after, now, times},
 };
@@ -311,7 +311,7 @@ impl BreakerDriver {
     }
 
     /// A write was answered.
-    pub(super) fn answered(&self, write: &Write, answer: &Answer) {
+    pub(super) fn answered(&self, write: &Write, answer: &WriteAnswer) {
         FailureClass::proved_by(write, answer).iter().for_each(|class| self.succeeded(class));
     }
 

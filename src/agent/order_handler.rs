@@ -23,7 +23,7 @@ use crate::{
     order::{Change, StackName},
     stack::{
         desired::fingerprint,
-        machine::{Context, Memory},
+        machine::{Carryover, MachineContext},
         object::ObjectKey,
     },
     time::now,
@@ -39,9 +39,9 @@ pub(super) struct OrderHandler {
     pub(super) stop: Stop,
     /// What has to be remembered of stacks between their orders: those with writes in doubt, or in
     /// trouble.
-    memories: RefCell<AHashMap<StackName, Memory>>,
+    carryovers: RefCell<AHashMap<StackName, Carryover>>,
     /// Changes when kinds come and go.
-    context: RefCell<Rc<Context>>,
+    context: RefCell<Rc<MachineContext>>,
 }
 
 impl OrderHandler {
@@ -49,50 +49,54 @@ impl OrderHandler {
         client: Client,
         store: Rc<ShardStore>,
         breakers: Rc<BreakerDriver>,
-        context: Context,
+        context: MachineContext,
         counters: Arc<Counters>,
         log: Rc<OrderLog>,
         stop: Stop,
     ) -> Self {
-        let (memories, context) = (RefCell::default(), RefCell::new(Rc::new(context)));
-        Self { client, store, breakers, counters, log, stop, memories, context }
+        let (carryovers, context) = (RefCell::default(), RefCell::new(Rc::new(context)));
+        Self { client, store, breakers, counters, log, stop, carryovers, context }
     }
 
     /// What orders that begin now are about.
-    pub(super) fn context(&self) -> Ref<'_, Rc<Context>> {
+    pub(super) fn context(&self) -> Ref<'_, Rc<MachineContext>> {
         self.context.borrow()
     }
 
     /// Orders that begin from now on are about these kinds.
-    pub(super) fn set_context(&self, context: Context) {
+    pub(super) fn set_context(&self, context: MachineContext) {
         self.context.replace(Rc::new(context));
     }
 
     /// Whether anything is remembered of a stack.
     pub(super) fn remembers(&self, stack: &StackName) -> bool {
-        self.memories.borrow().contains_key(stack)
+        self.carryovers.borrow().contains_key(stack)
     }
 
     /// The stack, where an order of it was put off until something happens to this object.
     pub(super) fn awaiting(&self, stack: &str, key: &ObjectKey) -> Option<StackName> {
-        let memories = self.memories.borrow();
-        if memories.is_empty() {
+        let carryovers = self.carryovers.borrow();
+        if carryovers.is_empty() {
             return None;
         }
         let stack = StackName::new(stack).ok()?;
-        memories.get(&stack)?.awaits(key).then_some(stack)
+        carryovers.get(&stack)?.awaits(key).then_some(stack)
     }
 
     /// The stacks of which an order was put off for kinds that were out of play.
     pub(super) fn incomplete(&self) -> Vec<StackName> {
-        let memories = self.memories.borrow();
-        memories.iter().filter(|(_, memory)| memory.lacks_kinds()).map(|(stack, _)| stack.clone()).collect()
+        let carryovers = self.carryovers.borrow();
+        carryovers
+            .iter()
+            .filter(|(_, carryover)| carryover.lacks_kinds())
+            .map(|(stack, _)| stack.clone())
+            .collect()
     }
 
     /// Says what the end of the process forgets.
     pub(super) fn log_forgotten(&self) {
-        for (stack, memory) in &*self.memories.borrow() {
-            if let Some(objects) = memory.unsettled() {
+        for (stack, carryover) in &*self.carryovers.borrow() {
+            if let Some(objects) = carryover.unsettled() {
                 warn!(%stack, "the outcome of the last write to {objects} is not known; should it arrive late, the next order of this stack puts it right");
             }
         }
@@ -122,15 +126,15 @@ impl Handler<StackName, QueuedOrder> for OrderHandler {
             }
             return Verdict::Done;
         }
-        let memory = self.memories.borrow_mut().remove(&stack).unwrap_or_default();
-        let mut run = OrderRun::new(self, slot, order, memory);
+        let carryover = self.carryovers.borrow_mut().remove(&stack).unwrap_or_default();
+        let mut run = OrderRun::new(self, slot, order, carryover);
         if resumes {
             run.machine.resume();
         }
         let verdict = run.drive().await;
-        let (_, memory) = run.machine.into_parts(now());
-        if !memory.is_empty() {
-            self.memories.borrow_mut().insert(stack, memory);
+        let (_, carryover) = run.machine.into_parts(now());
+        if !carryover.is_empty() {
+            self.carryovers.borrow_mut().insert(stack, carryover);
         }
         verdict
     }

@@ -23,8 +23,8 @@ use crate::{
     order::{Change, StackName},
     stack::{
         desired::fingerprint,
-        machine::{Context, Machine, Memory, Notice, Step},
-        write::{Answer, Write},
+        machine::{Carryover, Machine, MachineContext, MachineStep, Notice},
+        write::{Write, WriteAnswer},
     },
     time::{Duration, Instant, after, now},
 };
@@ -39,10 +39,10 @@ pub(super) struct OrderRun<'a> {
     stack: StackName,
     pub(super) machine: Machine,
     /// What the machine knows of the kinds in play.
-    context: Rc<Context>,
+    context: Rc<MachineContext>,
     /// Of what is known, as the machine was last shown it.
     revision: Option<u64>,
-    writes: FuturesUnordered<LocalBoxFuture<'a, (Write, Answer)>>,
+    writes: FuturesUnordered<LocalBoxFuture<'a, (Write, WriteAnswer)>>,
     /// The end of the order is counted.
     counted: bool,
 }
@@ -52,7 +52,7 @@ impl<'a> OrderRun<'a> {
         handler: &'a OrderHandler,
         slot: Slot<StackName, QueuedOrder>,
         order: QueuedOrder,
-        memory: Memory,
+        carryover: Carryover,
     ) -> Self {
         let context = Rc::clone(&handler.context());
         let QueuedOrder { order, stage, .. } = order;
@@ -60,7 +60,7 @@ impl<'a> OrderRun<'a> {
             handler,
             slot,
             stack: order.stack.clone(),
-            machine: Machine::new(order, memory, Rc::clone(&context), stage != OrderStage::New),
+            machine: Machine::new(order, carryover, Rc::clone(&context), stage != OrderStage::New),
             context,
             revision: None,
             writes: FuturesUnordered::new(),
@@ -80,7 +80,7 @@ impl<'a> OrderRun<'a> {
             let yields = self.slot.should_yield() && guard::stands(Guard::YieldSlot);
             let stopping = self.handler.stop.requested() || yields;
             match step {
-                Step::Read(keys) if !stopping => {
+                MachineStep::Read(keys) if !stopping => {
                     let client = self.handler.client.clone();
                     let uids = self.handler.store.uids(&self.stack, &keys);
                     let read = self.meanwhile(client.read(&keys)).await;
@@ -91,7 +91,7 @@ impl<'a> OrderRun<'a> {
                     self.machine.observed(now(), &keys, read);
                     self.revision = None;
                 }
-                Step::Write if !stopping => self.write().await,
+                MachineStep::Write if !stopping => self.write().await,
                 _ if !self.writes.is_empty() => self.answer().await,
                 step => return self.verdict(&step),
             }
@@ -148,7 +148,7 @@ impl<'a> OrderRun<'a> {
         }
     }
 
-    fn apply(&mut self, write: &Write, answer: Answer) {
+    fn apply(&mut self, write: &Write, answer: WriteAnswer) {
         self.handler.store.answered(&self.stack, write, &answer);
         self.handler.breakers.answered(write, &answer);
         self.machine.answered(now(), write, answer);
@@ -174,9 +174,9 @@ impl<'a> OrderRun<'a> {
         }
     }
 
-    fn verdict(&mut self, step: &Step) -> Verdict<QueuedOrder> {
+    fn verdict(&mut self, step: &MachineStep) -> Verdict<QueuedOrder> {
         let breakers = &self.handler.breakers;
-        if let &Step::Later { at, refused: false } = step
+        if let &MachineStep::Later { at, refused: false } = step
             && let Some(class) = self.machine.fails_with(now())
             && guard::stands(Guard::EndOutage)
         {
@@ -185,25 +185,27 @@ impl<'a> OrderRun<'a> {
         }
         breakers.ends(&self.stack);
         match step {
-            Step::Done | Step::Attend { .. } | Step::Later { refused: true, .. } if self.is_outdated() => {
+            MachineStep::Done | MachineStep::Attend { .. } | MachineStep::Later { refused: true, .. }
+                if self.is_outdated() =>
+            {
                 self.later(now(), Keep::UntilSuperseded)
             }
-            Step::Done => {
+            MachineStep::Done => {
                 self.applied();
                 Verdict::Done
             }
-            &Step::Attend { at } => {
+            &MachineStep::Attend { at } => {
                 self.applied();
                 self.later(at, Keep::UntilAnything)
             }
-            &Step::Later { at, refused: true } => {
+            &MachineStep::Later { at, refused: true } => {
                 self.end(OrderEnd::Failed);
                 self.later(at, Keep::UntilAnything)
             }
-            &Step::Later { at, refused: false } => self.later(at, Keep::UntilSuperseded),
+            &MachineStep::Later { at, refused: false } => self.later(at, Keep::UntilSuperseded),
             // The shard is stopping, and its runner will be drained in a moment; or the slot is given
             // back for others that wait.
-            Step::Read(_) | Step::Write | Step::Await => {
+            MachineStep::Read(_) | MachineStep::Write | MachineStep::Await => {
                 let pause = if self.handler.stop.requested() { STOPPING } else { Duration::ZERO };
                 self.later(after(now(), pause), Keep::UntilSuperseded)
             }

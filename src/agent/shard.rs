@@ -30,7 +30,7 @@ use crate::{
     net,
     order::StackName,
     stack::{
-        machine,
+        machine::{MachineContext, MachineOptions},
         object::{Catalog, ObjectKey, Resource, Role},
     },
 };
@@ -325,9 +325,9 @@ impl super::simulated::InspectShard for Shard {
 }
 
 /// What machines of a shard share while these are the kinds in play.
-fn machines(setup: &Setup, catalog: &Arc<Catalog>) -> machine::Context {
-    let options = machine::Options::default();
-    machine::Context::new(Catalog::clone(catalog), setup.base_url.clone(), options, fastrand::u64(..))
+fn machines(setup: &Setup, catalog: &Arc<Catalog>) -> MachineContext {
+    let options = MachineOptions::default();
+    MachineContext::new(Catalog::clone(catalog), setup.base_url.clone(), options, fastrand::u64(..))
 }
 
 fn client(setup: &Setup, shards: usize) -> Client {

@@ -9,14 +9,14 @@ use ahash::AHashMap;
 
 use super::message::ObjectEvent;
 use crate::{
-    cluster::store::{Change, Cursor, Store, Sweep},
+    cluster::store::{ReportCursor, Store, StoreChange, Sweep},
     membership::outbox::{Outbox, Pace, Present, Taken},
     notify::Notify,
     order::{StackName, Trace},
     stack::{
         object::{Object, ObjectKey, Resource, Role},
-        report::{News, Report},
-        write::{Answer, Write},
+        report::{Report, ReportBody},
+        write::{Write, WriteAnswer},
     },
     time::{Instant, after, now},
 };
@@ -29,7 +29,7 @@ const LED_TO_STACKS: usize = 4096;
 /// See the [module](self).
 pub(super) struct ShardStore {
     store: RefCell<Store>,
-    outbox: RefCell<Outbox<Cursor>>,
+    outbox: RefCell<Outbox<ReportCursor>>,
     /// The trace of the last order of a stack, and until when reports carry it.
     traces: RefCell<AHashMap<Arc<str>, (Trace, Instant)>>,
     /// There may be something to report.
@@ -40,14 +40,14 @@ pub(super) struct ShardStore {
 struct Reportable<'a>(&'a Store);
 
 impl Present for Reportable<'_> {
-    type Cursor = Cursor;
+    type Cursor = ReportCursor;
 
-    fn say(&self, key: &ObjectKey, updated: bool) -> Option<News> {
+    fn say(&self, key: &ObjectKey, updated: bool) -> Option<ReportBody> {
         if key.resource.role() == Role::Versions {
             let versions = self.0.versions(&key.name)?.clone();
-            return Some(News::Versions { name: Arc::clone(&key.name), updated, versions });
+            return Some(ReportBody::Versions { name: Arc::clone(&key.name), updated, versions });
         }
-        News::status(key, self.0.status(key))
+        ReportBody::status(key, self.0.status(key))
     }
 
     fn stands(&self, key: &ObjectKey) -> bool {
@@ -58,11 +58,11 @@ impl Present for Reportable<'_> {
         self.0.reportable(stack)
     }
 
-    fn begin(&self) -> Cursor {
+    fn begin(&self) -> ReportCursor {
         self.0.begin()
     }
 
-    fn next(&self, cursor: &mut Cursor, n: usize) -> Vec<ObjectKey> {
+    fn next(&self, cursor: &mut ReportCursor, n: usize) -> Vec<ObjectKey> {
         self.0.next(cursor, n)
     }
 }
@@ -117,14 +117,14 @@ impl ShardStore {
     /// Looks at so many stacks of a complete list. Gives what is gone, and whether that was all.
     pub(super) fn sweep(&self, sweep: &mut Sweep, stacks: usize) -> (Vec<ObjectKey>, bool) {
         let (gone, done) = self.store.borrow_mut().sweep(sweep, stacks);
-        gone.iter().for_each(|key| self.report(key, Change::Removed));
+        gone.iter().for_each(|key| self.report(key, StoreChange::Removed));
         (gone, done)
     }
 
     /// A kind is no longer in play.
     pub(super) fn forget(&self, kind: &Arc<Resource>) {
         let gone = self.store.borrow_mut().forget(kind);
-        gone.iter().for_each(|key| self.report(key, Change::Removed));
+        gone.iter().for_each(|key| self.report(key, StoreChange::Removed));
     }
 
     /// Whether all objects of a kind are known.
@@ -133,16 +133,16 @@ impl ShardStore {
     }
 
     /// An own write was answered.
-    pub(super) fn answered(&self, stack: &StackName, write: &Write, answer: &Answer) {
+    pub(super) fn answered(&self, stack: &StackName, write: &Write, answer: &WriteAnswer) {
         let (key, stack, at) = (write.key(), stack.as_str(), now());
         let change = match answer {
-            Answer::Stored(object) if object.belongs_to() == Some(stack) => {
+            WriteAnswer::Stored(object) if object.belongs_to() == Some(stack) => {
                 self.store.borrow_mut().changed(object, at)
             }
-            Answer::Stored(object) if object.is_of(stack) => {
+            WriteAnswer::Stored(object) if object.is_of(stack) => {
                 return self.store.borrow_mut().leftover_changed(object, at);
             }
-            Answer::Gone { uid } => self.store.borrow_mut().gone(stack, key, uid, at),
+            WriteAnswer::Gone { uid } => self.store.borrow_mut().gone(stack, key, uid, at),
             _ => return,
         };
         self.report(key, change);
@@ -262,25 +262,25 @@ impl ShardStore {
 
     /// There is no Stack of this name, which somebody has to be told.
     pub(super) fn nothing_to_delete(&self, stack: &ObjectKey) {
-        self.report(stack, Change::Removed);
+        self.report(stack, StoreChange::Removed);
     }
 
-    fn report(&self, key: &ObjectKey, change: Change) {
+    fn report(&self, key: &ObjectKey, change: StoreChange) {
         let trace = self.trace_of(&key.name);
         let mut outbox = self.outbox.borrow_mut();
         match change {
-            Change::Nothing => return,
-            Change::Appeared => return outbox.appeared(key),
-            Change::Status | Change::Added => outbox.changed(key.clone(), false, trace),
-            Change::Updated => outbox.changed(key.clone(), true, trace),
-            Change::Removed => outbox.gone(key.clone(), trace),
-            Change::Replaced => {
+            StoreChange::Nothing => return,
+            StoreChange::Appeared => return outbox.appeared(key),
+            StoreChange::Status | StoreChange::Added => outbox.changed(key.clone(), false, trace),
+            StoreChange::Updated => outbox.changed(key.clone(), true, trace),
+            StoreChange::Removed => outbox.gone(key.clone(), trace),
+            StoreChange::Replaced => {
                 outbox.gone(key.clone(), trace.clone());
                 outbox.changed(key.clone(), false, trace);
             }
         }
         drop(outbox);
-        if change == Change::Status && self.store.borrow().is_ready(&key.name) {
+        if change == StoreChange::Status && self.store.borrow().is_ready(&key.name) {
             // What the order led to has come to its end.
             self.traces.borrow_mut().remove(&key.name);
         }

@@ -17,7 +17,7 @@ use crate::{
     redact,
     stack::{
         object::{Object, ObjectKey, Resource},
-        write::{Answer, ReadError, Refusal, Write},
+        write::{ReadError, Refusal, Write, WriteAnswer},
     },
 };
 
@@ -138,13 +138,13 @@ pub fn warnings(write: &Write, reply: &Reply) -> warning::Warnings {
 }
 
 /// How a write ended.
-pub fn write(write: &Write, reply: &Reply) -> Answer {
+pub fn write(write: &Write, reply: &Reply) -> WriteAnswer {
     let mut answer = read_write(write, reply);
     // The server quotes the values that it does not like.
     if let Write::Create { body, .. } | Write::Patch { body, .. } = write {
         let text = match &mut answer {
-            Answer::Refused(refusal) => &mut refusal.message,
-            Answer::NotApplied { cause, .. } | Answer::Unknown { cause, .. } => cause,
+            WriteAnswer::Refused(refusal) => &mut refusal.message,
+            WriteAnswer::NotApplied { cause, .. } | WriteAnswer::InDoubt { cause, .. } => cause,
             _ => return answer,
         };
         *text = redact::without(text, redact::secrets_in(body));
@@ -152,7 +152,7 @@ pub fn write(write: &Write, reply: &Reply) -> Answer {
     answer
 }
 
-fn read_write(write: &Write, reply: &Reply) -> Answer {
+fn read_write(write: &Write, reply: &Reply) -> WriteAnswer {
     let status = reply.status;
     let retry_after = reply.retry_after();
     if status.is_success() {
@@ -164,29 +164,29 @@ fn read_write(write: &Write, reply: &Reply) -> Answer {
     match status {
         // The request did not get as far as the store in either case.
         StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS => {
-            Answer::NotApplied { cause: reply.cause(), retry_after }
+            WriteAnswer::NotApplied { cause: reply.cause(), retry_after }
         }
         StatusCode::CONFLICT => match reply.api_status() {
-            Some(status) if status.reason == "AlreadyExists" => Answer::AlreadyExists,
-            _ => Answer::Conflict,
+            Some(status) if status.reason == "AlreadyExists" => WriteAnswer::AlreadyExists,
+            _ => WriteAnswer::Conflict,
         },
         StatusCode::NOT_FOUND
             if !matches!(write, Write::Create { .. }) && reply.says_object_is_absent(&write.key().name) =>
         {
-            Answer::NotFound
+            WriteAnswer::NotFound
         }
         // A proxy that gave up waiting; what it passed on may still arrive.
-        StatusCode::REQUEST_TIMEOUT => Answer::Unknown { cause: reply.cause(), retry_after },
+        StatusCode::REQUEST_TIMEOUT => WriteAnswer::InDoubt { cause: reply.cause(), retry_after },
         _ if status.is_client_error() || status.is_redirection() || reply.too_large() => {
-            Answer::Refused(reply.refusal())
+            WriteAnswer::Refused(reply.refusal())
         }
-        _ => Answer::Unknown { cause: reply.cause(), retry_after },
+        _ => WriteAnswer::InDoubt { cause: reply.cause(), retry_after },
     }
 }
 
-fn stored(key: &ObjectKey, reply: &Reply) -> Answer {
+fn stored(key: &ObjectKey, reply: &Reply) -> WriteAnswer {
     if let Some(message) = warning::read(&reply.headers).not_stored {
-        return Answer::Refused(Refusal {
+        return WriteAnswer::Refused(Refusal {
             // Of a create, too, though it answers 201: the code says "taken, but".
             code: 200,
             reason: "UnknownField".into(),
@@ -194,18 +194,18 @@ fn stored(key: &ObjectKey, reply: &Reply) -> Answer {
         });
     }
     match object(key, reply) {
-        Ok(object) => Answer::Stored(Box::new(object)),
-        Err(cause) => Answer::Unknown { cause, retry_after: None },
+        Ok(object) => WriteAnswer::Stored(Box::new(object)),
+        Err(cause) => WriteAnswer::InDoubt { cause, retry_after: None },
     }
 }
 
 /// A deletion answers with the object while something holds it, with a Status once it is gone. The
 /// precondition says which one went; an answer that speaks of another, or of a failure, is in doubt.
-fn deleted(key: &ObjectKey, uid: &str, reply: &Reply) -> Answer {
-    let unknown = |cause| Answer::Unknown { cause, retry_after: None };
+fn deleted(key: &ObjectKey, uid: &str, reply: &Reply) -> WriteAnswer {
+    let unknown = |cause| WriteAnswer::InDoubt { cause, retry_after: None };
     let gone = |told: &str| match told {
-        "" => Answer::Gone { uid: uid.to_owned() },
-        told if told == uid => Answer::Gone { uid: uid.to_owned() },
+        "" => WriteAnswer::Gone { uid: uid.to_owned() },
+        told if told == uid => WriteAnswer::Gone { uid: uid.to_owned() },
         told => unknown(format!("{}, but the answer is about uid {told:?}, not {uid}", reply.status)),
     };
     let json = reply.json().unwrap_or_default();
@@ -217,7 +217,7 @@ fn deleted(key: &ObjectKey, uid: &str, reply: &Reply) -> Answer {
         };
     }
     match object(key, reply) {
-        Ok(object) if object.terminating => Answer::Stored(Box::new(object)),
+        Ok(object) if object.terminating => WriteAnswer::Stored(Box::new(object)),
         Ok(object) => gone(&object.uid),
         Err(cause) => unknown(cause),
     }

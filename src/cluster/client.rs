@@ -34,7 +34,7 @@ use crate::{
     net::endpoint::Endpoint,
     stack::{
         object::{Object, ObjectKey},
-        write::{Answer, ReadError, Refusal, Write},
+        write::{ReadError, Refusal, Write, WriteAnswer},
     },
     time,
 };
@@ -123,10 +123,10 @@ impl Client {
     }
 
     /// Performs a write. To be awaited to its end: dropped halfway, its outcome is lost.
-    pub async fn write(&self, permit: Permit, write: &Write) -> Answer {
+    pub async fn write(&self, permit: Permit, write: &Write) -> WriteAnswer {
         let request = match request::write(write) {
             Ok(request) => request,
-            Err(error) => return Answer::Refused(never_sent(&error)),
+            Err(error) => return WriteAnswer::Refused(never_sent(&error)),
         };
         match self.perform(permit, request, true).await {
             Ok(reply) => {
@@ -134,8 +134,8 @@ impl Client {
                 warning::tell(&mut self.0.warnings.borrow_mut(), write.key(), &warnings, time::now());
                 answer::write(write, &reply)
             }
-            Err(Failure::NotSent(cause)) => Answer::NotApplied { cause, retry_after: None },
-            Err(Failure::Lost(cause)) => Answer::Unknown { cause, retry_after: None },
+            Err(Failure::NotSent(cause)) => WriteAnswer::NotApplied { cause, retry_after: None },
+            Err(Failure::Lost(cause)) => WriteAnswer::InDoubt { cause, retry_after: None },
         }
     }
 

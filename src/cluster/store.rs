@@ -29,12 +29,12 @@ use std::{cmp::Ordering, collections::BTreeMap, sync::Arc, time::Instant};
 use ahash::RandomState;
 use indexmap::IndexMap;
 
-pub use self::reports::Cursor;
+pub use self::reports::ReportCursor;
 use self::{
-    gone::Gone,
-    names::Names,
-    record::Record,
-    stack::{Held, Stack},
+    gone::Tombstones,
+    names::Interner,
+    record::PackedObject,
+    stack::{Stack, StoredObject},
     versions::KnownVersions,
 };
 use crate::{
@@ -47,7 +47,7 @@ use crate::{
 
 /// What learning something has changed, as far as somebody is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub enum StoreChange {
     /// Nothing.
     Nothing,
     /// The object is there now, with nothing to say of it.
@@ -79,7 +79,7 @@ pub struct Sweep {
 impl Sweep {
     /// Whether the list did not name an object and it was there, if at all, before the list was
     /// taken: it was known before that was asked for, or under a version that the list includes.
-    fn takes(&self, held: &Held, stack: &str, names: &Names) -> bool {
+    fn takes(&self, held: &StoredObject, stack: &str, names: &Interner) -> bool {
         let included = || {
             let (_, _, version) = held.record.identity(stack, names).unwrap_or_default();
             !is_older(&self.version, &version)
@@ -92,7 +92,7 @@ impl Sweep {
 #[derive(Debug)]
 pub struct Store {
     start: Instant,
-    names: Names,
+    names: Interner,
     /// Kinds by number, and whether a list of each was complete.
     kinds: Vec<(Arc<Resource>, bool)>,
     /// By kind's number: the version of its last complete list. What that left out is gone.
@@ -101,7 +101,7 @@ pub struct Store {
     /// place of one that is removed was the last.
     stacks: IndexMap<Arc<str>, Stack, RandomState>,
     versions: BTreeMap<Arc<str>, KnownVersions>,
-    gone: Gone,
+    gone: Tombstones,
     revision: u64,
 }
 
@@ -110,38 +110,38 @@ impl Store {
     pub fn new(start: Instant) -> Self {
         Self {
             start,
-            names: Names::default(),
+            names: Interner::default(),
             kinds: Vec::new(),
             listed: Vec::new(),
             stacks: IndexMap::with_hasher(RandomState::with_seeds(5, 6, 7, 8)),
             versions: BTreeMap::new(),
-            gone: Gone::default(),
+            gone: Tombstones::default(),
             revision: 0,
         }
     }
 
     /// An object of a fresh list whose first page was asked for at `asked`.
-    pub fn listed(&mut self, object: &Object, asked: Instant) -> Change {
+    pub fn listed(&mut self, object: &Object, asked: Instant) -> StoreChange {
         self.listed_with(object.belongs_to(), object, asked)
     }
 
     /// The same with the objects of this stack.
-    fn listed_with(&mut self, stack: Option<&str>, object: &Object, asked: Instant) -> Change {
+    fn listed_with(&mut self, stack: Option<&str>, object: &Object, asked: Instant) -> StoreChange {
         let asked = self.asked(asked);
         if self.gone.since(&object.key, &object.uid).is_some_and(|gone| gone >= asked) {
-            return Change::Nothing;
+            return StoreChange::Nothing;
         }
         self.put(stack, object, asked, Some(asked))
     }
 
     /// An object as an event, an answer or a read shows it.
-    pub fn changed(&mut self, object: &Object, at: Instant) -> Change {
+    pub fn changed(&mut self, object: &Object, at: Instant) -> StoreChange {
         self.changed_with(object.belongs_to(), object, at)
     }
 
-    fn changed_with(&mut self, stack: Option<&str>, object: &Object, at: Instant) -> Change {
+    fn changed_with(&mut self, stack: Option<&str>, object: &Object, at: Instant) -> StoreChange {
         if self.gone.since(&object.key, &object.uid).is_some() {
-            return Change::Nothing;
+            return StoreChange::Nothing;
         }
         let at = self.clock(at);
         self.put(stack, object, at, None)
@@ -149,11 +149,11 @@ impl Store {
 
     /// An event says that this object is gone; this was its last state. It stays gone, since the
     /// answer to an own write may come after the event of its removal.
-    pub fn removed(&mut self, object: &Object, at: Instant) -> Change {
+    pub fn removed(&mut self, object: &Object, at: Instant) -> StoreChange {
         self.removed_with(object.belongs_to(), object, at)
     }
 
-    fn removed_with(&mut self, stack: Option<&str>, object: &Object, at: Instant) -> Change {
+    fn removed_with(&mut self, stack: Option<&str>, object: &Object, at: Instant) -> StoreChange {
         let at = self.clock(at);
         self.gone.insert(&object.key, &object.uid, at);
         if object.key.resource.role() == Role::Versions {
@@ -161,14 +161,14 @@ impl Store {
                 known.uid == object.uid || is_older(&known.resource_version, &object.resource_version)
             });
         }
-        let Some(stack) = stack else { return Change::Nothing };
+        let Some(stack) = stack else { return StoreChange::Nothing };
         self.remove(stack, &object.key, |uid, version| {
             uid == object.uid || is_older(version, &object.resource_version)
         })
     }
 
     /// An own deletion was answered, or a read found none: this uid is gone for good.
-    pub fn gone(&mut self, stack: &str, key: &ObjectKey, uid: &str, at: Instant) -> Change {
+    pub fn gone(&mut self, stack: &str, key: &ObjectKey, uid: &str, at: Instant) -> StoreChange {
         let at = self.clock(at);
         self.gone.insert(key, uid, at);
         self.remove(stack, key, |known, _| known == uid)
@@ -196,7 +196,7 @@ impl Store {
         let mut removed = Vec::new();
         let lowest = sweep.left.min(self.stacks.len()).saturating_sub(budget);
         for index in (lowest..sweep.left.min(self.stacks.len())).rev() {
-            let takes = |held: &Held, stack: &str, names: &Names| {
+            let takes = |held: &StoredObject, stack: &str, names: &Interner| {
                 sweep.takes(held, stack, names) && guard::stands(Guard::ListsRemove)
             };
             self.take_out(index, takes, &mut removed);
@@ -245,16 +245,22 @@ impl Store {
     }
 
     /// `overrides`: what was learnt before this is replaced whatever its version.
-    fn put(&mut self, stack: Option<&str>, object: &Object, learnt: u64, overrides: Option<u64>) -> Change {
+    fn put(
+        &mut self,
+        stack: Option<&str>,
+        object: &Object,
+        learnt: u64,
+        overrides: Option<u64>,
+    ) -> StoreChange {
         if object.key.resource.role() == Role::Versions {
             return self.put_versions(object, learnt, overrides);
         }
-        let Some(name) = stack else { return Change::Nothing };
+        let Some(name) = stack else { return StoreChange::Nothing };
         let kind = self.kind(&object.key.resource);
         let position =
             self.stacks.get(name).and_then(|stack| stack.find(kind, &object.key.name, name, &self.names));
         let known = position.and_then(|at| self.stacks.get(name)?.objects.get(at));
-        let mut change = Change::Appeared;
+        let mut change = StoreChange::Appeared;
         if let Some(held) = known {
             let (_, uid, version) = held.record.identity(name, &self.names).unwrap_or_default();
             let overridden = overrides.is_some_and(|asked| held.learnt < asked);
@@ -264,42 +270,42 @@ impl Store {
                     if overrides.is_some() {
                         self.confirm(name, position, learnt);
                     }
-                    return Change::Nothing;
+                    return StoreChange::Nothing;
                 }
-                Ordering::Less | Ordering::Equal if !overridden => return Change::Nothing,
-                _ => change = if uid == object.uid { Change::Nothing } else { Change::Replaced },
+                Ordering::Less | Ordering::Equal if !overridden => return StoreChange::Nothing,
+                _ => change = if uid == object.uid { StoreChange::Nothing } else { StoreChange::Replaced },
             }
         }
         if known.is_none() && overrides.is_none() {
             // A late answer: a list that includes its version did not name the object.
             let listed = self.listed.get(usize::from(kind)).and_then(Option::as_ref);
             if listed.is_some_and(|listed| !is_older(listed, &object.resource_version)) {
-                return Change::Nothing;
+                return StoreChange::Nothing;
             }
         }
-        let record = Record::pack(object, name, &mut self.names);
-        let held = Held::new(kind, learnt, record, object, name);
+        let record = PackedObject::pack(object, name, &mut self.names);
+        let held = StoredObject::new(kind, learnt, record, object, name);
         self.revision += 1;
         if !self.stacks.contains_key(name) {
             self.stacks.insert(name.into(), Stack::default());
         }
-        let Some(stack) = self.stacks.get_mut(name) else { return Change::Nothing };
+        let Some(stack) = self.stacks.get_mut(name) else { return StoreChange::Nothing };
         stack.revision = self.revision;
         let Some(before) = stack.put(position, held) else {
             stack.settled = None;
-            return if object.says_something() { Change::Status } else { Change::Appeared };
+            return if object.says_something() { StoreChange::Status } else { StoreChange::Appeared };
         };
         // After `put` the newest record stands in the old one's place.
         let after = position.and_then(|at| stack.objects.get(at));
-        let Some(after) = after else { return Change::Nothing };
+        let Some(after) = after else { return StoreChange::Nothing };
         if !after.record.decides_as(&before.record, &object.key, name, &self.names) {
             stack.settled = None;
         }
-        if change == Change::Nothing
+        if change == StoreChange::Nothing
             && object.says_something()
             && says_more(object, &before, name, &self.names)
         {
-            change = Change::Status;
+            change = StoreChange::Status;
         }
         change
     }
@@ -315,31 +321,31 @@ impl Store {
     }
 
     /// Removes an object where `goes` says so of its uid and version.
-    fn remove(&mut self, name: &str, key: &ObjectKey, goes: impl FnOnce(&str, &str) -> bool) -> Change {
+    fn remove(&mut self, name: &str, key: &ObjectKey, goes: impl FnOnce(&str, &str) -> bool) -> StoreChange {
         let kind = self.kind(&key.resource);
-        let Some(index) = self.stacks.get_index_of(name) else { return Change::Nothing };
+        let Some(index) = self.stacks.get_index_of(name) else { return StoreChange::Nothing };
         let stack = &self.stacks[index];
-        let Some(at) = stack.find(kind, &key.name, name, &self.names) else { return Change::Nothing };
+        let Some(at) = stack.find(kind, &key.name, name, &self.names) else { return StoreChange::Nothing };
         let (_, uid, version) = stack.objects[at].record.identity(name, &self.names).unwrap_or_default();
         if !goes(&uid, &version) {
-            return Change::Nothing;
+            return StoreChange::Nothing;
         }
         let mut place = 0;
-        let at_place = |_: &Held, _: &str, _: &Names| {
+        let at_place = |_: &StoredObject, _: &str, _: &Interner| {
             place += 1;
             place == at + 1
         };
         let mut removed = Vec::new();
         self.take_out(index, at_place, &mut removed);
         let is_told = key.resource.role() != Role::AuthClient && *key.name == *name;
-        if is_told { Change::Removed } else { Change::Nothing }
+        if is_told { StoreChange::Removed } else { StoreChange::Nothing }
     }
 
     /// Removes objects of one stack, and the stack once it has none.
     fn take_out(
         &mut self,
         index: usize,
-        mut goes: impl FnMut(&Held, &str, &Names) -> bool,
+        mut goes: impl FnMut(&StoredObject, &str, &Interner) -> bool,
         removed: &mut Vec<ObjectKey>,
     ) {
         let Some((name, stack)) = self.stacks.get_index_mut(index) else { return };
@@ -390,7 +396,7 @@ impl Store {
 }
 
 /// Whether an object has something else to say than before.
-fn says_more(object: &Object, before: &Held, stack: &str, names: &Names) -> bool {
+fn says_more(object: &Object, before: &StoredObject, stack: &str, names: &Interner) -> bool {
     if before.record.status(stack, names).as_ref() != Some(&object.status) {
         return true;
     }

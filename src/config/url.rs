@@ -41,7 +41,7 @@ impl BaseUrl {
 }
 
 /// What decisions need of it.
-impl From<&BaseUrl> for desired::BaseUrl {
+impl From<&BaseUrl> for desired::StackBaseUrl {
     fn from(url: &BaseUrl) -> Self {
         Self { scheme: url.scheme.clone(), host: url.host_port.clone() }
     }

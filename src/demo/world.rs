@@ -14,7 +14,7 @@ use crate::{
     },
     membership::wire::server::Order,
     net::endpoint::EndpointError,
-    stack::desired::BaseUrl,
+    stack::desired::StackBaseUrl,
 };
 
 /// How long the parts may take to find each other.
@@ -69,7 +69,7 @@ impl World {
             // The embedded cluster is ours alone: nobody has to be spared.
             limits: Limits { qps: 0.0, burst: 0, max_in_flight: 256, deadline: Duration::from_secs(10) },
             max_list_items: MOST_ITEMS,
-            base_url: BaseUrl { scheme: "https".into(), host: BASE_HOST.into() },
+            base_url: StackBaseUrl { scheme: "https".into(), host: BASE_HOST.into() },
             grace_period: Duration::from_secs(5),
             resync_period: None,
             report_qps: 0.0,

@@ -21,7 +21,7 @@ use crate::{
         membership::{self, Membership},
         server::{self, Server},
     },
-    stack::desired::BaseUrl,
+    stack::desired::StackBaseUrl,
     time::now,
 };
 
@@ -134,7 +134,7 @@ fn agent_that_panics() {
         cluster: ClusterConfig::plain(&cluster.url()).unwrap(),
         limits: Limits { qps: 0.0, burst: 0, max_in_flight: 8, deadline: Duration::from_secs(5) },
         max_list_items: crate::cluster::watch::MOST_ITEMS,
-        base_url: BaseUrl { scheme: "https".into(), host: "demo.example".into() },
+        base_url: StackBaseUrl { scheme: "https".into(), host: "demo.example".into() },
         grace_period: Duration::from_secs(30),
         resync_period: None,
         report_qps: 0.0,

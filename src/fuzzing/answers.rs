@@ -18,7 +18,7 @@ use crate::{
     },
     stack::{
         object::{Object, ObjectKey},
-        write::{Answer, Write},
+        write::{Write, WriteAnswer},
     },
     time,
 };
@@ -53,29 +53,29 @@ pub fn answers(data: &[u8]) {
     check_waits(&reply, time::now());
 }
 
-fn check(write: &Write, answer: Answer, reply: &Reply) {
+fn check(write: &Write, answer: WriteAnswer, reply: &Reply) {
     let status = reply.status;
     match answer {
-        Answer::Stored(object) => {
+        WriteAnswer::Stored(object) => {
             check_shown(&object, reply);
             assert!(object.terminating || !matches!(write, Write::Delete { .. }));
         }
-        Answer::Gone { uid } => {
+        WriteAnswer::Gone { uid } => {
             assert!(status.is_success() && matches!(write, Write::Delete { .. }));
             assert_eq!(uid, UID, "what was asked to go is what is gone");
             assert_ne!(json(reply)["status"], "Failure");
         }
-        Answer::AlreadyExists | Answer::Conflict => assert_eq!(status, StatusCode::CONFLICT),
-        Answer::NotFound => {
+        WriteAnswer::AlreadyExists | WriteAnswer::Conflict => assert_eq!(status, StatusCode::CONFLICT),
+        WriteAnswer::NotFound => {
             assert!(says_absent(reply));
             assert!(!matches!(write, Write::Create { .. }));
         }
-        Answer::Refused(refusal) if status.is_success() => {
+        WriteAnswer::Refused(refusal) if status.is_success() => {
             assert!(reply.headers.contains_key("warning"), "{refusal}");
         }
-        Answer::Refused(_) => assert!(status != StatusCode::UNAUTHORIZED && status.as_u16() >= 300),
-        Answer::NotApplied { .. } => assert!([401, 429].contains(&status.as_u16()), "{status}"),
-        Answer::Unknown { .. } => {
+        WriteAnswer::Refused(_) => assert!(status != StatusCode::UNAUTHORIZED && status.as_u16() >= 300),
+        WriteAnswer::NotApplied { .. } => assert!([401, 429].contains(&status.as_u16()), "{status}"),
+        WriteAnswer::InDoubt { .. } => {
             assert!(!says_absent(reply) || matches!(write, Write::Create { .. }));
         }
     }

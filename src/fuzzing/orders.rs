@@ -10,7 +10,7 @@ use crate::{
     order::{Change, Order, Snapshot, StackName, StargateWish},
     replay::lines::{self, LineError},
     stack::{
-        desired::{self, BaseUrl, Desired},
+        desired::{self, Desired, StackBaseUrl},
         labels,
         plan::{self, Action},
     },
@@ -69,7 +69,7 @@ fn reads_the_same_in_json(message: &server::Order, order: &Result<Option<Order>,
 }
 
 fn check_snapshot(stack: &StackName, snapshot: &Snapshot) {
-    let base = BaseUrl { scheme: "https".into(), host: "example.com:8443".into() };
+    let base = StackBaseUrl { scheme: "https".into(), host: "example.com:8443".into() };
     let catalog = catalog();
     let desired = desired::desired(stack, snapshot, &catalog, &base);
     assert_eq!(desired, desired::desired(stack, snapshot, &catalog, &base));

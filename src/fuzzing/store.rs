@@ -15,7 +15,7 @@ use crate::{
     stack::{
         desired,
         object::{Catalog, Object, Resource},
-        report::{News, Report},
+        report::{Report, ReportBody},
     },
     time,
 };
@@ -74,8 +74,8 @@ fn check_kept(store: &Store, stack: &str, object: &Object) {
 
 /// A status that says something is in the message, and the message is read as it was sent.
 fn check_report(object: &Object) {
-    let Some(news) = News::status(&object.key, object.status.clone()) else { return };
-    let message = wire::message(&Report { news, trace: None });
+    let Some(body) = ReportBody::status(&object.key, object.status.clone()) else { return };
+    let message = wire::message(&Report { body, trace: None });
     let body = message.message.clone().expect("a message says something");
     let status = match body {
         server::message::Message::StatusChanged(changed) => changed.statuses,

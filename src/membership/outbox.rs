@@ -31,7 +31,7 @@ use crate::{
     order::Trace,
     stack::{
         object::ObjectKey,
-        report::{News, Report},
+        report::{Report, ReportBody},
     },
 };
 
@@ -50,7 +50,7 @@ pub trait Present {
 
     /// What there is to say of an object as it stands; `None` where it is gone or says nothing.
     /// `updated` tells a change of Versions from their first sight.
-    fn say(&self, key: &ObjectKey, updated: bool) -> Option<News>;
+    fn say(&self, key: &ObjectKey, updated: bool) -> Option<ReportBody>;
     /// Whether the object is there, whatever there is to say of it.
     fn stands(&self, key: &ObjectKey) -> bool;
     /// The objects of a stack of which there is something to say.
@@ -217,7 +217,7 @@ impl<C> Outbox<C> {
                 break;
             }
             let Some((key, trace)) = self.staged.pop_front() else { break };
-            reports.extend(present.say(&key, false).map(|news| Report { news, trace }));
+            reports.extend(present.say(&key, false).map(|body| Report { body, trace }));
         }
         Taken { reports, more_at }
     }
@@ -233,19 +233,19 @@ impl<C> Outbox<C> {
         while reports.len() < n
             && let Some(((key, matter), Change { trace, updated, told })) = self.changes.pop()
         {
-            let news = match matter {
+            let body = match matter {
                 Matter::Status => present.say(&key, updated),
                 Matter::Gone => {
-                    let news = News::gone(&key);
+                    let body = ReportBody::gone(&key);
                     let (first, twice) = (told.unwrap_or(now), told.is_some());
                     // One that is back by now is told of as it stands.
                     if !present.stands(&key) {
                         self.remember(key, Told { first, twice, trace: trace.clone() });
                     }
-                    news
+                    body
                 }
             };
-            reports.extend(news.map(|news| Report { news, trace }));
+            reports.extend(body.map(|body| Report { body, trace }));
         }
         reports
     }

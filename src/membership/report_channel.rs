@@ -168,13 +168,15 @@ mod tests {
     use super::*;
     use crate::stack::{
         object::{Catalog, ObjectKey},
-        report::News,
+        report::ReportBody,
     };
 
     fn reports(n: usize) -> Vec<Report> {
         let stack = Catalog::new(Vec::new()).stack;
-        let report =
-            |n| Report { news: News::gone(&ObjectKey::new(&stack, &format!("s-{n}"))).unwrap(), trace: None };
+        let report = |n| Report {
+            body: ReportBody::gone(&ObjectKey::new(&stack, &format!("s-{n}"))).unwrap(),
+            trace: None,
+        };
         (0..n).map(report).collect()
     }
 

@@ -24,7 +24,7 @@ const STARGATE: &str = "stargate";
 
 /// Where the stacks of this region are served; both parts stay as they were configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BaseUrl {
+pub struct StackBaseUrl {
     /// `https`
     pub scheme: String,
     /// Host, with the port where one was given.
@@ -82,7 +82,7 @@ pub fn fingerprint(snapshot: &Snapshot) -> u64 {
 }
 
 /// The objects of a stack, and what of the order could not be used.
-pub fn desired(stack: &StackName, snapshot: &Snapshot, catalog: &Catalog, base: &BaseUrl) -> Desired {
+pub fn desired(stack: &StackName, snapshot: &Snapshot, catalog: &Catalog, base: &StackBaseUrl) -> Desired {
     let mut labels = snapshot.labels.clone();
     labels.insert(labels::CREATED_BY_AGENT.into(), labels::CREATED_BY_AGENT_VALUE.into());
     labels.insert(labels::STACK.into(), stack.as_str().into());
@@ -112,7 +112,13 @@ pub fn desired(stack: &StackName, snapshot: &Snapshot, catalog: &Catalog, base: 
 }
 
 impl Desired {
-    fn add_modules(&mut self, stack: &StackName, snapshot: &Snapshot, catalog: &Catalog, base: &BaseUrl) {
+    fn add_modules(
+        &mut self,
+        stack: &StackName,
+        snapshot: &Snapshot,
+        catalog: &Catalog,
+        base: &StackBaseUrl,
+    ) {
         for module in catalog.modules.iter().filter(|module| module.singular != STARGATE) {
             if !snapshot.modules.contains(&module.singular) {
                 if !snapshot.spares.modules {

@@ -7,7 +7,7 @@ use std::{fmt, sync::Arc};
 
 use super::{
     object::Resource,
-    write::{Answer, Write},
+    write::{Write, WriteAnswer},
 };
 
 /// A class of transient failures. What the API server has against an order's own content (a refusal,
@@ -37,13 +37,15 @@ impl FailureClass {
 
     /// What an answer to a write shows to go well: the writes of its class, and requests as such. A
     /// refusal says nothing: it may come from before the webhooks, or from a proxy.
-    pub fn proved_by(write: &Write, answer: &Answer) -> Vec<Self> {
+    pub fn proved_by(write: &Write, answer: &WriteAnswer) -> Vec<Self> {
         match answer {
-            Answer::Stored(_) | Answer::Gone { .. } | Answer::AlreadyExists => {
+            WriteAnswer::Stored(_) | WriteAnswer::Gone { .. } | WriteAnswer::AlreadyExists => {
                 vec![Self::of(write), Self::Any]
             }
-            Answer::Conflict | Answer::NotFound => vec![Self::Any],
-            Answer::Refused(_) | Answer::NotApplied { .. } | Answer::Unknown { .. } => Vec::new(),
+            WriteAnswer::Conflict | WriteAnswer::NotFound => vec![Self::Any],
+            WriteAnswer::Refused(_) | WriteAnswer::NotApplied { .. } | WriteAnswer::InDoubt { .. } => {
+                Vec::new()
+            }
         }
     }
 }

@@ -45,8 +45,8 @@ pub mod notice;
 mod pick;
 mod unsettled;
 
-pub use context::{Context, Options};
-pub use memory::Memory;
+pub use context::{MachineContext, MachineOptions};
+pub use memory::Carryover;
 pub use notice::Notice;
 
 use footing::Footing;
@@ -55,7 +55,7 @@ use unsettled::Unsettled;
 
 /// What the driver shall do next.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Step {
+pub enum MachineStep {
     /// Read these objects by name, consistently, and call [`Machine::observed`].
     Read(Vec<ObjectKey>),
     /// A write is missing: get a permit, then call [`Machine::write`].
@@ -65,12 +65,12 @@ pub enum Step {
     /// The cluster shows what the order asks for.
     Done,
     /// It does, and a lost create may still arrive: run the order again on every event that
-    /// [`Memory::awaits`], and at this time, unless a newer one comes.
+    /// [`Carryover::awaits`], and at this time, unless a newer one comes.
     Attend {
         /// When.
         at: Instant,
     },
-    /// Give the slot back and run the order again on every event that [`Memory::awaits`], and at
+    /// Give the slot back and run the order again on every event that [`Carryover::awaits`], and at
     /// this time.
     Later {
         /// When.
@@ -93,7 +93,7 @@ struct Flight {
 /// One stack's order on its way.
 #[derive(Debug, Clone)]
 pub struct Machine {
-    context: Rc<Context>,
+    context: Rc<MachineContext>,
     order: Order,
     /// Counts orders; a write is computed for one of them.
     generation: u32,
@@ -119,7 +119,7 @@ pub struct Machine {
 impl Machine {
     /// A machine for an order, with what is remembered of its stack. `again`: this run continues
     /// an order that was put off; otherwise it has just arrived, perhaps once more.
-    pub fn new(order: Order, memory: Memory, context: Rc<Context>, again: bool) -> Self {
+    pub fn new(order: Order, memory: Carryover, context: Rc<MachineContext>, again: bool) -> Self {
         let order = overlaid(order, memory.newest.as_ref());
         let trial = memory.trial.filter(|trial| trial.change == order.change);
         let is_new = trial.is_none();
@@ -206,15 +206,19 @@ impl Machine {
 
     /// What to do now. It may be asked again after any step, and after another
     /// [`Machine::refresh`] the answer may be another one.
-    pub fn next(&mut self, now: Instant) -> Step {
+    pub fn next(&mut self, now: Instant) -> MachineStep {
         self.finished = false;
         self.progress.waiting.clear();
         self.unsettled.expire(now, self.context.options.create_may_arrive);
         if self.flights.iter().any(|flight| flight.generation != self.generation) {
-            return Step::Await;
+            return MachineStep::Await;
         }
         if let Some(at) = self.pause.as_ref().map(|pause| pause.until).filter(|at| *at > now) {
-            return if self.flights.is_empty() { Step::Later { at, refused: false } } else { Step::Await };
+            return if self.flights.is_empty() {
+                MachineStep::Later { at, refused: false }
+            } else {
+                MachineStep::Await
+            };
         }
         self.pause = None;
         if self.progress.parked_until.is_some_and(|at| at <= now) {
@@ -222,16 +226,16 @@ impl Machine {
         }
         let idle = self.progress.read_refused;
         if !idle && self.flights.len() < self.context.options.children_in_flight && self.pick().is_some() {
-            return Step::Write;
+            return MachineStep::Write;
         }
         if !self.flights.is_empty() {
-            return Step::Await;
+            return MachineStep::Await;
         }
         let mut needed = self.needed();
         if needed.is_empty() && !idle && self.doubts() {
             needed = self.needed();
         }
-        if needed.is_empty() || idle { self.conclude(now) } else { Step::Read(needed) }
+        if needed.is_empty() || idle { self.conclude(now) } else { MachineStep::Read(needed) }
     }
 
     /// The next write, decided now; the driver holds a permit. `None`: nothing is left to write.
@@ -255,14 +259,14 @@ impl Machine {
     /// The order as it now is (the newest; an Enabled or Disabled order may have become a full
     /// one), and what has to be remembered of the stack. Writes still in flight are unsettled
     /// from here on.
-    pub fn into_parts(mut self, now: Instant) -> (Order, Memory) {
+    pub fn into_parts(mut self, now: Instant) -> (Order, Carryover) {
         for flight in std::mem::take(&mut self.flights) {
             self.unsettled.lose(now, &flight.write);
             self.view.forget(flight.write.key());
         }
         let change = &self.order.change;
         let keep_order = !self.unsettled.is_empty() && !matches!(change, Change::Disabled(_));
-        let memory = Memory {
+        let memory = Carryover {
             newest: keep_order.then(|| change.clone()),
             trial: (!self.finished).then(|| Trial {
                 change: change.clone(),

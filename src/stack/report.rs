@@ -14,14 +14,14 @@ const DEPRECATED: &str = "formance.com/deprecated";
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     /// What it says.
-    pub news: News,
+    pub body: ReportBody,
     /// The trace of the order that led to it, where there is one.
     pub trace: Option<Trace>,
 }
 
 /// What a report says. Objects are told of whoever made them; their names are Kubernetes'.
 #[derive(Debug, Clone, PartialEq)]
-pub enum News {
+pub enum ReportBody {
     /// `statusChanged`: the Stack's status, as [`super::status::reported`] cuts it.
     Stack {
         /// Its name.
@@ -86,7 +86,7 @@ impl Versions {
     }
 }
 
-impl News {
+impl ReportBody {
     /// The status of a Stack or module that stands; `None` where it says nothing, and for kinds of
     /// which no status is told.
     pub fn status(key: &ObjectKey, status: Value) -> Option<Self> {
@@ -129,30 +129,34 @@ mod tests {
         let (catalog, ledger) = (Catalog::new(Vec::new()), Resource::new("Ledger", "ledger", "ledgers"));
         let status = json!({"ready": true});
         let told = |resource: &Arc<Resource>| {
-            (News::status(&key(resource), status.clone()), News::gone(&key(resource)))
+            (ReportBody::status(&key(resource), status.clone()), ReportBody::gone(&key(resource)))
         };
         let stack = Arc::<str>::from("a");
         assert_eq!(
             told(&catalog.stack),
             (
-                Some(News::Stack { stack: stack.clone(), status: status.clone() }),
-                Some(News::StackDeleted { stack: stack.clone() })
+                Some(ReportBody::Stack { stack: stack.clone(), status: status.clone() }),
+                Some(ReportBody::StackDeleted { stack: stack.clone() })
             )
         );
         assert_eq!(
             told(&ledger),
             (
-                Some(News::Module { stack: stack.clone(), kind: "Ledger".into(), status: status.clone() }),
-                Some(News::ModuleDeleted { stack: stack.clone(), kind: "Ledger".into() })
+                Some(ReportBody::Module {
+                    stack: stack.clone(),
+                    kind: "Ledger".into(),
+                    status: status.clone()
+                }),
+                Some(ReportBody::ModuleDeleted { stack: stack.clone(), kind: "Ledger".into() })
             )
         );
-        assert_eq!(told(&catalog.versions), (None, Some(News::VersionsDeleted { name: stack })));
+        assert_eq!(told(&catalog.versions), (None, Some(ReportBody::VersionsDeleted { name: stack })));
         assert_eq!(told(&catalog.auth_client), (None, None));
     }
 
     #[test]
     fn a_status_that_says_nothing_is_not_told() {
-        assert_eq!(News::status(&key(&Catalog::new(Vec::new()).stack), Value::Null), None);
+        assert_eq!(ReportBody::status(&key(&Catalog::new(Vec::new()).stack), Value::Null), None);
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::{
-    desired::BaseUrl,
+    desired::StackBaseUrl,
     object::{Catalog, Object, ObjectKey, Resource},
     ownership::FIELD_MANAGER,
-    write::{Answer, Write},
+    write::{Write, WriteAnswer},
 };
 use crate::order::{AuthConfig, Snapshot, StackName};
 
@@ -25,8 +25,8 @@ pub(crate) fn catalog() -> Catalog {
     Catalog::new(modules.into_iter().map(resource).collect())
 }
 
-pub(crate) fn base_url() -> BaseUrl {
-    BaseUrl { scheme: "https".into(), host: "Eu.Example.com:8443".into() }
+pub(crate) fn base_url() -> StackBaseUrl {
+    StackBaseUrl { scheme: "https".into(), host: "Eu.Example.com:8443".into() }
 }
 
 /// Auth, Gateway, Ledger and one client.
@@ -52,12 +52,12 @@ pub(crate) fn key(catalog: &Catalog, text: &str) -> ObjectKey {
     ObjectKey::new(resource, name)
 }
 
-type Path = Vec<String>;
+type FieldPath = Vec<String>;
 
 /// Objects, resourceVersions, uids, managers of leaf fields; deletion with an optional finalizer.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct World {
-    objects: BTreeMap<ObjectKey, Stored>,
+pub(crate) struct ModelCluster {
+    objects: BTreeMap<ObjectKey, ModelObject>,
     version: u64,
     uids: u64,
     /// Kinds (plural) that a finalizer holds when they are deleted.
@@ -67,12 +67,12 @@ pub(crate) struct World {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct Stored {
+struct ModelObject {
     json: Value,
-    managers: BTreeMap<String, BTreeSet<Path>>,
+    managers: BTreeMap<String, BTreeSet<FieldPath>>,
 }
 
-impl World {
+impl ModelCluster {
     pub(crate) fn get(&self, key: &ObjectKey) -> Option<Object> {
         let stored = self.objects.get(key)?;
         let mut json = stored.json.clone();
@@ -96,46 +96,47 @@ impl World {
 
     /// uid and resourceVersion of every object.
     pub(crate) fn heads(&self) -> BTreeMap<ObjectKey, (String, String)> {
-        let text =
-            |stored: &Stored, name: &str| stored.json["metadata"][name].as_str().expect("text").to_owned();
-        let head = |stored: &Stored| (text(stored, "uid"), text(stored, "resourceVersion"));
+        let text = |stored: &ModelObject, name: &str| {
+            stored.json["metadata"][name].as_str().expect("text").to_owned()
+        };
+        let head = |stored: &ModelObject| (text(stored, "uid"), text(stored, "resourceVersion"));
         self.objects.iter().map(|(key, stored)| (key.clone(), head(stored))).collect()
     }
 
-    pub(crate) fn write(&mut self, write: &Write) -> Answer {
+    pub(crate) fn write(&mut self, write: &Write) -> WriteAnswer {
         self.write_as(FIELD_MANAGER, write)
     }
 
-    pub(crate) fn write_as(&mut self, manager: &str, write: &Write) -> Answer {
+    pub(crate) fn write_as(&mut self, manager: &str, write: &Write) -> WriteAnswer {
         let key = write.key();
         match write {
             Write::Create { body, .. } => self.create(manager, key, body.clone()),
             Write::Patch { resource_version, body, .. } => {
                 assert_eq!(body["metadata"]["resourceVersion"], **resource_version, "conditional");
                 match self.objects.get(key) {
-                    None => Answer::NotFound,
+                    None => WriteAnswer::NotFound,
                     Some(o) if o.json["metadata"]["resourceVersion"] != **resource_version => {
-                        Answer::Conflict
+                        WriteAnswer::Conflict
                     }
                     Some(_) => self.patch(manager, key, body),
                 }
             }
             Write::Delete { uid, resource_version, .. } => match self.objects.get(key) {
-                None => Answer::NotFound,
+                None => WriteAnswer::NotFound,
                 Some(o)
                     if o.json["metadata"]["uid"] != **uid
                         || o.json["metadata"]["resourceVersion"] != **resource_version =>
                 {
-                    Answer::Conflict
+                    WriteAnswer::Conflict
                 }
                 Some(_) => self.delete(key),
             },
         }
     }
 
-    pub(crate) fn create(&mut self, manager: &str, key: &ObjectKey, mut json: Value) -> Answer {
+    pub(crate) fn create(&mut self, manager: &str, key: &ObjectKey, mut json: Value) -> WriteAnswer {
         if self.objects.contains_key(key) {
-            return Answer::AlreadyExists;
+            return WriteAnswer::AlreadyExists;
         }
         self.version += 1;
         self.uids += 1;
@@ -143,13 +144,13 @@ impl World {
         json["metadata"]["uid"] = format!("uid-{}", self.uids).into();
         json["metadata"]["resourceVersion"] = self.version.to_string().into();
         let managers = [(manager.to_owned(), leaves(&json).into_keys().collect())].into();
-        self.objects.insert(key.clone(), Stored { json, managers });
+        self.objects.insert(key.clone(), ModelObject { json, managers });
         self.log.push(format!("create {key}"));
         self.stored(key)
     }
 
     /// An unconditional merge patch, as people and operators send them.
-    pub(crate) fn patch(&mut self, manager: &str, key: &ObjectKey, patch: &Value) -> Answer {
+    pub(crate) fn patch(&mut self, manager: &str, key: &ObjectKey, patch: &Value) -> WriteAnswer {
         let stored = self.objects.get_mut(key).expect("an object");
         let before = stored.json.clone();
         merge(&mut stored.json, patch);
@@ -169,7 +170,7 @@ impl World {
         self.stored(key)
     }
 
-    fn delete(&mut self, key: &ObjectKey) -> Answer {
+    fn delete(&mut self, key: &ObjectKey) -> WriteAnswer {
         let stored = self.objects.get_mut(key).expect("an object");
         if !stored.json["metadata"]["deletionTimestamp"].is_null() {
             return self.stored(key);
@@ -183,7 +184,7 @@ impl World {
         }
         let uid = stored.json["metadata"]["uid"].as_str().expect("a uid").to_owned();
         self.objects.remove(key);
-        Answer::Gone { uid }
+        WriteAnswer::Gone { uid }
     }
 
     /// The finalizers of everything that is terminating are done.
@@ -210,8 +211,8 @@ impl World {
         stored.json["metadata"]["resourceVersion"] = self.version.to_string().into();
     }
 
-    fn stored(&self, key: &ObjectKey) -> Answer {
-        Answer::Stored(Box::new(self.get(key).expect("an object")))
+    fn stored(&self, key: &ObjectKey) -> WriteAnswer {
+        WriteAnswer::Stored(Box::new(self.get(key).expect("an object")))
     }
 }
 
@@ -235,8 +236,8 @@ pub(crate) fn merge(target: &mut Value, patch: &Value) {
 }
 
 /// Paths of interest with their values: labels, annotations and everything in spec.
-fn leaves(json: &Value) -> BTreeMap<Path, Value> {
-    fn walk(value: &Value, path: &mut Path, into: &mut BTreeMap<Path, Value>) {
+fn leaves(json: &Value) -> BTreeMap<FieldPath, Value> {
+    fn walk(value: &Value, path: &mut FieldPath, into: &mut BTreeMap<FieldPath, Value>) {
         match value {
             Value::Object(fields) if !fields.is_empty() => {
                 for (name, field) in fields {
@@ -259,7 +260,7 @@ fn leaves(json: &Value) -> BTreeMap<Path, Value> {
     into
 }
 
-fn entry(manager: &str, paths: &BTreeSet<Path>) -> Value {
+fn entry(manager: &str, paths: &BTreeSet<FieldPath>) -> Value {
     let mut fields = json!({});
     for path in paths {
         let pointer = path.iter().fold(&mut fields, |at, part| {

@@ -56,7 +56,7 @@ impl Write {
 
 /// How a write ended, as far as the agent can know.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
+pub enum WriteAnswer {
     /// 2xx with the object as it now stands (a delete that waits for a finalizer, too).
     Stored(Box<Object>),
     /// A delete after which nothing is left; this uid is gone for good.
@@ -80,7 +80,7 @@ pub enum Answer {
         retry_after: Option<Duration>,
     },
     /// May have been applied, or may yet be: deadline, reset, 5xx.
-    Unknown {
+    InDoubt {
         /// Why.
         cause: String,
         /// What `Retry-After` asked for.

@@ -30,7 +30,7 @@ use crate::{
     demo::{BASE_HOST, check, fleet},
     embedded::{cluster::Cluster, crds, operator},
     net,
-    stack::desired::BaseUrl,
+    stack::desired::StackBaseUrl,
     time,
 };
 
@@ -172,7 +172,7 @@ impl World {
             cluster: ClusterConfig::plain("http://api.simulated").expect("a URL"),
             limits: options.limits,
             max_list_items: crate::cluster::watch::MOST_ITEMS,
-            base_url: BaseUrl { scheme: "https".into(), host: BASE_HOST.into() },
+            base_url: StackBaseUrl { scheme: "https".into(), host: BASE_HOST.into() },
             grace_period: Duration::from_secs(30),
             resync_period: options.resync_period,
             report_qps: 1000.0,

@@ -63,7 +63,7 @@ fn ok(body: &Value) -> Reply {
 fn an_object_in_the_answer_is_stored() {
     for write_ in [create(), patch()] {
         let answer = write(&write_, &ok(&an_object("org-one", &json!({}))));
-        let Answer::Stored(object) = answer else { panic!("{answer:?}") };
+        let WriteAnswer::Stored(object) = answer else { panic!("{answer:?}") };
         assert_eq!((object.key, object.resource_version.as_str()), (key(), "7"));
     }
 }
@@ -73,7 +73,7 @@ fn success_with_an_unreadable_answer_leaves_the_outcome_unknown() {
     for write_ in every_verb() {
         for body in ["", "<html>", "{}", "{\"kind\":\"Ledger\"}"] {
             let answer = write(&write_, &reply(200, body));
-            assert!(matches!(answer, Answer::Unknown { .. }), "{} {body:?}: {answer:?}", write_.verb());
+            assert!(matches!(answer, WriteAnswer::InDoubt { .. }), "{} {body:?}: {answer:?}", write_.verb());
         }
     }
 }
@@ -81,14 +81,14 @@ fn success_with_an_unreadable_answer_leaves_the_outcome_unknown() {
 #[test]
 fn an_answer_about_another_object_leaves_the_outcome_unknown() {
     let answer = write(&patch(), &ok(&an_object("org-two", &json!({}))));
-    assert!(matches!(answer, Answer::Unknown { .. }), "{answer:?}");
+    assert!(matches!(answer, WriteAnswer::InDoubt { .. }), "{answer:?}");
 }
 
 #[test]
 fn an_unknown_field_is_refused_though_it_was_taken() {
     let taken =
         with(ok(&an_object("org-one", &json!({}))), "warning", r#"299 - "unknown field \"spec.serverURL\"""#);
-    let Answer::Refused(refusal) = write(&create(), &taken) else { panic!() };
+    let WriteAnswer::Refused(refusal) = write(&create(), &taken) else { panic!() };
     assert_eq!(refusal.code, 200);
     assert!(refusal.message.contains("spec.serverURL"), "{refusal}");
 }
@@ -100,7 +100,7 @@ fn a_deprecation_warning_does_not_stand_in_the_way() {
         "warning",
         r#"299 - "formance.com/v1beta1 is deprecated""#,
     );
-    assert!(matches!(write(&create(), &taken), Answer::Stored(_)));
+    assert!(matches!(write(&create(), &taken), WriteAnswer::Stored(_)));
 }
 
 #[test]
@@ -109,25 +109,25 @@ fn a_delete_answered_by_a_status_is_done() {
         "kind": "Status", "status": "Success",
         "details": {"name": "org-one", "group": "formance.com", "kind": "ledgers", "uid": "u-1"},
     });
-    assert_eq!(write(&delete(), &ok(&status)), Answer::Gone { uid: "u-1".into() });
+    assert_eq!(write(&delete(), &ok(&status)), WriteAnswer::Gone { uid: "u-1".into() });
     let bare = json!({"kind": "Status", "status": "Success"});
-    assert_eq!(write(&delete(), &ok(&bare)), Answer::Gone { uid: "u-1".into() });
+    assert_eq!(write(&delete(), &ok(&bare)), WriteAnswer::Gone { uid: "u-1".into() });
 }
 
 #[test]
 fn a_delete_that_a_finalizer_holds_answers_with_the_object() {
     let held = an_object("org-one", &json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}));
-    let Answer::Stored(object) = write(&delete(), &ok(&held)) else { panic!() };
+    let WriteAnswer::Stored(object) = write(&delete(), &ok(&held)) else { panic!() };
     assert!(object.terminating);
 }
 
 #[test]
 fn a_taken_name_and_a_moved_object_are_told_apart() {
     let exists = failure(409, "AlreadyExists", "ledgers \"org-one\" already exists");
-    assert_eq!(write(&create(), &exists), Answer::AlreadyExists);
+    assert_eq!(write(&create(), &exists), WriteAnswer::AlreadyExists);
     let moved = failure(409, "Conflict", "the object has been modified");
-    assert_eq!(write(&patch(), &moved), Answer::Conflict);
-    assert_eq!(write(&delete(), &moved), Answer::Conflict);
+    assert_eq!(write(&patch(), &moved), WriteAnswer::Conflict);
+    assert_eq!(write(&delete(), &moved), WriteAnswer::Conflict);
 }
 
 #[test]
@@ -135,12 +135,12 @@ fn a_missing_object_and_a_missing_kind_are_told_apart() {
     let object = failure(404, "NotFound", "ledgers.formance.com \"org-one\" not found");
     let kind = reply(404, "404 page not found\n");
     for write_ in [patch(), delete()] {
-        assert_eq!(write(&write_, &object), Answer::NotFound);
+        assert_eq!(write(&write_, &object), WriteAnswer::NotFound);
         let answer = write(&write_, &kind);
-        assert!(matches!(&answer, Answer::Refused(r) if r.code == 404), "{answer:?}");
+        assert!(matches!(&answer, WriteAnswer::Refused(r) if r.code == 404), "{answer:?}");
     }
-    assert!(matches!(write(&create(), &kind), Answer::Refused(_)));
-    assert!(matches!(write(&create(), &object), Answer::Refused(_)));
+    assert!(matches!(write(&create(), &kind), WriteAnswer::Refused(_)));
+    assert!(matches!(write(&create(), &object), WriteAnswer::Refused(_)));
     assert_eq!(read_one(&key(), &object), Ok(None));
     assert!(matches!(read_one(&key(), &kind), Err(ReadError::Refused { .. })));
     assert!(matches!(read_page(&key().resource, &kind), Err(ReadError::Refused { .. })));
@@ -152,7 +152,7 @@ fn a_not_found_of_something_else_does_not_make_an_object_absent() {
     status["details"]["name"] = "another".into();
     let other = reply(404, &status.to_string());
     assert!(matches!(read_one(&key(), &other), Err(ReadError::Refused { .. })));
-    assert!(matches!(write(&delete(), &other), Answer::Refused(_)));
+    assert!(matches!(write(&delete(), &other), WriteAnswer::Refused(_)));
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn content_that_the_server_will_never_take_is_refused_with_its_words() {
             let answer = write(&write_, &failure(code, "Invalid", "spec.stack: Required value"));
             let expected =
                 Refusal { code, reason: "Invalid".into(), message: "spec.stack: Required value".into() };
-            assert_eq!(answer, Answer::Refused(expected));
+            assert_eq!(answer, WriteAnswer::Refused(expected));
         }
     }
 }
@@ -173,13 +173,13 @@ fn an_object_too_large_for_the_store_is_refused_though_it_answers_500() {
         "etcdserver: request is too large",
         "rpc error: code = ResourceExhausted desc = trying to send message larger than max (2097628 vs. 2097152)",
     ] {
-        assert!(matches!(write(&create(), &failure(500, "", words)), Answer::Refused(_)), "{words}");
+        assert!(matches!(write(&create(), &failure(500, "", words)), WriteAnswer::Refused(_)), "{words}");
     }
 }
 
 #[test]
 fn a_refusal_without_a_status_tells_what_the_body_said() {
-    let Answer::Refused(refusal) = write(&create(), &reply(403, " blocked by the proxy \n")) else {
+    let WriteAnswer::Refused(refusal) = write(&create(), &reply(403, " blocked by the proxy \n")) else {
         panic!()
     };
     assert_eq!(refusal.message, "blocked by the proxy");
@@ -188,7 +188,7 @@ fn a_refusal_without_a_status_tells_what_the_body_said() {
 #[test]
 fn a_redirect_is_refused_and_says_where_it_led() {
     let redirect = with(reply(302, ""), "location", "https://login.example/");
-    let Answer::Refused(refusal) = write(&create(), &redirect) else { panic!() };
+    let WriteAnswer::Refused(refusal) = write(&create(), &redirect) else { panic!() };
     assert!(refusal.message.contains("https://login.example/"), "{refusal}");
     assert!(matches!(read_one(&key(), &redirect), Err(ReadError::Refused { .. })));
 }
@@ -197,12 +197,12 @@ fn a_redirect_is_refused_and_says_where_it_led() {
 fn too_many_requests_and_bad_credentials_are_not_applied() {
     let busy = with(failure(429, "TooManyRequests", "later"), "retry-after", "3");
     for write_ in every_verb() {
-        let Answer::NotApplied { retry_after, cause } = write(&write_, &busy) else { panic!() };
+        let WriteAnswer::NotApplied { retry_after, cause } = write(&write_, &busy) else { panic!() };
         assert_eq!(retry_after, Some(Duration::from_secs(3)));
         assert!(cause.contains("later"), "{cause}");
         assert!(matches!(
             write(&write_, &failure(401, "Unauthorized", "Unauthorized")),
-            Answer::NotApplied { retry_after: None, .. }
+            WriteAnswer::NotApplied { retry_after: None, .. }
         ));
     }
 }
@@ -212,7 +212,7 @@ fn server_errors_leave_the_outcome_unknown() {
     for code in [408, 500, 502, 503, 504] {
         for write_ in every_verb() {
             let answer = write(&write_, &with(failure(code, "X", "broken"), "retry-after", "1"));
-            let Answer::Unknown { retry_after, .. } = answer else { panic!("{code}: {answer:?}") };
+            let WriteAnswer::InDoubt { retry_after, .. } = answer else { panic!("{code}: {answer:?}") };
             assert_eq!(retry_after, Some(Duration::from_secs(1)));
         }
     }
@@ -266,10 +266,10 @@ fn a_deletion_is_not_believed_where_its_answer_is_about_another_or_a_failure() {
     for (status, uid) in [("Success", "u-2"), ("Failure", "u-1"), ("Failure", "")] {
         let body = json!({"kind": "Status", "status": status, "details": {"uid": uid}});
         let answer = write(&delete(), &ok(&body));
-        assert!(matches!(answer, Answer::Unknown { .. }), "{body}: {answer:?}");
+        assert!(matches!(answer, WriteAnswer::InDoubt { .. }), "{body}: {answer:?}");
     }
     let nameless = json!({"kind": "Status", "status": "Success", "details": {"uid": ""}});
-    assert_eq!(write(&delete(), &ok(&nameless)), Answer::Gone { uid: "u-1".into() });
+    assert_eq!(write(&delete(), &ok(&nameless)), WriteAnswer::Gone { uid: "u-1".into() });
     let another = write(&delete(), &ok(&an_object("org-one", &json!({"uid": "u-2"}))));
-    assert!(matches!(another, Answer::Unknown { .. }), "{another:?}");
+    assert!(matches!(another, WriteAnswer::InDoubt { .. }), "{another:?}");
 }

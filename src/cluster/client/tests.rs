@@ -44,21 +44,21 @@ fn client(server: &Server, limits: Limits) -> Client {
     Client::new(&ClusterConfig::plain(&server.url).unwrap(), limits)
 }
 
-async fn put(client: &Client, name: &str) -> Answer {
+async fn put(client: &Client, name: &str) -> WriteAnswer {
     let permit = client.permit().await;
     client.write(permit, &create(name)).await
 }
 
-fn is_unknown(answer: &Answer) -> bool {
-    matches!(answer, Answer::Unknown { .. })
+fn is_unknown(answer: &WriteAnswer) -> bool {
+    matches!(answer, WriteAnswer::InDoubt { .. })
 }
 
-fn is_not_applied(answer: &Answer) -> bool {
-    matches!(answer, Answer::NotApplied { .. })
+fn is_not_applied(answer: &WriteAnswer) -> bool {
+    matches!(answer, WriteAnswer::NotApplied { .. })
 }
 
-fn is_stored(answer: &Answer) -> bool {
-    matches!(answer, Answer::Stored(_))
+fn is_stored(answer: &WriteAnswer) -> bool {
+    matches!(answer, WriteAnswer::Stored(_))
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn retry_after_holds_back_all_requests() {
             _ => stored("a"),
         });
         let client = client(&server, limits());
-        let Answer::NotApplied { retry_after, .. } = put(&client, "a").await else { panic!() };
+        let WriteAnswer::NotApplied { retry_after, .. } = put(&client, "a").await else { panic!() };
         assert_eq!(retry_after, Some(Duration::from_secs(1)));
         assert!(is_stored(&put(&client, "a").await));
         assert!(server.seen(1).at - server.seen(0).at >= Duration::from_secs(1));
@@ -290,7 +290,7 @@ fn a_missing_token_file_sends_nothing() {
         config.credentials =
             super::super::credentials::Source::TokenFile { path: "/nowhere/token".into(), until_read: None };
         let client = Client::new(&config, limits());
-        let Answer::NotApplied { cause, .. } = put(&client, "a").await else { panic!() };
+        let WriteAnswer::NotApplied { cause, .. } = put(&client, "a").await else { panic!() };
         assert!(cause.contains("/nowhere/token"), "{cause}");
         assert_eq!(server.requests(), 0);
     });
@@ -302,7 +302,7 @@ fn a_name_that_no_object_can_have_is_refused_without_asking() {
         let server = Server::start(Speech::Plain, |_, _| stored("a"));
         let client = client(&server, limits());
         let answer = put(&client, "../stacks/a").await;
-        assert!(matches!(answer, Answer::Refused(_)), "{answer:?}");
+        assert!(matches!(answer, WriteAnswer::Refused(_)), "{answer:?}");
         assert_eq!(server.requests(), 0);
     });
 }

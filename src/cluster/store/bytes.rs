@@ -1,15 +1,15 @@
 //! Bytes as they are packed: small numbers in few of them, frequent texts as numbers.
 
-use super::names::Names;
+use super::names::Interner;
 
-/// Writes what [`Reader`] reads.
+/// Writes what [`PackReader`] reads.
 #[derive(Debug)]
-pub(super) struct Writer<'a> {
+pub(super) struct PackWriter<'a> {
     pub(super) bytes: Vec<u8>,
-    pub(super) names: &'a mut Names,
+    pub(super) names: &'a mut Interner,
 }
 
-impl Writer<'_> {
+impl PackWriter<'_> {
     /// Seven bits to a byte, the lowest first.
     pub(super) fn number(&mut self, mut number: u64) {
         while number >= 0x80 {
@@ -30,15 +30,15 @@ impl Writer<'_> {
     }
 }
 
-/// Reads what [`Writer`] wrote. `None` where that is not so.
+/// Reads what [`PackWriter`] wrote. `None` where that is not so.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reader<'a> {
+pub(super) struct PackReader<'a> {
     bytes: &'a [u8],
-    names: &'a Names,
+    names: &'a Interner,
 }
 
-impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8], names: &'a Names) -> Self {
+impl<'a> PackReader<'a> {
+    pub(super) fn new(bytes: &'a [u8], names: &'a Interner) -> Self {
         Self { bytes, names }
     }
 

@@ -9,9 +9,9 @@ const MOST: usize = 4096;
 
 /// See the [module](self).
 #[derive(Debug, Default)]
-pub(super) struct Gone(IndexMap<(ObjectKey, String), u64, ahash::RandomState>);
+pub(super) struct Tombstones(IndexMap<(ObjectKey, String), u64, ahash::RandomState>);
 
-impl Gone {
+impl Tombstones {
     /// An uid was said to be gone at this time.
     pub(super) fn insert(&mut self, key: &ObjectKey, uid: &str, at: u64) {
         if self.0.len() >= MOST {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Number, Value};
 
-use super::bytes::{Reader, Writer};
+use super::bytes::{PackReader, PackWriter};
 
 const NULL: u8 = 0;
 const FALSE: u8 = 1;
@@ -24,7 +24,7 @@ const OWN_NAME: u8 = 10;
 const DEEPEST: usize = 128;
 
 /// Writes a value; the text `own` takes one byte.
-pub(super) fn write(value: &Value, own: &str, to: &mut Writer<'_>) {
+pub(super) fn write(value: &Value, own: &str, to: &mut PackWriter<'_>) {
     match value {
         Value::Null => to.bytes.push(NULL),
         Value::Bool(flag) => to.bytes.push(if *flag { TRUE } else { FALSE }),
@@ -56,7 +56,7 @@ pub(super) fn write(value: &Value, own: &str, to: &mut Writer<'_>) {
     }
 }
 
-fn write_number(number: &Number, to: &mut Writer<'_>) {
+fn write_number(number: &Number, to: &mut PackWriter<'_>) {
     if let Some(unsigned) = number.as_u64() {
         to.bytes.push(UNSIGNED);
         to.number(unsigned);
@@ -70,11 +70,11 @@ fn write_number(number: &Number, to: &mut Writer<'_>) {
 }
 
 /// Reads a value.
-pub(super) fn read(own: &str, from: &mut Reader<'_>) -> Option<Value> {
+pub(super) fn read(own: &str, from: &mut PackReader<'_>) -> Option<Value> {
     read_within(DEEPEST, own, from)
 }
 
-fn read_within(depth: usize, own: &str, from: &mut Reader<'_>) -> Option<Value> {
+fn read_within(depth: usize, own: &str, from: &mut PackReader<'_>) -> Option<Value> {
     let depth = depth.checked_sub(1)?;
     Some(match from.byte()? {
         NULL => Value::Null,
@@ -122,7 +122,7 @@ pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cluster::store::names::Names;
+    use crate::cluster::store::names::Interner;
 
     /// Any JSON, with texts that repeat, times among them.
     pub(in crate::cluster::store) fn some_json() -> impl Strategy<Value = Value> {
@@ -144,8 +144,8 @@ pub(super) mod tests {
         })
     }
 
-    fn packed(value: &Value, names: &mut Names) -> Vec<u8> {
-        let mut writer = Writer { bytes: Vec::new(), names };
+    fn packed(value: &Value, names: &mut Interner) -> Vec<u8> {
+        let mut writer = PackWriter { bytes: Vec::new(), names };
         write(value, "own", &mut writer);
         writer.bytes
     }
@@ -156,40 +156,40 @@ pub(super) mod tests {
             "type": "DatabaseReady", "status": "True", "reason": "Ready", "message": "everything is up",
             "lastTransitionTime": "2026-11-24T10:00:00Z", "observedGeneration": 3,
         });
-        let mut names = Names::default();
+        let mut names = Interner::default();
         packed(&condition, &mut names);
         packed(&condition, &mut names);
         let bytes = packed(&condition, &mut names);
         assert!(bytes.len() <= 26, "{} bytes", bytes.len());
-        assert_eq!(read("own", &mut Reader::new(&bytes, &names)), Some(condition));
+        assert_eq!(read("own", &mut PackReader::new(&bytes, &names)), Some(condition));
     }
 
     #[test]
     fn what_only_looks_like_a_time_stays_as_it_is() {
-        let mut names = Names::default();
+        let mut names = Interner::default();
         for text in
             ["2026-02-30T10:00:00Z", "1969-12-31T23:59:59Z", "2026-01-01T10:00:60Z", "2026-01-01t10:00:00Z"]
         {
             let bytes = packed(&json!(text), &mut names);
-            assert_eq!(read("own", &mut Reader::new(&bytes, &names)), Some(json!(text)));
+            assert_eq!(read("own", &mut PackReader::new(&bytes, &names)), Some(json!(text)));
         }
     }
 
     proptest! {
         #[test]
         fn what_is_read_is_what_was_written(values in prop::collection::vec(some_json(), 1..4)) {
-            let mut names = Names::default();
+            let mut names = Interner::default();
             // Twice, so that texts have their numbers.
             for value in values.iter().chain(&values) {
                 let bytes = packed(value, &mut names);
-                let again = read("own", &mut Reader::new(&bytes, &names));
+                let again = read("own", &mut PackReader::new(&bytes, &names));
                 prop_assert_eq!(again.as_ref(), Some(value));
             }
         }
 
         #[test]
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
-            read("own", &mut Reader::new(&bytes, &Names::default()));
+            read("own", &mut PackReader::new(&bytes, &Interner::default()));
         }
     }
 }

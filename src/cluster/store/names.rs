@@ -13,7 +13,7 @@ const SEEN: usize = 4096;
 /// Numbers for frequent texts. A text gets one when it is seen for the second time within
 /// memory: names and secrets that are one stack's alone mostly do not.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(super) struct Interner {
     numbers: AHashMap<Arc<str>, u32>,
     texts: Vec<Arc<str>>,
     /// Hashes of texts seen of late, each in the one place that it can have.
@@ -21,7 +21,7 @@ pub(super) struct Names {
     hasher: RandomState,
 }
 
-impl Default for Names {
+impl Default for Interner {
     fn default() -> Self {
         Self {
             numbers: AHashMap::new(),
@@ -32,7 +32,7 @@ impl Default for Names {
     }
 }
 
-impl Names {
+impl Interner {
     /// The number of a text, if it has one or gets one.
     pub(super) fn number(&mut self, text: &str) -> Option<u32> {
         if text.len() > LONGEST {
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_text_gets_a_number_when_it_is_seen_again() {
-        let mut names = Names::default();
+        let mut names = Interner::default();
         assert_eq!(names.number("ready"), None);
         let number = names.number("ready").unwrap();
         assert_eq!(names.number("ready"), Some(number));
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn long_texts_get_none_and_there_is_an_end() {
-        let mut names = Names::default();
+        let mut names = Interner::default();
         let long = "x".repeat(LONGEST + 1);
         assert_eq!((names.number(&long), names.number(&long)), (None, None));
         for n in 0..2 * MOST {

@@ -21,7 +21,7 @@ impl Store {
     /// All objects of a stack, with what decisions look at.
     pub fn objects(&self, stack: &str) -> Vec<Object> {
         let Some(known) = self.stacks.get(stack) else { return Vec::new() };
-        let unpack = |held: &Held| {
+        let unpack = |held: &StoredObject| {
             let kind = self.kinds.get(usize::from(held.kind)).map(|(kind, _)| kind)?;
             held.record.unpack(|name| ObjectKey::new(kind, name), stack, &self.names)
         };
@@ -51,7 +51,7 @@ impl Store {
     /// Whether an object is known, of whatever stack.
     #[cfg(test)]
     pub(crate) fn knows(&self, plural: &str, name: &str) -> bool {
-        let is = |stack: &Arc<str>, held: &Held| {
+        let is = |stack: &Arc<str>, held: &StoredObject| {
             let kind = self.kinds.get(usize::from(held.kind));
             kind.is_some_and(|(kind, _)| kind.plural == plural)
                 && held.record.name(stack, &self.names) == Some(name)

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{
-    bytes::{Reader, Writer},
+    bytes::{PackReader, PackWriter},
     json,
-    names::Names,
+    names::Interner,
 };
 use crate::stack::{
     desired, labels,
@@ -36,15 +36,15 @@ const SAYS_BLOCKS: u8 = 8;
 
 /// An object of a stack, packed.
 #[derive(Debug)]
-pub(super) struct Record(Box<[u8]>);
+pub(super) struct PackedObject(Box<[u8]>);
 
-impl Record {
+impl PackedObject {
     /// Packs an object of this stack.
-    pub(super) fn pack(object: &Object, stack: &str, names: &mut Names) -> Self {
-        let mut decided = Writer { bytes: Vec::with_capacity(160), names };
+    pub(super) fn pack(object: &Object, stack: &str, names: &mut Interner) -> Self {
+        let mut decided = PackWriter { bytes: Vec::with_capacity(160), names };
         write_decided(object, stack, &mut decided);
         let decided = decided.bytes;
-        let mut whole = Writer { bytes: Vec::with_capacity(decided.len() + 100), names };
+        let mut whole = PackWriter { bytes: Vec::with_capacity(decided.len() + 100), names };
         whole.number(decided.len() as u64);
         whole.bytes.extend_from_slice(&decided);
         write_version(&object.resource_version, &mut whole);
@@ -57,33 +57,33 @@ impl Record {
         &self,
         key: impl FnOnce(&str) -> ObjectKey,
         stack: &str,
-        names: &Names,
+        names: &Interner,
     ) -> Option<Object> {
         let (decided, mut rest) = self.parts(names)?;
-        let mut object = read_decided(key, stack, &mut Reader::new(decided, names))?;
+        let mut object = read_decided(key, stack, &mut PackReader::new(decided, names))?;
         object.resource_version = read_version(&mut rest)?;
         object.status = json::read(stack, &mut rest)?;
         Some(object)
     }
 
     /// The name, uid and resourceVersion.
-    pub(super) fn identity(&self, stack: &str, names: &Names) -> Option<(String, String, String)> {
+    pub(super) fn identity(&self, stack: &str, names: &Interner) -> Option<(String, String, String)> {
         let (decided, mut rest) = self.parts(names)?;
-        let mut decided = Reader::new(decided, names);
+        let mut decided = PackReader::new(decided, names);
         let flags = decided.byte()?;
         let name = if flags & NAMED != 0 { stack } else { decided.text()? };
         Some((name.to_owned(), read_uid(&mut decided)?, read_version(&mut rest)?))
     }
 
     /// The name.
-    pub(super) fn name<'a>(&'a self, stack: &'a str, names: &'a Names) -> Option<&'a str> {
+    pub(super) fn name<'a>(&'a self, stack: &'a str, names: &'a Interner) -> Option<&'a str> {
         let (decided, _) = self.parts(names)?;
-        let mut decided = Reader::new(decided, names);
+        let mut decided = PackReader::new(decided, names);
         if decided.byte()? & NAMED != 0 { Some(stack) } else { decided.text() }
     }
 
     /// The reported status.
-    pub(super) fn status(&self, stack: &str, names: &Names) -> Option<Value> {
+    pub(super) fn status(&self, stack: &str, names: &Interner) -> Option<Value> {
         let (_, mut rest) = self.parts(names)?;
         read_version(&mut rest)?;
         json::read(stack, &mut rest)
@@ -91,22 +91,22 @@ impl Record {
 
     /// Whether decisions look at the same in both, which are of one key. Equal ones mostly have
     /// equal bytes, but for texts that got their numbers in between.
-    pub(super) fn decides_as(&self, other: &Self, key: &ObjectKey, stack: &str, names: &Names) -> bool {
+    pub(super) fn decides_as(&self, other: &Self, key: &ObjectKey, stack: &str, names: &Interner) -> bool {
         let (Some((mine, _)), Some((others, _))) = (self.parts(names), other.parts(names)) else {
             return false;
         };
-        let read = |decided| read_decided(|_| key.clone(), stack, &mut Reader::new(decided, names));
+        let read = |decided| read_decided(|_| key.clone(), stack, &mut PackReader::new(decided, names));
         mine == others || (read(mine).is_some() && read(mine) == read(others))
     }
 
-    fn parts<'a>(&'a self, names: &'a Names) -> Option<(&'a [u8], Reader<'a>)> {
-        let mut reader = Reader::new(&self.0, names);
+    fn parts<'a>(&'a self, names: &'a Interner) -> Option<(&'a [u8], PackReader<'a>)> {
+        let mut reader = PackReader::new(&self.0, names);
         let length = reader.length()?;
         Some((reader.take(length)?, reader))
     }
 }
 
-fn write_decided(object: &Object, stack: &str, to: &mut Writer<'_>) {
+fn write_decided(object: &Object, stack: &str, to: &mut PackWriter<'_>) {
     let removable = &object.removable;
     let labelled = object.label(labels::CREATED_BY_AGENT) == Some(labels::CREATED_BY_AGENT_VALUE)
         && object.label(labels::STACK) == Some(stack);
@@ -134,7 +134,11 @@ fn write_decided(object: &Object, stack: &str, to: &mut Writer<'_>) {
     json::write(&spec, stack, to);
 }
 
-fn read_decided(key: impl FnOnce(&str) -> ObjectKey, stack: &str, from: &mut Reader<'_>) -> Option<Object> {
+fn read_decided(
+    key: impl FnOnce(&str) -> ObjectKey,
+    stack: &str,
+    from: &mut PackReader<'_>,
+) -> Option<Object> {
     let flags = from.byte()?;
     let is = |bit: u8| flags & bit != 0;
     let key = key(if is(NAMED) { stack } else { from.text()? });
@@ -175,7 +179,7 @@ fn write_map(
     map: &BTreeMap<String, String>,
     removable: &BTreeSet<String>,
     left_out: impl Fn(&str) -> bool,
-    to: &mut Writer<'_>,
+    to: &mut PackWriter<'_>,
 ) {
     let kept = map.iter().filter(|(key, _)| !left_out(key));
     let kept: Vec<_> =
@@ -188,7 +192,7 @@ fn write_map(
     }
 }
 
-fn read_map(from: &mut Reader<'_>) -> Option<(BTreeMap<String, String>, BTreeSet<String>)> {
+fn read_map(from: &mut PackReader<'_>) -> Option<(BTreeMap<String, String>, BTreeSet<String>)> {
     let (mut map, mut removable) = (BTreeMap::new(), BTreeSet::new());
     for _ in 0..from.length()? {
         let ours = from.byte()? == 1;
@@ -201,7 +205,7 @@ fn read_map(from: &mut Reader<'_>) -> Option<(BTreeMap<String, String>, BTreeSet
     Some((map, removable))
 }
 
-fn write_owner(owner: &Owner, stack: &str, to: &mut Writer<'_>) {
+fn write_owner(owner: &Owner, stack: &str, to: &mut PackWriter<'_>) {
     let the_stack = owner.kind == "Stack" && owner.api_version == API_VERSION && owner.name == *stack;
     let bits = [
         (THE_STACK, the_stack),
@@ -216,7 +220,7 @@ fn write_owner(owner: &Owner, stack: &str, to: &mut Writer<'_>) {
     write_uid(&owner.uid, to);
 }
 
-fn read_owner(stack: &str, from: &mut Reader<'_>) -> Option<Owner> {
+fn read_owner(stack: &str, from: &mut PackReader<'_>) -> Option<Owner> {
     let flags = from.byte()?;
     let is = |bit: u8| flags & bit != 0;
     let (kind, api_version, name) = match is(THE_STACK) {
@@ -234,7 +238,7 @@ fn read_owner(stack: &str, from: &mut Reader<'_>) -> Option<Owner> {
 }
 
 /// A UUID as its 16 bytes, behind a 1; anything else as a text behind a 0.
-fn write_uid(uid: &str, to: &mut Writer<'_>) {
+fn write_uid(uid: &str, to: &mut PackWriter<'_>) {
     match uuid(uid) {
         Some(number) => {
             to.bytes.push(1);
@@ -247,7 +251,7 @@ fn write_uid(uid: &str, to: &mut Writer<'_>) {
     }
 }
 
-fn read_uid(from: &mut Reader<'_>) -> Option<String> {
+fn read_uid(from: &mut PackReader<'_>) -> Option<String> {
     match from.byte()? {
         1 => Some(hyphenated(u128::from_be_bytes(from.take(16)?.try_into().ok()?))),
         _ => from.text().map(str::to_owned),
@@ -274,7 +278,7 @@ fn hyphenated(number: u128) -> String {
 }
 
 /// A version as its number, behind a 1, where that reads as the same; else as a text behind a 0.
-fn write_version(version: &str, to: &mut Writer<'_>) {
+fn write_version(version: &str, to: &mut PackWriter<'_>) {
     match version.parse::<u64>() {
         Ok(number) if number.to_string() == version => {
             to.bytes.push(1);
@@ -287,7 +291,7 @@ fn write_version(version: &str, to: &mut Writer<'_>) {
     }
 }
 
-fn read_version(from: &mut Reader<'_>) -> Option<String> {
+fn read_version(from: &mut PackReader<'_>) -> Option<String> {
     match from.byte()? {
         1 => Some(from.number()?.to_string()),
         _ => from.text().map(str::to_owned),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Store, stack::Held};
+use super::{Store, stack::StoredObject};
 use crate::stack::{
     object::{Catalog, ObjectKey, Resource, Role},
     report::Versions,
@@ -12,7 +12,7 @@ use crate::stack::{
 
 /// A place on the way over all objects of which there is something to say.
 #[derive(Debug, Clone)]
-pub struct Cursor {
+pub struct ReportCursor {
     /// Stacks below this index are still to come.
     left: usize,
     /// So are Versions, after this name.
@@ -49,7 +49,7 @@ impl Store {
 
     /// Whether a Stack and all its modules say that they are ready.
     pub fn is_ready(&self, stack: &str) -> bool {
-        let told = |held: &&Held| self.role(held) != Some(Role::AuthClient);
+        let told = |held: &&StoredObject| self.role(held) != Some(Role::AuthClient);
         self.stacks.get(stack).is_some_and(|stack| stack.objects.iter().filter(told).all(|held| held.ready))
     }
 
@@ -63,13 +63,13 @@ impl Store {
     }
 
     /// The beginning of the way over everything.
-    pub fn begin(&self) -> Cursor {
-        Cursor { left: self.stacks.len(), versions: Some(None) }
+    pub fn begin(&self) -> ReportCursor {
+        ReportCursor { left: self.stacks.len(), versions: Some(None) }
     }
 
     /// The next objects on the way of which there is something to say, about `n`; none is the end.
     /// One that is there all the time is never passed over.
-    pub fn next(&self, cursor: &mut Cursor, n: usize) -> Vec<ObjectKey> {
+    pub fn next(&self, cursor: &mut ReportCursor, n: usize) -> Vec<ObjectKey> {
         let mut keys = Vec::new();
         if let Some(after) = cursor.versions.take() {
             let known = self.versions.keys().filter(|name| after.as_ref().is_none_or(|after| *name > after));
@@ -97,7 +97,7 @@ impl Store {
         }
     }
 
-    fn role(&self, held: &Held) -> Option<Role> {
+    fn role(&self, held: &StoredObject) -> Option<Role> {
         self.kinds.get(usize::from(held.kind)).map(|(kind, _): &(Arc<Resource>, bool)| kind.role())
     }
 }

@@ -1,12 +1,12 @@
 //! What is held of one stack.
 
-use super::{names::Names, record::Record};
+use super::{names::Interner, record::PackedObject};
 use crate::stack::{object::Object, status};
 
 /// One object.
 #[derive(Debug)]
-pub(super) struct Held {
-    pub(super) record: Record,
+pub(super) struct StoredObject {
+    pub(super) record: PackedObject,
     /// In nanoseconds since the store's start.
     pub(super) learnt: u64,
     pub(super) kind: u16,
@@ -19,15 +19,15 @@ pub(super) struct Held {
 /// The objects of one stack.
 #[derive(Debug, Default)]
 pub(super) struct Stack {
-    pub(super) objects: Vec<Held>,
+    pub(super) objects: Vec<StoredObject>,
     pub(super) revision: u64,
     /// The fingerprint of an order for which nothing is to be done.
     pub(super) settled: Option<u64>,
 }
 
-impl Held {
+impl StoredObject {
     /// An object among those of this stack. Of what is only left over of it, it has nothing to say.
-    pub(super) fn new(kind: u16, learnt: u64, record: Record, object: &Object, stack: &str) -> Self {
+    pub(super) fn new(kind: u16, learnt: u64, record: PackedObject, object: &Object, stack: &str) -> Self {
         let is_its_own = object.belongs_to() == Some(stack);
         let ready = !is_its_own || status::is_ready(&object.status);
         Self { record, learnt, kind, says_something: is_its_own && object.says_something(), ready }
@@ -36,13 +36,13 @@ impl Held {
 
 impl Stack {
     /// Where an object is.
-    pub(super) fn find(&self, kind: u16, name: &str, stack: &str, names: &Names) -> Option<usize> {
-        let is = |held: &Held| held.kind == kind && held.record.name(stack, names) == Some(name);
+    pub(super) fn find(&self, kind: u16, name: &str, stack: &str, names: &Interner) -> Option<usize> {
+        let is = |held: &StoredObject| held.kind == kind && held.record.name(stack, names) == Some(name);
         self.objects.iter().position(is)
     }
 
     /// Puts an object in the place of an older one, which is given back, or beside the others.
-    pub(super) fn put(&mut self, position: Option<usize>, held: Held) -> Option<Held> {
+    pub(super) fn put(&mut self, position: Option<usize>, held: StoredObject) -> Option<StoredObject> {
         if let Some(known) = position.and_then(|at| self.objects.get_mut(at)) {
             return Some(std::mem::replace(known, held));
         }

@@ -34,12 +34,12 @@ fn with_status(key: &str, uid: &str, version: u64, status: Value) -> Object {
     Object { status, ..object(key, uid, version) }
 }
 
-struct Rig {
+struct StoreRig {
     store: Store,
     start: Instant,
 }
 
-impl Rig {
+impl StoreRig {
     fn new() -> Self {
         let start = crate::time::now();
         Self { store: Store::new(start), start }
@@ -49,7 +49,7 @@ impl Rig {
         self.start + START + Duration::from_secs(seconds)
     }
 
-    fn changed(&mut self, object: &Object) -> Change {
+    fn changed(&mut self, object: &Object) -> StoreChange {
         self.store.changed(object, self.at(0))
     }
 
@@ -76,9 +76,9 @@ impl Rig {
 
 #[test]
 fn the_newer_version_wins_whatever_comes_first() {
-    let mut rig = Rig::new();
-    assert_eq!(rig.changed(&object("stacks/a", "u", 10)), Change::Appeared);
-    assert_eq!(rig.changed(&object("stacks/a", "u", 9)), Change::Nothing);
+    let mut rig = StoreRig::new();
+    assert_eq!(rig.changed(&object("stacks/a", "u", 10)), StoreChange::Appeared);
+    assert_eq!(rig.changed(&object("stacks/a", "u", 9)), StoreChange::Nothing);
     assert_eq!(rig.version("a").as_deref(), Some("10"));
     rig.changed(&object("stacks/a", "u", 11));
     assert_eq!(rig.version("a").as_deref(), Some("11"));
@@ -86,7 +86,7 @@ fn the_newer_version_wins_whatever_comes_first() {
 
 #[test]
 fn a_fresh_list_wins_over_what_was_known_before_it_was_asked_for() {
-    let mut rig = Rig::new();
+    let mut rig = StoreRig::new();
     rig.changed(&object("stacks/a", "u", 10));
     rig.store.listed(&object("stacks/a", "u", 7), rig.at(5));
     assert_eq!(rig.version("a").as_deref(), Some("7"), "restored from a backup");
@@ -97,7 +97,7 @@ fn a_fresh_list_wins_over_what_was_known_before_it_was_asked_for() {
 
 #[test]
 fn what_was_learnt_in_the_nanosecond_of_the_asking_was_learnt_before() {
-    let mut rig = Rig::new();
+    let mut rig = StoreRig::new();
     rig.store.changed(&object("stacks/a", "a", 1), rig.at(5));
     assert_eq!(rig.sweep_of("stacks", rig.at(5), "2", 10), ["stacks/a"]);
 }
@@ -105,7 +105,7 @@ fn what_was_learnt_in_the_nanosecond_of_the_asking_was_learnt_before() {
 #[test]
 fn what_a_complete_list_does_not_name_is_gone_unless_it_was_learnt_later() {
     for budget in [1, 2, 100] {
-        let mut rig = Rig::new();
+        let mut rig = StoreRig::new();
         for name in ["a", "b", "c", "d"] {
             rig.changed(&object(&format!("stacks/{name}"), name, 1));
             rig.changed(&object(&format!("ledgers/{name}"), name, 2));
@@ -124,7 +124,7 @@ fn what_a_complete_list_does_not_name_is_gone_unless_it_was_learnt_later() {
 
 #[test]
 fn a_list_tells_of_what_was_learnt_after_it_was_asked_for_by_the_versions_it_includes() {
-    let mut rig = Rig::new();
+    let mut rig = StoreRig::new();
     let asked = rig.at(5);
     // Made after the list was asked for, and gone before it was taken.
     rig.store.changed(&object("stacks/gone", "u", 50), rig.at(6));
@@ -139,7 +139,7 @@ fn a_list_tells_of_what_was_learnt_after_it_was_asked_for_by_the_versions_it_inc
 
 #[test]
 fn an_answer_that_shows_what_a_list_named_does_not_unname_it() {
-    let mut rig = Rig::new();
+    let mut rig = StoreRig::new();
     let asked = rig.at(5);
     rig.store.listed(&object("stacks/a", "u", 50), asked);
     rig.store.changed(&object("stacks/a", "u", 50), rig.at(6));
@@ -148,15 +148,15 @@ fn an_answer_that_shows_what_a_list_named_does_not_unname_it() {
 
 #[test]
 fn an_answer_older_than_a_complete_list_brings_nothing_back() {
-    let mut rig = Rig::new();
+    let mut rig = StoreRig::new();
     rig.sweep_of("stacks", rig.at(5), "60", 10);
-    assert_eq!(rig.store.changed(&object("stacks/a", "u", 50), rig.at(6)), Change::Nothing);
-    assert_eq!(rig.store.changed(&object("stacks/a", "u", 61), rig.at(6)), Change::Appeared);
+    assert_eq!(rig.store.changed(&object("stacks/a", "u", 50), rig.at(6)), StoreChange::Nothing);
+    assert_eq!(rig.store.changed(&object("stacks/a", "u", 61), rig.at(6)), StoreChange::Appeared);
 }
 
 #[test]
 fn stacks_that_come_and_go_in_the_middle_of_a_sweep_are_not_missed() {
-    let mut rig = Rig::new();
+    let mut rig = StoreRig::new();
     for name in 0..20 {
         rig.changed(&object(&format!("stacks/{name}"), "u", 1));
     }
@@ -170,7 +170,7 @@ fn stacks_that_come_and_go_in_the_middle_of_a_sweep_are_not_missed() {
         }
         // One from the part that is still to come goes by an event, and one comes.
         let other = object(&format!("stacks/{round}"), "u", 50 + round);
-        gone += usize::from(rig.store.removed(&other, rig.at(2)) == Change::Removed);
+        gone += usize::from(rig.store.removed(&other, rig.at(2)) == StoreChange::Removed);
         rig.store.changed(&object(&format!("stacks/new-{round}"), "u", 99), rig.at(6));
     }
     assert_eq!(gone, 20);
@@ -179,66 +179,74 @@ fn stacks_that_come_and_go_in_the_middle_of_a_sweep_are_not_missed() {
 
 #[test]
 fn an_uid_that_is_gone_is_not_brought_back_by_a_slow_watch() {
-    let mut rig = Rig::new();
+    let mut rig = StoreRig::new();
     let key = object("stacks/a", "u", 10).key;
     rig.changed(&object("stacks/a", "u", 10));
-    assert_eq!(rig.store.gone("a", &key, "u", rig.at(1)), Change::Removed);
-    assert_eq!(rig.store.changed(&object("stacks/a", "u", 12), rig.at(2)), Change::Nothing);
-    assert_eq!(rig.store.listed(&object("stacks/a", "u", 12), rig.at(0)), Change::Nothing, "an older list");
+    assert_eq!(rig.store.gone("a", &key, "u", rig.at(1)), StoreChange::Removed);
+    assert_eq!(rig.store.changed(&object("stacks/a", "u", 12), rig.at(2)), StoreChange::Nothing);
+    assert_eq!(
+        rig.store.listed(&object("stacks/a", "u", 12), rig.at(0)),
+        StoreChange::Nothing,
+        "an older list"
+    );
     assert_eq!(rig.store.len(), (0, 0));
-    assert_eq!(rig.store.changed(&object("stacks/a", "v", 14), rig.at(2)), Change::Appeared);
-    assert_eq!(rig.store.removed(&object("stacks/a", "u", 13), rig.at(2)), Change::Nothing, "told already");
+    assert_eq!(rig.store.changed(&object("stacks/a", "v", 14), rig.at(2)), StoreChange::Appeared);
+    assert_eq!(
+        rig.store.removed(&object("stacks/a", "u", 13), rig.at(2)),
+        StoreChange::Nothing,
+        "told already"
+    );
     assert_eq!(rig.version("a").as_deref(), Some("14"));
 }
 
 #[test]
 fn an_uid_that_is_gone_is_forgotten_by_a_later_list_and_takes_no_other_along() {
-    let mut rig = Rig::new();
+    let mut rig = StoreRig::new();
     let key = object("stacks/a", "u", 10).key;
     assert_eq!(rig.store.uid("a", &key), None);
     rig.changed(&object("stacks/a", "u", 10));
     assert_eq!(rig.store.uid("a", &key).as_deref(), Some("u"));
     rig.changed(&object("stacks/a", "v", 11));
-    assert_eq!(rig.store.gone("a", &key, "u", rig.at(1)), Change::Nothing, "another one stands");
-    assert_eq!(rig.store.gone("a", &key, "v", rig.at(1)), Change::Removed);
-    assert_eq!(rig.store.changed(&object("stacks/a", "v", 12), rig.at(2)), Change::Nothing);
+    assert_eq!(rig.store.gone("a", &key, "u", rig.at(1)), StoreChange::Nothing, "another one stands");
+    assert_eq!(rig.store.gone("a", &key, "v", rig.at(1)), StoreChange::Removed);
+    assert_eq!(rig.store.changed(&object("stacks/a", "v", 12), rig.at(2)), StoreChange::Nothing);
     rig.sweep("stacks", rig.at(3), 10);
-    assert_eq!(rig.changed(&object("stacks/a", "v", 112)), Change::Appeared);
+    assert_eq!(rig.changed(&object("stacks/a", "v", 112)), StoreChange::Appeared);
 }
 
 #[test]
 fn a_removal_counts_for_its_uid_and_for_older_ones() {
-    let mut rig = Rig::new();
+    let mut rig = StoreRig::new();
     rig.changed(&object("stacks/a", "new", 20));
-    assert_eq!(rig.store.removed(&object("stacks/a", "old", 19), rig.at(2)), Change::Nothing);
-    assert_eq!(rig.store.removed(&object("stacks/a", "new", 21), rig.at(2)), Change::Removed);
-    assert_eq!(rig.changed(&object("stacks/a", "new", 20)), Change::Nothing, "an answer that came late");
+    assert_eq!(rig.store.removed(&object("stacks/a", "old", 19), rig.at(2)), StoreChange::Nothing);
+    assert_eq!(rig.store.removed(&object("stacks/a", "new", 21), rig.at(2)), StoreChange::Removed);
+    assert_eq!(rig.changed(&object("stacks/a", "new", 20)), StoreChange::Nothing, "an answer that came late");
     rig.changed(&object("stacks/a", "first", 30));
-    assert_eq!(rig.store.removed(&object("stacks/a", "unseen", 40), rig.at(2)), Change::Removed);
-    assert_eq!(rig.store.removed(&object("stacks/a", "unseen", 40), rig.at(2)), Change::Nothing);
+    assert_eq!(rig.store.removed(&object("stacks/a", "unseen", 40), rig.at(2)), StoreChange::Removed);
+    assert_eq!(rig.store.removed(&object("stacks/a", "unseen", 40), rig.at(2)), StoreChange::Nothing);
 }
 
 #[test]
 fn an_object_that_was_replaced_unseen_is_told_as_such() {
-    let mut rig = Rig::new();
+    let mut rig = StoreRig::new();
     rig.changed(&object("stacks/a", "u", 10));
-    assert_eq!(rig.changed(&object("stacks/a", "v", 20)), Change::Replaced);
-    assert_eq!(rig.store.listed(&object("stacks/a", "w", 5), rig.at(9)), Change::Replaced);
+    assert_eq!(rig.changed(&object("stacks/a", "v", 20)), StoreChange::Replaced);
+    assert_eq!(rig.store.listed(&object("stacks/a", "w", 5), rig.at(9)), StoreChange::Replaced);
 }
 
 #[test]
 fn statuses_are_told_at_first_sight_and_when_they_change() {
     let (ready, not) = (json!({"ready": true}), json!({"ready": false}));
-    let mut rig = Rig::new();
-    assert_eq!(rig.changed(&with_status("ledgers/a", "u", 1, Value::Null)), Change::Appeared);
-    assert_eq!(rig.changed(&with_status("ledgers/a", "u", 2, not.clone())), Change::Status);
-    assert_eq!(rig.changed(&with_status("ledgers/a", "u", 3, not)), Change::Nothing);
-    assert_eq!(rig.changed(&with_status("ledgers/a", "u", 4, ready.clone())), Change::Status);
-    assert_eq!(rig.changed(&with_status("ledgers/a", "u", 5, Value::Null)), Change::Nothing);
-    assert_eq!(rig.changed(&with_status("stacks/a", "s", 6, ready.clone())), Change::Status);
+    let mut rig = StoreRig::new();
+    assert_eq!(rig.changed(&with_status("ledgers/a", "u", 1, Value::Null)), StoreChange::Appeared);
+    assert_eq!(rig.changed(&with_status("ledgers/a", "u", 2, not.clone())), StoreChange::Status);
+    assert_eq!(rig.changed(&with_status("ledgers/a", "u", 3, not)), StoreChange::Nothing);
+    assert_eq!(rig.changed(&with_status("ledgers/a", "u", 4, ready.clone())), StoreChange::Status);
+    assert_eq!(rig.changed(&with_status("ledgers/a", "u", 5, Value::Null)), StoreChange::Nothing);
+    assert_eq!(rig.changed(&with_status("stacks/a", "s", 6, ready.clone())), StoreChange::Status);
     let mut off = with_status("stacks/a", "s", 7, ready.clone());
     off.spec["disabled"] = true.into();
-    assert_eq!(rig.changed(&off), Change::Status, "enabled or disabled");
+    assert_eq!(rig.changed(&off), StoreChange::Status, "enabled or disabled");
     let key = |key: &str| object(key, "u", 1).key;
     assert_eq!(rig.store.status(&key("stacks/a")), ready);
     assert_eq!(rig.store.status(&key("ledgers/a")), Value::Null);
@@ -247,14 +255,14 @@ fn statuses_are_told_at_first_sight_and_when_they_change() {
 
 #[test]
 fn clients_are_kept_by_their_stack_and_never_told_of() {
-    let mut rig = Rig::new();
+    let mut rig = StoreRig::new();
     assert_eq!(
         rig.changed(&with_status("authclients/a-web", "u", 1, json!({"ready": true}))),
-        Change::Appeared
+        StoreChange::Appeared
     );
     assert_eq!(rig.store.objects("a")[0].key.to_string(), "authclients/a-web");
     assert!(rig.store.reportable("a").is_empty());
-    assert_eq!(rig.store.removed(&object("authclients/a-web", "u", 2), rig.at(2)), Change::Nothing);
+    assert_eq!(rig.store.removed(&object("authclients/a-web", "u", 2), rig.at(2)), StoreChange::Nothing);
     assert_eq!(rig.store.len(), (0, 0));
     rig.changed(&object("authclients/a-web", "v", 3));
     rig.store.moved("a", &object("authclients/a-web", "v", 3).key);
@@ -266,7 +274,7 @@ fn clients_are_kept_by_their_stack_and_never_told_of() {
 
 #[test]
 fn versions_are_added_updated_and_deleted() {
-    let mut rig = Rig::new();
+    let mut rig = StoreRig::new();
     let versions = |version: u64, ledger: &str, deprecated: bool| {
         let mut object = object("versions/v2", "u", version);
         object.spec = json!({"ledger": ledger});
@@ -275,26 +283,26 @@ fn versions_are_added_updated_and_deleted() {
         }
         object
     };
-    assert_eq!(rig.changed(&versions(1, "x", false)), Change::Added);
-    assert_eq!(rig.changed(&versions(2, "x", false)), Change::Nothing);
-    assert_eq!(rig.changed(&versions(3, "y", false)), Change::Updated);
-    assert_eq!(rig.changed(&versions(4, "y", true)), Change::Updated);
+    assert_eq!(rig.changed(&versions(1, "x", false)), StoreChange::Added);
+    assert_eq!(rig.changed(&versions(2, "x", false)), StoreChange::Nothing);
+    assert_eq!(rig.changed(&versions(3, "y", false)), StoreChange::Updated);
+    assert_eq!(rig.changed(&versions(4, "y", true)), StoreChange::Updated);
     assert_eq!(rig.store.versions("v2").map(|v| v.deprecated), Some(true));
     let mut cursor = rig.store.begin();
     assert_eq!(rig.store.next(&mut cursor, 10).len(), 1);
     assert_eq!(rig.store.next(&mut cursor, 10).len(), 0);
     assert_eq!(rig.sweep("versions", rig.at(5), 10), ["versions/v2"]);
     rig.changed(&versions(5, "x", false));
-    assert_eq!(rig.store.removed(&versions(6, "x", false), rig.at(2)), Change::Removed);
+    assert_eq!(rig.store.removed(&versions(6, "x", false), rig.at(2)), StoreChange::Removed);
 }
 
 #[test]
 fn what_is_settled_stays_so_until_a_decision_could_come_out_otherwise() {
-    let mut rig = Rig::new();
+    let mut rig = StoreRig::new();
     rig.store.settle("a", 7);
     assert!(!rig.store.is_settled("a", 7), "nothing is there");
     rig.changed(&object("ledgers/a", "u", 1));
-    let settled = |rig: &mut Rig, object: &Object| {
+    let settled = |rig: &mut StoreRig, object: &Object| {
         rig.store.settle("a", 7);
         assert!(rig.store.is_settled("a", 7) && !rig.store.is_settled("a", 8));
         let before = rig.store.revision("a");
@@ -319,7 +327,7 @@ fn what_is_settled_stays_so_until_a_decision_could_come_out_otherwise() {
 
 #[test]
 fn a_stack_is_ready_when_all_that_says_something_does() {
-    let mut rig = Rig::new();
+    let mut rig = StoreRig::new();
     let ready = json!({"ready": true});
     assert!(!rig.store.is_ready("a"));
     rig.changed(&with_status("stacks/a", "s", 1, ready.clone()));
@@ -333,7 +341,7 @@ fn a_stack_is_ready_when_all_that_says_something_does() {
 
 #[test]
 fn a_kind_that_is_out_of_play_is_forgotten() {
-    let mut rig = Rig::new();
+    let mut rig = StoreRig::new();
     rig.changed(&object("stacks/a", "s", 1));
     rig.store.listed(&object("ledgers/a", "l", 1), rig.at(0));
     rig.store.listed(&object("ledgers/b", "l", 1), rig.at(0));
@@ -345,7 +353,7 @@ fn a_kind_that_is_out_of_play_is_forgotten() {
 
 #[test]
 fn the_way_over_everything_misses_nothing_that_is_there_all_the_time() {
-    let mut rig = Rig::new();
+    let mut rig = StoreRig::new();
     let name = |n: u64| format!("{n}");
     for n in 0..50 {
         rig.changed(&with_status(&format!("stacks/{}", name(n)), "u", 1, json!({"ready": true})));
@@ -367,7 +375,7 @@ fn the_way_over_everything_misses_nothing_that_is_there_all_the_time() {
 
 #[test]
 fn what_is_left_over_of_a_stack_is_with_its_objects_and_told_of_by_another() {
-    let mut rig = Rig::new();
+    let mut rig = StoreRig::new();
     let mut ledger = with_status("ledgers/b", "u", 10, json!({"ready": false}));
     ledger.labels = [("formance.com/created-by-agent", "true"), ("formance.com/stack", "a")]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -380,7 +388,7 @@ fn what_is_left_over_of_a_stack_is_with_its_objects_and_told_of_by_another() {
     assert_eq!(rig.store.reportable("a").len(), 1, "the Stack alone");
     assert!(rig.store.is_ready("a"));
     assert!(!rig.store.stands(&ledger.key));
-    assert_eq!(rig.changed(&ledger), Change::Status, "at home it is told of");
+    assert_eq!(rig.changed(&ledger), StoreChange::Status, "at home it is told of");
 
     // A complete list that does not name it takes it from both, and one of them tells.
     assert_eq!(rig.sweep("ledgers", rig.at(20), 1), ["ledgers/b"]);
@@ -389,6 +397,10 @@ fn what_is_left_over_of_a_stack_is_with_its_objects_and_told_of_by_another() {
     ledger.resource_version = "200".into();
     ledger.uid = "w".into();
     rig.store.leftover_changed(&ledger, rig.at(30));
-    assert_eq!(rig.store.gone("a", &ledger.key, "w", rig.at(31)), Change::Nothing, "nor is its own deletion");
+    assert_eq!(
+        rig.store.gone("a", &ledger.key, "w", rig.at(31)),
+        StoreChange::Nothing,
+        "nor is its own deletion"
+    );
     assert_eq!(rig.store.objects("a").len(), 1);
 }

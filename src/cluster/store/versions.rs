@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, sync::Arc};
 
-use super::{Change, Store, Sweep, is_older};
+use super::{Store, StoreChange, Sweep, is_older};
 use crate::stack::{
     object::{Object, ObjectKey, Resource},
     report::Versions,
@@ -28,9 +28,14 @@ impl Store {
         gone.map(|(name, _)| ObjectKey { resource: Arc::clone(kind), name }).collect()
     }
 
-    pub(super) fn put_versions(&mut self, object: &Object, learnt: u64, overrides: Option<u64>) -> Change {
+    pub(super) fn put_versions(
+        &mut self,
+        object: &Object,
+        learnt: u64,
+        overrides: Option<u64>,
+    ) -> StoreChange {
         let versions = Versions::of(object);
-        let mut change = Change::Added;
+        let mut change = StoreChange::Added;
         if let Some(known) = self.versions.get_mut(&object.key.name) {
             let overridden = overrides.is_some_and(|asked| known.learnt < asked);
             let order = version::compare(&object.resource_version, &known.resource_version);
@@ -38,12 +43,12 @@ impl Store {
                 if order == Ordering::Equal && overrides.is_some() {
                     known.learnt = learnt;
                 }
-                return Change::Nothing;
+                return StoreChange::Nothing;
             }
             change = match (known.uid == object.uid, known.versions == versions) {
-                (false, _) => Change::Replaced,
-                (true, true) => Change::Nothing,
-                (true, false) => Change::Updated,
+                (false, _) => StoreChange::Replaced,
+                (true, true) => StoreChange::Nothing,
+                (true, false) => StoreChange::Updated,
             };
         }
         let (uid, resource_version) = (object.uid.clone(), object.resource_version.clone());
@@ -56,11 +61,11 @@ impl Store {
         &mut self,
         name: &Arc<str>,
         goes: impl FnOnce(&KnownVersions) -> bool,
-    ) -> Change {
+    ) -> StoreChange {
         if !self.versions.get(name).is_some_and(goes) {
-            return Change::Nothing;
+            return StoreChange::Nothing;
         }
         self.versions.remove(name);
-        Change::Removed
+        StoreChange::Removed
     }
 }

@@ -32,9 +32,9 @@ impl Shard {
 impl Present for Shard {
     type Cursor = Option<ObjectKey>;
 
-    fn say(&self, key: &ObjectKey, _updated: bool) -> Option<News> {
+    fn say(&self, key: &ObjectKey, _updated: bool) -> Option<ReportBody> {
         let status = json!({"ready": true, "n": self.0.borrow().get(key)?});
-        News::status(key, status)
+        ReportBody::status(key, status)
     }
 
     fn stands(&self, key: &ObjectKey) -> bool {
@@ -74,9 +74,9 @@ fn stack(name: &str) -> ObjectKey {
 
 /// `a1` is stack `a` with status 1, `a-` its deletion.
 fn told(reports: &[Report]) -> Vec<String> {
-    let word = |report: &Report| match &report.news {
-        News::Stack { stack, status } => format!("{stack}{}", status["n"]),
-        News::StackDeleted { stack } => format!("{stack}-"),
+    let word = |report: &Report| match &report.body {
+        ReportBody::Stack { stack, status } => format!("{stack}{}", status["n"]),
+        ReportBody::StackDeleted { stack } => format!("{stack}-"),
         other => format!("{other:?}"),
     };
     reports.iter().map(word).collect()
@@ -215,8 +215,8 @@ fn versions_that_were_not_told_of_yet_are_new_however_often_they_changed() {
     struct Said;
     impl Present for Said {
         type Cursor = ();
-        fn say(&self, key: &ObjectKey, updated: bool) -> Option<News> {
-            Some(News::Versions { name: key.name.clone(), updated, versions: Default::default() })
+        fn say(&self, key: &ObjectKey, updated: bool) -> Option<ReportBody> {
+            Some(ReportBody::Versions { name: key.name.clone(), updated, versions: Default::default() })
         }
         fn stands(&self, _: &ObjectKey) -> bool {
             true
@@ -233,7 +233,9 @@ fn versions_that_were_not_told_of_yet_are_new_however_often_they_changed() {
     let mut outbox = Outbox::<()>::default();
     let updated = |outbox: &mut Outbox<()>| {
         let taken = outbox.take(time::now(), 10, &Said, &mut Left(0)).reports;
-        let [Report { news: News::Versions { updated, .. }, .. }] = &taken[..] else { panic!("{taken:?}") };
+        let [Report { body: ReportBody::Versions { updated, .. }, .. }] = &taken[..] else {
+            panic!("{taken:?}")
+        };
         *updated
     };
     outbox.changed(key.clone(), false, None);

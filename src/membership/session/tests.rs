@@ -17,7 +17,7 @@ use crate::{
     net::{Thread, proxy::Proxy, spawn, start_thread},
     stack::{
         object::{Catalog, ObjectKey},
-        report::News,
+        report::ReportBody,
     },
 };
 
@@ -41,7 +41,7 @@ struct Nothing;
 impl Present for Nothing {
     type Cursor = ();
 
-    fn say(&self, _: &ObjectKey, _: bool) -> Option<News> {
+    fn say(&self, _: &ObjectKey, _: bool) -> Option<ReportBody> {
         None
     }
 

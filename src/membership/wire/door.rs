@@ -10,7 +10,7 @@ use crate::{
     order::{Change, Order, StackName, StackNameError, Trace},
     stack::{
         object::VERSION,
-        report::{News, Report, Versions},
+        report::{Report, ReportBody, Versions},
     },
 };
 
@@ -84,25 +84,25 @@ pub fn trace(message: &server::Order) -> Option<Trace> {
 /// Turns a report into a message.
 pub fn message(report: &Report) -> server::Message {
     use message::Message as M;
-    let body = match &report.news {
-        News::Stack { stack, status } => M::StatusChanged(server::StatusChanged {
+    let body = match &report.body {
+        ReportBody::Stack { stack, status } => M::StatusChanged(server::StatusChanged {
             cluster_name: stack.to_string(),
             statuses: structure(status),
             ..server::StatusChanged::default()
         }),
-        News::StackDeleted { stack } => {
+        ReportBody::StackDeleted { stack } => {
             M::StackDeleted(server::DeletedStack { cluster_name: stack.to_string() })
         }
-        News::Module { stack, kind, status } => M::ModuleStatusChanged(server::ModuleStatusChanged {
+        ReportBody::Module { stack, kind, status } => M::ModuleStatusChanged(server::ModuleStatusChanged {
             cluster_name: stack.to_string(),
             status: structure(status),
             vk: Some(version_kind(kind)),
         }),
-        News::ModuleDeleted { stack, kind } => M::ModuleDeleted(server::ModuleDeleted {
+        ReportBody::ModuleDeleted { stack, kind } => M::ModuleDeleted(server::ModuleDeleted {
             cluster_name: stack.to_string(),
             vk: Some(version_kind(kind)),
         }),
-        News::Versions { name, updated, versions: Versions { of_parts, deprecated } } => {
+        ReportBody::Versions { name, updated, versions: Versions { of_parts, deprecated } } => {
             let name = name.to_string();
             let versions = of_parts.clone().into_iter().collect();
             match updated {
@@ -110,7 +110,7 @@ pub fn message(report: &Report) -> server::Message {
                 false => M::AddedVersion(server::AddedVersion { name, versions, deprecated: *deprecated }),
             }
         }
-        News::VersionsDeleted { name } => {
+        ReportBody::VersionsDeleted { name } => {
             M::DeletedVersion(server::DeletedVersion { name: name.to_string() })
         }
     };

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, ops::ControlFlow::Continue, time::Instant};
 
-use super::{Machine, Notice, Step};
+use super::{Machine, MachineStep, Notice};
 use crate::{
     guard::{self, Guard},
     order::Change,
@@ -18,7 +18,7 @@ struct Obstacles {
 }
 
 impl Machine {
-    pub(super) fn conclude(&mut self, now: Instant) -> Step {
+    pub(super) fn conclude(&mut self, now: Instant) -> MachineStep {
         let Obstacles { waiting, refused } = self.obstacles();
         self.tell_end();
         self.failures = 0;
@@ -29,9 +29,9 @@ impl Machine {
         match parked {
             _ if is_waiting => {
                 let at = parked.map_or(fallback, |parked| parked.min(fallback));
-                Step::Later { at, refused: false }
+                MachineStep::Later { at, refused: false }
             }
-            Some(at) => Step::Later { at, refused: true },
+            Some(at) => MachineStep::Later { at, refused: true },
             None => self.attend(fallback),
         }
     }
@@ -48,13 +48,15 @@ impl Machine {
         at
     }
 
-    fn attend(&mut self, fallback: Instant) -> Step {
+    fn attend(&mut self, fallback: Instant) -> MachineStep {
         let options = &self.context.options;
         match self.unsettled.next_expiry(options.create_may_arrive) {
-            Some(expiry) if guard::stands(Guard::AwaitCreates) => Step::Attend { at: expiry.min(fallback) },
+            Some(expiry) if guard::stands(Guard::AwaitCreates) => {
+                MachineStep::Attend { at: expiry.min(fallback) }
+            }
             _ => {
                 self.finished = true;
-                Step::Done
+                MachineStep::Done
             }
         }
     }

@@ -3,13 +3,13 @@
 use std::{cell::RefCell, time::Duration};
 
 use crate::{
-    stack::{desired::BaseUrl, object::Catalog},
+    stack::{desired::StackBaseUrl, object::Catalog},
     time::times,
 };
 
 /// Paces and bounds of stack machines.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
+pub struct MachineOptions {
     /// How many writes of one stack's children may be under way together.
     pub children_in_flight: usize,
     /// First and longest delay after a transient failure, per stack.
@@ -24,7 +24,7 @@ pub struct Options {
     pub conflicts_at_once: u32,
 }
 
-impl Default for Options {
+impl Default for MachineOptions {
     fn default() -> Self {
         let seconds = Duration::from_secs;
         Self {
@@ -40,19 +40,19 @@ impl Default for Options {
 
 /// What every machine of a shard shares.
 #[derive(Debug)]
-pub struct Context {
+pub struct MachineContext {
     /// The kinds in play.
     pub catalog: Catalog,
     /// Where stacks are served.
-    pub base_url: BaseUrl,
+    pub base_url: StackBaseUrl,
     /// Paces and bounds.
-    pub options: Options,
+    pub options: MachineOptions,
     random: RefCell<fastrand::Rng>,
 }
 
-impl Context {
+impl MachineContext {
     /// A context whose jitter is drawn from `seed`.
-    pub fn new(catalog: Catalog, base_url: BaseUrl, options: Options, seed: u64) -> Self {
+    pub fn new(catalog: Catalog, base_url: StackBaseUrl, options: MachineOptions, seed: u64) -> Self {
         Self { catalog, base_url, options, random: RefCell::new(fastrand::Rng::with_seed(seed)) }
     }
 

@@ -16,7 +16,7 @@ use crate::{
         plan::Action,
         version::compare,
         view::Known,
-        write::{Answer, ReadError, Refusal, Write},
+        write::{ReadError, Refusal, Write, WriteAnswer},
     },
     time::after,
 };
@@ -44,7 +44,7 @@ impl Machine {
         self.sight();
     }
 
-    /// The read of these objects that was asked for by the last [`super::Step::Read`] came back.
+    /// The read of these objects that was asked for by the last [`super::MachineStep::Read`] came back.
     pub fn observed(&mut self, now: Instant, keys: &[ObjectKey], read: Result<Vec<Object>, ReadError>) {
         match read {
             Ok(objects) => {
@@ -89,7 +89,7 @@ impl Machine {
     }
 
     /// A write that [`Machine::write`] gave out was answered.
-    pub fn answered(&mut self, now: Instant, write: &Write, answer: Answer) {
+    pub fn answered(&mut self, now: Instant, write: &Write, answer: WriteAnswer) {
         let key = write.key().clone();
         let at = self.flights.iter().position(|flight| flight.write == *write);
         let flight = at.map(|at| self.flights.swap_remove(at));
@@ -98,9 +98,9 @@ impl Machine {
             self.footing.answered(&answer);
         }
         match answer {
-            Answer::Stored(object) => self.stored(write, flight.as_ref(), *object),
-            Answer::Gone { uid } => self.view.removed(&key, &uid),
-            Answer::AlreadyExists | Answer::Conflict | Answer::NotFound => {
+            WriteAnswer::Stored(object) => self.stored(write, flight.as_ref(), *object),
+            WriteAnswer::Gone { uid } => self.view.removed(&key, &uid),
+            WriteAnswer::AlreadyExists | WriteAnswer::Conflict | WriteAnswer::NotFound => {
                 if !self.is_explained(write, &answer) {
                     self.view.forget(&key);
                 }
@@ -112,7 +112,7 @@ impl Machine {
                     self.fail(now, subject, Failure { class: None, cause, retry_after: None });
                 }
             }
-            Answer::Refused(refusal) => {
+            WriteAnswer::Refused(refusal) => {
                 if refusal.code == 200 {
                     // Taken, but for something in it: the object is not what was known of it.
                     self.view.forget(&key);
@@ -122,14 +122,14 @@ impl Machine {
                     self.refuse(subject, refusal);
                 }
             }
-            Answer::NotApplied { cause, retry_after } => {
+            WriteAnswer::NotApplied { cause, retry_after } => {
                 self.fail(now, subject, Failure { class: Some(FailureClass::Any), cause, retry_after });
             }
-            Answer::Unknown { cause, .. } if !guard::stands(Guard::LookAfter) => {
+            WriteAnswer::InDoubt { cause, .. } if !guard::stands(Guard::LookAfter) => {
                 self.progress.parked.insert(key.clone(), false);
                 self.refuse(subject, Refusal { code: 0, reason: "Unknown".into(), message: cause });
             }
-            Answer::Unknown { cause, retry_after } => {
+            WriteAnswer::InDoubt { cause, retry_after } => {
                 self.unsettled.lose(now, write);
                 if flight.is_none_or(|flight| flight.generation != self.generation) {
                     // Not what the order that now runs would send once more.
@@ -145,14 +145,14 @@ impl Machine {
     }
 
     /// Whether the store has shown, while the write was in flight, what it has come up against.
-    fn is_explained(&self, write: &Write, answer: &Answer) -> bool {
+    fn is_explained(&self, write: &Write, answer: &WriteAnswer) -> bool {
         match (write, self.view.get(write.key())) {
-            (Write::Create { .. }, Known::Present(_)) => *answer == Answer::AlreadyExists,
+            (Write::Create { .. }, Known::Present(_)) => *answer == WriteAnswer::AlreadyExists,
             (Write::Patch { resource_version, .. } | Write::Delete { resource_version, .. }, known) => {
                 match known {
                     Known::Present(object) => {
                         let order = compare(&object.resource_version, resource_version);
-                        *answer == Answer::Conflict && order == Ordering::Greater
+                        *answer == WriteAnswer::Conflict && order == Ordering::Greater
                     }
                     Known::Absent => true,
                     Known::Unknown => false,

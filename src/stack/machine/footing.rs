@@ -18,7 +18,7 @@ use crate::{
         object::Object,
         plan::Action,
         view::Known,
-        write::{Answer, Write},
+        write::{Write, WriteAnswer},
     },
 };
 
@@ -36,9 +36,9 @@ pub(super) struct Footing {
 
 impl Footing {
     /// A write to the Stack was answered.
-    pub(super) fn answered(&mut self, answer: &Answer) {
+    pub(super) fn answered(&mut self, answer: &WriteAnswer) {
         let uid = match answer {
-            Answer::Stored(object) => Some(&object.uid),
+            WriteAnswer::Stored(object) => Some(&object.uid),
             _ => None,
         };
         if self.uid.as_ref() != uid {

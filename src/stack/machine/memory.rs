@@ -13,7 +13,7 @@ use crate::{
 
 /// What has to be known of a stack between two runs of its machine.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Memory {
+pub struct Carryover {
     /// Writes that may still take effect.
     pub(super) unsettled: Unsettled,
     /// The newest ExistingStack or DeletedStack, kept while something is unsettled: what a late
@@ -28,7 +28,7 @@ pub struct Memory {
     pub(super) view: View,
 }
 
-impl Memory {
+impl Carryover {
     /// Whether there is nothing to be kept.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -5,8 +5,8 @@ use crate::{
     order::{Snapshot, Stargate, StargateWish},
     stack::{
         desired::desired,
-        testing::{World, base_url, catalog, key, snapshot, stack_name},
-        write::Answer,
+        testing::{ModelCluster, base_url, catalog, key, snapshot, stack_name},
+        write::WriteAnswer,
     },
 };
 
@@ -19,14 +19,14 @@ fn wish(snapshot: &Snapshot) -> Desired {
 
 /// The action for the child `plural/name` where the world holds it as `json` says, as written
 /// by `manager`.
-fn act(snapshot: &Snapshot, child_key: &str, manager: &str, json: Value) -> (Action, World) {
+fn act(snapshot: &Snapshot, child_key: &str, manager: &str, json: Value) -> (Action, ModelCluster) {
     let key = key(&catalog(), child_key);
-    let mut world = World::default();
-    assert!(matches!(world.create(manager, &key, json), Answer::Stored(_)));
+    let mut world = ModelCluster::default();
+    assert!(matches!(world.create(manager, &key, json), WriteAnswer::Stored(_)));
     (act_again(snapshot, child_key, &world), world)
 }
 
-fn act_again(snapshot: &Snapshot, child_key: &str, world: &World) -> Action {
+fn act_again(snapshot: &Snapshot, child_key: &str, world: &ModelCluster) -> Action {
     let key = key(&catalog(), child_key);
     let desired = wish(snapshot);
     child(STACK, &desired, desired.child(&key).expect("wanted"), world.get(&key).as_ref(), UID)
@@ -323,7 +323,7 @@ fn only_labelled_objects_that_are_not_wanted_are_deleted() {
     let catalog = catalog();
     let payments = key(&catalog, "payments/org-stack");
     let desired = wish(&snapshot());
-    let mut world = World::default();
+    let mut world = ModelCluster::default();
     world.create("stackherd", &payments, ledger());
     let object = world.get(&payments).expect("there");
     assert!(is_unwanted(&desired, &payments, "authclients"));
@@ -343,7 +343,7 @@ fn only_labelled_objects_that_are_not_wanted_are_deleted() {
 
 fn stack_object(json: Value) -> Object {
     let key = key(&catalog(), "stacks/org-stack");
-    let mut world = World::default();
+    let mut world = ModelCluster::default();
     world.create("stackherd", &key, json);
     world.get(&key).expect("there")
 }
@@ -382,11 +382,11 @@ fn a_stack_to_delete_goes_on_uid_and_version_unless_it_is_going_or_anothers() {
 #[test]
 fn a_fence_toggles_one_label() {
     let key = key(&catalog(), "stacks/org-stack");
-    let mut world = World::default();
+    let mut world = ModelCluster::default();
     world.create("stackherd", &key, json!({"metadata": {}, "spec": {"versionsFromFile": "v"}}));
     for expected in [Some("1"), None, Some("1")] {
         let before = world.get(&key).expect("there");
-        assert!(matches!(world.write(&fence(&before)), Answer::Stored(_)));
+        assert!(matches!(world.write(&fence(&before)), WriteAnswer::Stored(_)));
         let after = world.get(&key).expect("there");
         assert_eq!(after.label(labels::FENCE), expected);
         assert_ne!(after.resource_version, before.resource_version);

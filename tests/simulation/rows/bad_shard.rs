@@ -12,7 +12,7 @@ use crate::{
     cluster::{ClusterConfig, Limits},
     config::Engine,
     embedded::server::{self, Server},
-    stack::desired::BaseUrl,
+    stack::desired::StackBaseUrl,
     time::Duration,
 };
 
@@ -27,7 +27,7 @@ fn row_16_a_shard_that_panics_ends_the_whole_agent_and_is_named() {
         cluster: ClusterConfig::plain(&cluster.url()).unwrap(),
         limits: Limits { qps: 0.0, burst: 0, max_in_flight: 8, deadline: Duration::from_secs(5) },
         max_list_items: crate::cluster::watch::MOST_ITEMS,
-        base_url: BaseUrl { scheme: "https".into(), host: "demo.example".into() },
+        base_url: StackBaseUrl { scheme: "https".into(), host: "demo.example".into() },
         grace_period: Duration::from_secs(1),
         resync_period: None,
         report_qps: 0.0,

@@ -133,7 +133,7 @@ fn an_answer_that_is_larger_than_an_object_is_none() {
             };
             assert!(cause.contains("larger than 4 MiB"), "{cause}");
             // It said 2xx, so something may have been stored; what, nobody knows.
-            let Answer::Unknown { cause, .. } = put(&client, "a").await else { panic!() };
+            let WriteAnswer::InDoubt { cause, .. } = put(&client, "a").await else { panic!() };
             assert!(cause.contains("200") && cause.contains("larger than 4 MiB"), "{cause}");
         }
         let just_right = Bytes::from(padded(4 << 20));

@@ -63,7 +63,7 @@ fn a_server_with_another_certificate_is_not_talked_to() {
         let (speech, _) = tls(&[H2]);
         let server = Server::start(speech, |_, _| stored("a"));
         let client = secure_client(&server, Trust::pem(certificate().0), limits());
-        let Answer::NotApplied { cause, .. } = put(&client, "a").await else { panic!() };
+        let WriteAnswer::NotApplied { cause, .. } = put(&client, "a").await else { panic!() };
         assert!(cause.contains("certificate"), "{cause}");
         assert_eq!(server.requests(), 0);
     });

@@ -119,7 +119,7 @@ fn pruned(mut object: Object) -> Object {
     object
 }
 
-fn unpacked(record: &Record, names: &Names) -> Object {
+fn unpacked(record: &PackedObject, names: &Interner) -> Object {
     let ledgers = Resource::new("Ledger", "ledger", "ledgers");
     record.unpack(|name| ObjectKey::new(&ledgers, name), STACK, names).expect("a record")
 }
@@ -129,9 +129,9 @@ proptest! {
     fn an_object_is_unpacked_as_it_was_packed_but_for_what_nobody_looks_at(
         objects in collection::vec(some_object(), 1..4),
     ) {
-        let mut names = Names::default();
+        let mut names = Interner::default();
         for object in objects.iter().chain(&objects) {
-            let record = Record::pack(object, STACK, &mut names);
+            let record = PackedObject::pack(object, STACK, &mut names);
             prop_assert_eq!(unpacked(&record, &names), pruned(object.clone()));
             let identity = record.identity(STACK, &names).expect("a record");
             let (name, uid) = (object.key.name.to_string(), object.uid.clone());
@@ -142,9 +142,9 @@ proptest! {
 
     #[test]
     fn decisions_come_out_the_same(object in some_object()) {
-        let mut names = Names::default();
+        let mut names = Interner::default();
         let wanted = desired::desired(&stack_name(), &snapshot(), &catalog(), &base_url());
-        let again = unpacked(&Record::pack(&object, STACK, &mut names), &names);
+        let again = unpacked(&PackedObject::pack(&object, STACK, &mut names), &names);
         for child in &wanted.children {
             let decide = |object: &Object| plan::child(STACK, &wanted, child, Some(object), "u-1");
             prop_assert_eq!(decide(&object), decide(&again));
@@ -157,7 +157,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_or_refused(bytes in collection::vec(any::<u8>(), 0..80)) {
-        let (record, names) = (Record(bytes.into()), Names::default());
+        let (record, names) = (PackedObject(bytes.into()), Interner::default());
         record.unpack(|name| ObjectKey::new(&catalog().stack, name), STACK, &names);
         record.identity(STACK, &names);
         record.status(STACK, &names);
@@ -166,14 +166,14 @@ proptest! {
 
 #[test]
 fn a_new_version_or_status_decides_as_the_old_one_and_a_new_label_does_not() {
-    let mut names = Names::default();
+    let mut names = Interner::default();
     let json =
         json!({"metadata": {"name": STACK, "uid": "u", "resourceVersion": "1"}, "spec": {"stack": STACK}});
     let ledgers = Resource::new("Ledger", "ledger", "ledgers");
     let mut object = Object::from_json(&ledgers, json).expect("an object");
     let mut pack = |object: &Object| {
-        Record::pack(object, STACK, &mut names);
-        Record::pack(object, STACK, &mut names)
+        PackedObject::pack(object, STACK, &mut names);
+        PackedObject::pack(object, STACK, &mut names)
     };
     let first = pack(&object);
     object.resource_version = "2".into();
@@ -181,6 +181,6 @@ fn a_new_version_or_status_decides_as_the_old_one_and_a_new_label_does_not() {
     let second = pack(&object);
     object.labels.insert("formance.com/a".into(), "b".into());
     let third = pack(&object);
-    let same = |one: &Record, other: &Record| one.decides_as(other, &object.key, STACK, &names);
+    let same = |one: &PackedObject, other: &PackedObject| one.decides_as(other, &object.key, STACK, &names);
     assert!(same(&first, &second) && !same(&second, &third));
 }

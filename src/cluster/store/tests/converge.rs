@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{
-    cluster::store::{Change, Store, Sweep},
+    cluster::store::{Store, StoreChange, Sweep},
     stack::{
         object::{Object, ObjectKey, Resource},
         status,
@@ -33,7 +33,7 @@ const NAMES: u8 = 4;
 const STEPS: u8 = 24;
 
 /// An API server with objects of one kind, and all that is on its way from it to the store.
-struct World {
+struct StoreWorld {
     store: Store,
     now: Instant,
     objects: BTreeMap<String, Object>,
@@ -45,7 +45,7 @@ struct World {
     delivered: usize,
     list: Option<List>,
     sweeps: Vec<Sweep>,
-    answers: Vec<Answer>,
+    answers: Vec<LateAnswer>,
     backups: Vec<(BTreeMap<String, Object>, u64)>,
     restored: bool,
     /// What was reported.
@@ -58,13 +58,13 @@ struct List {
     rest: Option<(Vec<Object>, u64, usize)>,
 }
 
-enum Answer {
+enum LateAnswer {
     Shown(Object),
     Gone(Object),
     Absent(String, Option<String>),
 }
 
-impl World {
+impl StoreWorld {
     fn new() -> Self {
         let start = now();
         Self {
@@ -91,10 +91,10 @@ impl World {
             0..4 => self.write(&name, which, own),
             4..6 => self.delete(&name, own),
             6 => self.answers.push(match self.objects.get(&name) {
-                Some(object) => Answer::Shown(object.clone()),
+                Some(object) => LateAnswer::Shown(object.clone()),
                 None => {
                     let uid = self.store.uid(&name, &ObjectKey::new(&kind(""), &name));
-                    Answer::Absent(name, uid)
+                    LateAnswer::Absent(name, uid)
                 }
             }),
             7..12 => self.deliver(),
@@ -120,7 +120,7 @@ impl World {
         self.objects.insert(name.into(), object.clone());
         self.log.push((object.clone(), false));
         if own {
-            self.answers.push(Answer::Shown(object));
+            self.answers.push(LateAnswer::Shown(object));
         }
     }
 
@@ -130,7 +130,7 @@ impl World {
         object.resource_version = self.version.to_string();
         self.log.push((object.clone(), true));
         if own {
-            self.answers.push(Answer::Gone(object));
+            self.answers.push(LateAnswer::Gone(object));
         }
     }
 
@@ -159,16 +159,16 @@ impl World {
         }
         let answer = self.answers.swap_remove(which % self.answers.len());
         let key = match &answer {
-            Answer::Shown(object) | Answer::Gone(object) => object.key.clone(),
-            Answer::Absent(name, _) => ObjectKey::new(&kind("ledgers"), name),
+            LateAnswer::Shown(object) | LateAnswer::Gone(object) => object.key.clone(),
+            LateAnswer::Absent(name, _) => ObjectKey::new(&kind("ledgers"), name),
         };
         let before = self.known(&key.name);
         let change = match answer {
-            Answer::Shown(object) => self.store.changed(&object, self.now),
-            Answer::Gone(object) => self.store.gone(&key.name, &key, &object.uid, self.now),
-            Answer::Absent(_, uid) => match uid {
+            LateAnswer::Shown(object) => self.store.changed(&object, self.now),
+            LateAnswer::Gone(object) => self.store.gone(&key.name, &key, &object.uid, self.now),
+            LateAnswer::Absent(_, uid) => match uid {
                 Some(uid) => self.store.gone(&key.name, &key, &uid, self.now),
-                None => Change::Nothing,
+                None => StoreChange::Nothing,
             },
         };
         self.reported(&key, change, before.as_ref());
@@ -207,7 +207,7 @@ impl World {
             self.sweeps.push(sweep);
         }
         for key in removed {
-            self.reported(&key, Change::Removed, known[&*key.name].as_ref());
+            self.reported(&key, StoreChange::Removed, known[&*key.name].as_ref());
         }
     }
 
@@ -230,16 +230,16 @@ impl World {
     }
 
     /// `before`: the uid that was known. No removal is told of what is there.
-    fn reported(&mut self, key: &ObjectKey, change: Change, before: Option<&String>) {
+    fn reported(&mut self, key: &ObjectKey, change: StoreChange, before: Option<&String>) {
         let name = key.name.to_string();
         match change {
-            Change::Removed => {
+            StoreChange::Removed => {
                 let there = self.objects.get(&name).map(|object| &object.uid);
                 assert!(before.is_some() && (self.restored || there != before), "{key}: {before:?} is there");
                 self.mirror.remove(&name);
             }
-            Change::Status => drop(self.mirror.insert(name, self.store.status(key))),
-            Change::Replaced => {
+            StoreChange::Status => drop(self.mirror.insert(name, self.store.status(key))),
+            StoreChange::Replaced => {
                 self.mirror.remove(&name);
                 let status = self.store.status(key);
                 if !status.is_null() {
@@ -271,7 +271,7 @@ proptest! {
     fn the_store_shows_what_is_there(
         steps in proptest::collection::vec((0u8..STEPS, any::<u8>(), any::<bool>()), 0..120),
     ) {
-        let mut world = World::new();
+        let mut world = StoreWorld::new();
         for (what, which, own) in steps {
             world.step(what, which, own);
         }

@@ -114,8 +114,8 @@ fn clients_without_a_usable_id_are_left_out() {
 fn each_report_is_a_message_of_its_own_kind() {
     let status = serde_json::json!({"ready": true, "conditions": [{"type": "A"}]});
     let stack = std::sync::Arc::<str>::from("a-b");
-    let said = |news| {
-        let mut json = serde_json::to_value(message(&Report { news, trace: None })).unwrap();
+    let said = |body| {
+        let mut json = serde_json::to_value(message(&Report { body, trace: None })).unwrap();
         json.as_object_mut().unwrap().remove("metadata");
         json
     };
@@ -123,42 +123,45 @@ fn each_report_is_a_message_of_its_own_kind() {
     let versions = Versions { of_parts: [("ledger".into(), "v2".into())].into(), deprecated: true };
     let name = stack.clone();
     assert_eq!(
-        said(News::Stack { stack: stack.clone(), status: status.clone() }),
+        said(ReportBody::Stack { stack: stack.clone(), status: status.clone() }),
         serde_json::json!({"statusChanged": {"clusterName": "a-b", "statuses": status}})
     );
     assert_eq!(
-        said(News::Module { stack: stack.clone(), kind: "Ledger".into(), status: status.clone() }),
+        said(ReportBody::Module { stack: stack.clone(), kind: "Ledger".into(), status: status.clone() }),
         serde_json::json!({"moduleStatusChanged": {"clusterName": "a-b", "status": status, "vk": vk}})
     );
     assert_eq!(
-        said(News::ModuleDeleted { stack, kind: "Ledger".into() }),
+        said(ReportBody::ModuleDeleted { stack, kind: "Ledger".into() }),
         serde_json::json!({"moduleDeleted": {"clusterName": "a-b", "vk": vk}})
     );
     let listed = serde_json::json!({"name": "a-b", "versions": {"ledger": "v2"}, "deprecated": true});
     assert_eq!(
-        said(News::Versions { name: name.clone(), updated: false, versions: versions.clone() }),
+        said(ReportBody::Versions { name: name.clone(), updated: false, versions: versions.clone() }),
         serde_json::json!({"addedVersion": listed})
     );
     assert_eq!(
-        said(News::Versions { name: name.clone(), updated: true, versions }),
+        said(ReportBody::Versions { name: name.clone(), updated: true, versions }),
         serde_json::json!({"updatedVersion": listed})
     );
-    assert_eq!(said(News::VersionsDeleted { name }), serde_json::json!({"deletedVersion": {"name": "a-b"}}));
+    assert_eq!(
+        said(ReportBody::VersionsDeleted { name }),
+        serde_json::json!({"deletedVersion": {"name": "a-b"}})
+    );
 }
 
 #[test]
 fn a_report_carries_the_trace_of_its_order() {
     let context = r#"{"b3":"64fe8b2a57d3eff7-e457b5a2e4d86bd1-1"}"#;
     let order = server::Order { metadata: [("_otelCtx".into(), context.into())].into(), message: None };
-    let news = News::StackDeleted { stack: "a".into() };
-    let report = Report { news, trace: trace(&order) };
+    let body = ReportBody::StackDeleted { stack: "a".into() };
+    let report = Report { body, trace: trace(&order) };
     assert_eq!(message(&report).metadata["_otelCtx"], context);
     assert_eq!(trace(&server::Order::default()), None);
 }
 
 #[test]
 fn every_message_carries_the_trace_contexts_key() {
-    let report = Report { news: News::StackDeleted { stack: "a-b".into() }, trace: None };
+    let report = Report { body: ReportBody::StackDeleted { stack: "a-b".into() }, trace: None };
     let json = serde_json::to_value(message(&report)).unwrap();
     assert_eq!(
         json,

@@ -14,7 +14,7 @@ use crate::{
 
 mod check;
 
-use check::{Check, Stage, State};
+use check::{Check, CheckStage, CheckState};
 
 /// What is enumerated.
 struct Bounds {
@@ -25,13 +25,13 @@ struct Bounds {
     other_writes: u8,
     finalizer: bool,
     wakes: bool,
-    options: Options,
+    options: MachineOptions,
 }
 
-/// Options whose paces take no time at all, since time stands still here.
-fn timeless() -> Options {
+/// MachineOptions whose paces take no time at all, since time stands still here.
+fn timeless() -> MachineOptions {
     let none = (Duration::ZERO, Duration::ZERO);
-    Options { retry: none, park: none, ..Options::default() }
+    MachineOptions { retry: none, park: none, ..MachineOptions::default() }
 }
 
 /// A full order.
@@ -59,7 +59,7 @@ fn sequences(orders: usize, kinds: &[Change]) -> Vec<Vec<Change>> {
 fn check(bounds: &Bounds) -> Result<usize, String> {
     let modules = catalog().modules.into_iter().filter(|module| bounds.child && module.singular == "ledger");
     let context =
-        Rc::new(Context::new(Catalog::new(modules.collect()), base_url(), bounds.options.clone(), 7));
+        Rc::new(MachineContext::new(Catalog::new(modules.collect()), base_url(), bounds.options.clone(), 7));
     let mut kinds = if bounds.child {
         vec![full("a", &["ledger"]), full("a", &[]), full("b", &["ledger"]), Change::Deleted]
     } else {
@@ -71,10 +71,10 @@ fn check(bounds: &Bounds) -> Result<usize, String> {
     let mut states = 0;
     for orders in sequences(bounds.orders, &kinds) {
         for start in [None, Some(kinds[0].clone())] {
-            let mut rig = Rig::new();
+            let mut rig = StackRig::new();
             rig.context = Rc::clone(&context);
             if let Some(change) = start.clone() {
-                assert_eq!(rig.run(Order { stack: stack_name(), change }), Step::Done);
+                assert_eq!(rig.run(Order { stack: stack_name(), change }), MachineStep::Done);
                 rig.world.log.clear();
                 rig.watch.follow(&rig.world);
                 rig.watch.tidy(&rig.store);
@@ -82,11 +82,11 @@ fn check(bounds: &Bounds) -> Result<usize, String> {
             if bounds.finalizer {
                 rig.world.held.insert("stacks".into());
             }
-            let first = State {
+            let first = CheckState {
                 world: rig.world,
                 store: rig.store,
                 watch: rig.watch,
-                stage: Stage::Idle(Memory::default()),
+                stage: CheckStage::Idle(Carryover::default()),
                 net: Vec::new(),
                 todo: 0,
                 lost_answers: bounds.lost_answers,
@@ -140,7 +140,7 @@ fn the_newest_order_stands_where_nothing_holds_a_deleted_stack() {
 #[test]
 fn the_newest_order_stands_where_a_lost_answer_puts_the_machine_away() {
     let retry = (Duration::from_millis(1), Duration::from_millis(1));
-    holds(&Bounds { options: Options { retry, ..timeless() }, ..bounds() });
+    holds(&Bounds { options: MachineOptions { retry, ..timeless() }, ..bounds() });
 }
 
 #[test]

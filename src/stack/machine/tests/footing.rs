@@ -5,31 +5,31 @@ use super::*;
 const STACK: &str = "stacks/org-stack";
 
 /// A world whose Stack was deleted and made again with its children, and the Stack as it was before.
-fn made_anew() -> (Rig, Object) {
-    let mut rig = Rig::new();
+fn made_anew() -> (StackRig, Object) {
+    let mut rig = StackRig::new();
     rig.run(existing(snapshot()));
     let old = rig.world.get(&at_key(STACK)).expect("a Stack");
     rig.run(deleted());
     rig.run(existing(snapshot()));
     let new = rig.world.get(&at_key(STACK)).expect("a Stack");
     assert_ne!(old.uid, new.uid);
-    rig.memory = Memory::default();
+    rig.memory = Carryover::default();
     (rig, old)
 }
 
 /// The end of this order where the store shows these objects; reads and writes reach the world.
-fn shown(rig: &mut Rig, objects: Vec<Object>) -> (Step, Vec<Write>, usize) {
-    let mut machine = Machine::new(existing(snapshot()), Memory::default(), context(), false);
+fn shown(rig: &mut StackRig, objects: Vec<Object>) -> (MachineStep, Vec<Write>, usize) {
+    let mut machine = Machine::new(existing(snapshot()), Carryover::default(), context(), false);
     machine.refresh(objects);
     let (mut flying, mut writes, mut reads) = (Vec::new(), Vec::new(), 0);
     for _ in 0..100 {
         match machine.next(rig.now) {
-            Step::Read(keys) => {
+            MachineStep::Read(keys) => {
                 reads += keys.len();
                 machine.observed(rig.now, &keys, Ok(rig.world.read(&keys)));
             }
-            Step::Write => flying.extend(machine.write(rig.now)),
-            Step::Await => {
+            MachineStep::Write => flying.extend(machine.write(rig.now)),
+            MachineStep::Await => {
                 let write: Write = flying.remove(0);
                 let answer = rig.world.write(&write);
                 machine.answered(rig.now, &write, answer);
@@ -41,12 +41,12 @@ fn shown(rig: &mut Rig, objects: Vec<Object>) -> (Step, Vec<Write>, usize) {
     panic!("no end in sight: {machine:#?}");
 }
 
-fn remove(rig: &mut Rig, object: Object) {
+fn remove(rig: &mut StackRig, object: Object) {
     let Object { key, uid, resource_version, .. } = object;
     rig.world.write(&Write::Delete { key, uid, resource_version });
 }
 
-fn children(rig: &Rig) -> Vec<Object> {
+fn children(rig: &StackRig) -> Vec<Object> {
     let keys = rig.world.keys();
     keys.iter().filter(|key| *key != STACK).filter_map(|key| rig.world.get(&at_key(key))).collect()
 }
@@ -57,7 +57,7 @@ fn children_of_a_stack_that_is_not_known_yet_are_no_orphans() {
     let before = rig.world.heads();
     let objects = children(&rig).into_iter().chain([old]).collect();
     let (end, writes, reads) = shown(&mut rig, objects);
-    assert_eq!((end, writes, reads), (Step::Done, Vec::new(), 1));
+    assert_eq!((end, writes, reads), (MachineStep::Done, Vec::new(), 1));
     assert_eq!(rig.world.heads(), before);
 }
 
@@ -68,7 +68,7 @@ fn nothing_is_made_under_a_stack_that_is_gone() {
     remove(&mut rig, ledger);
     let objects = children(&rig).into_iter().chain([old]).collect();
     let (end, writes, _) = shown(&mut rig, objects);
-    assert_eq!(end, Step::Done);
+    assert_eq!(end, MachineStep::Done);
     let [Write::Create { body, .. }] = writes.as_slice() else { panic!("{writes:?}") };
     let new = rig.world.get(&at_key(STACK)).expect("a Stack");
     assert_eq!(body["metadata"]["ownerReferences"][0]["uid"], *new.uid);
@@ -76,13 +76,13 @@ fn nothing_is_made_under_a_stack_that_is_gone() {
 
 #[test]
 fn what_an_earlier_stack_left_behind_goes_once_the_stack_was_read() {
-    let mut rig = Rig::new();
+    let mut rig = StackRig::new();
     rig.run(existing(snapshot()));
     let left = children(&rig);
     let stack = rig.world.get(&at_key(STACK)).expect("a Stack");
     remove(&mut rig, stack);
     let (end, writes, reads) = shown(&mut rig, left.clone());
-    assert_eq!(end, Step::Done);
+    assert_eq!(end, MachineStep::Done);
     let deleted = writes.iter().filter(|write| matches!(write, Write::Delete { .. })).count();
     // The answer to the create is from after the orphans were seen, and yet it does not count: a
     // read is cheap, and this is seldom.

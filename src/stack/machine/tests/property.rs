@@ -85,7 +85,7 @@ fn some_mishaps() -> impl Strategy<Value = Vec<Mishap>> {
 }
 
 /// Others write whatever they like wherever the agent's objects stand.
-fn strangers(world: &mut World) {
+fn strangers(world: &mut ModelCluster) {
     for text in world.keys() {
         let spec = match text.split('/').next() {
             Some("auths") => {
@@ -100,7 +100,7 @@ fn strangers(world: &mut World) {
     }
 }
 
-fn check_strangers_fields(world: &World, text: &str) -> Result<(), TestCaseError> {
+fn check_strangers_fields(world: &ModelCluster, text: &str) -> Result<(), TestCaseError> {
     let json = world.json(&at_key(text)).expect("there");
     prop_assert_eq!(&json["metadata"]["annotations"]["formance.com/skip"], "true");
     prop_assert_eq!(&json["metadata"]["labels"]["formance.com/theirs"], "1");
@@ -117,7 +117,7 @@ fn check_strangers_fields(world: &World, text: &str) -> Result<(), TestCaseError
 }
 
 /// What the agent set, without what depends on the world's history.
-fn shape(world: &World) -> Vec<(String, Value)> {
+fn shape(world: &ModelCluster) -> Vec<(String, Value)> {
     let bare = |text: String| {
         let mut json = world.json(&at_key(&text)).expect("there").clone();
         let metadata = json["metadata"].as_object_mut().expect("metadata");
@@ -145,37 +145,38 @@ fn drop_zeros(value: &mut Value) {
     }
 }
 
-impl Rig {
+impl StackRig {
     /// Runs an order to its end, through mishaps.
     fn struggle(&mut self, order: Order, mishaps: &mut dyn Iterator<Item = Mishap>, held: &mut Vec<Write>) {
         let mut order = order;
         for run in 0..60 {
-            let mut answer = |world: &mut World, write: &Write| match mishaps.next().unwrap_or(Mishap::None) {
-                Mishap::None => world.write(write),
-                Mishap::AnswerLost => {
-                    world.write(write);
-                    unknown()
-                }
-                Mishap::NotApplied => Answer::NotApplied { cause: "429".into(), retry_after: None },
-                Mishap::Held => {
-                    held.push(write.clone());
-                    unknown()
-                }
-                Mishap::Moved => {
-                    if world.json(write.key()).is_some() {
-                        world.touch(write.key());
+            let mut answer =
+                |world: &mut ModelCluster, write: &Write| match mishaps.next().unwrap_or(Mishap::None) {
+                    Mishap::None => world.write(write),
+                    Mishap::AnswerLost => {
+                        world.write(write);
+                        unknown()
                     }
-                    world.write(write)
-                }
-            };
+                    Mishap::NotApplied => WriteAnswer::NotApplied { cause: "429".into(), retry_after: None },
+                    Mishap::Held => {
+                        held.push(write.clone());
+                        unknown()
+                    }
+                    Mishap::Moved => {
+                        if world.json(write.key()).is_some() {
+                            world.touch(write.key());
+                        }
+                        world.write(write)
+                    }
+                };
             let (step, same) = match run {
                 0 => self.run_with(order, &mut answer),
                 _ => self.rerun_with(order, &mut answer),
             };
             order = same;
             match step {
-                Step::Later { at, refused: false } => self.now = at,
-                Step::Later { .. } => panic!("nothing is refused here: {:?}", self.notices),
+                MachineStep::Later { at, refused: false } => self.now = at,
+                MachineStep::Later { .. } => panic!("nothing is refused here: {:?}", self.notices),
                 _ => return,
             }
         }
@@ -194,7 +195,7 @@ proptest! {
         mishaps in some_mishaps(),
         pace in collection::vec(0..4_usize, 0..200),
     ) {
-        let mut rig = Rig::new();
+        let mut rig = StackRig::new();
         // The store lags behind, and catches up only after everything was ordered.
         rig.pace = pace.into_iter();
         let (mut mishaps, mut held) = (mishaps.into_iter(), Vec::new());
@@ -208,7 +209,7 @@ proptest! {
         };
         rig.struggle(existing(last.clone()), &mut mishaps, &mut held);
 
-        let mut alone = Rig::new();
+        let mut alone = StackRig::new();
         alone.run(existing(last.clone()));
         prop_assert_eq!(shape(&rig.world), shape(&alone.world));
 
@@ -235,7 +236,7 @@ proptest! {
     /// What others set on the agent's objects stays, whatever is ordered next.
     #[test]
     fn what_others_set_survives(first in some_snapshot(), second in some_snapshot()) {
-        let mut rig = Rig::new();
+        let mut rig = StackRig::new();
         rig.run(existing(first));
         strangers(&mut rig.world);
         let before: Vec<String> = rig.world.keys();

@@ -1,19 +1,19 @@
 //! A shard's part for one stack, as far as a test needs it.
 
 use super::{
-    store::{Store, Watch},
+    store::{ModelStore, ModelWatch},
     *,
 };
 
 /// Keeps the memory, performs steps on a world, counts requests.
-pub(super) struct Rig {
-    pub(super) world: World,
-    pub(super) store: Store,
-    pub(super) watch: Watch,
+pub(super) struct StackRig {
+    pub(super) world: ModelCluster,
+    pub(super) store: ModelStore,
+    pub(super) watch: ModelWatch,
     /// How many events come in before each step, as far as that is told; after that, all do.
     pub(super) pace: std::vec::IntoIter<usize>,
-    pub(super) context: Rc<Context>,
-    pub(super) memory: Memory,
+    pub(super) context: Rc<MachineContext>,
+    pub(super) memory: Carryover,
     pub(super) now: Instant,
     pub(super) notices: Vec<Notice>,
     pub(super) reads: usize,
@@ -22,15 +22,15 @@ pub(super) struct Rig {
     pub(super) plain: bool,
 }
 
-impl Rig {
+impl StackRig {
     pub(super) fn new() -> Self {
         Self {
-            world: World::default(),
-            store: Store::default(),
-            watch: Watch::default(),
+            world: ModelCluster::default(),
+            store: ModelStore::default(),
+            watch: ModelWatch::default(),
             pace: Vec::new().into_iter(),
             context: context(),
-            memory: Memory::default(),
+            memory: Carryover::default(),
             now: crate::time::now(),
             notices: Vec::new(),
             reads: 0,
@@ -71,8 +71,8 @@ impl Rig {
     pub(super) fn run_with(
         &mut self,
         order: Order,
-        answer: &mut dyn FnMut(&mut World, &Write) -> Answer,
-    ) -> (Step, Order) {
+        answer: &mut dyn FnMut(&mut ModelCluster, &Write) -> WriteAnswer,
+    ) -> (MachineStep, Order) {
         let mut machine = self.start(order, false);
         let step = self.drive(&mut machine, answer);
         self.end(machine, step)
@@ -82,14 +82,14 @@ impl Rig {
     pub(super) fn rerun_with(
         &mut self,
         order: Order,
-        answer: &mut dyn FnMut(&mut World, &Write) -> Answer,
-    ) -> (Step, Order) {
+        answer: &mut dyn FnMut(&mut ModelCluster, &Write) -> WriteAnswer,
+    ) -> (MachineStep, Order) {
         let mut machine = self.start(order, true);
         let step = self.drive(&mut machine, answer);
         self.end(machine, step)
     }
 
-    pub(super) fn end(&mut self, machine: Machine, step: Step) -> (Step, Order) {
+    pub(super) fn end(&mut self, machine: Machine, step: MachineStep) -> (MachineStep, Order) {
         self.plain = machine.is_plain();
         let (order, memory) = machine.into_parts(self.now);
         self.memory = memory;
@@ -99,23 +99,23 @@ impl Rig {
     pub(super) fn drive(
         &mut self,
         machine: &mut Machine,
-        answer: &mut dyn FnMut(&mut World, &Write) -> Answer,
-    ) -> Step {
+        answer: &mut dyn FnMut(&mut ModelCluster, &Write) -> WriteAnswer,
+    ) -> MachineStep {
         let mut flying: Vec<Write> = Vec::new();
         for _ in 0..1000 {
             self.refresh(machine);
             let step = machine.next(self.now);
             match step {
-                Step::Read(keys) => {
+                MachineStep::Read(keys) => {
                     self.reads += keys.len();
                     let objects = self.world.read(&keys);
                     machine.observed(self.now, &keys, Ok(objects));
                 }
-                Step::Write => {
+                MachineStep::Write => {
                     self.refresh(machine);
                     flying.extend(machine.write(self.now));
                 }
-                Step::Await => {
+                MachineStep::Await => {
                     let write = flying.remove(0);
                     let answer = answer(&mut self.world, &write);
                     self.watch.follow(&self.world);
@@ -132,21 +132,21 @@ impl Rig {
         panic!("no end in sight: {machine:#?}");
     }
 
-    pub(super) fn run(&mut self, order: Order) -> Step {
-        self.run_with(order, &mut World::write).0
+    pub(super) fn run(&mut self, order: Order) -> MachineStep {
+        self.run_with(order, &mut ModelCluster::write).0
     }
 
-    pub(super) fn rerun(&mut self, order: Order) -> Step {
-        self.rerun_with(order, &mut World::write).0
+    pub(super) fn rerun(&mut self, order: Order) -> MachineStep {
+        self.rerun_with(order, &mut ModelCluster::write).0
     }
 
     /// Runs an order until it is done, at the times it asks for.
-    pub(super) fn settle(&mut self, order: Order) -> Step {
-        let (mut step, mut order) = self.run_with(order, &mut World::write);
+    pub(super) fn settle(&mut self, order: Order) -> MachineStep {
+        let (mut step, mut order) = self.run_with(order, &mut ModelCluster::write);
         for _ in 0..50 {
-            let Step::Later { at, refused: false } = step else { return step };
+            let MachineStep::Later { at, refused: false } = step else { return step };
             self.now = at;
-            (step, order) = self.rerun_with(order, &mut World::write);
+            (step, order) = self.rerun_with(order, &mut ModelCluster::write);
         }
         panic!("never done: {order:?}");
     }

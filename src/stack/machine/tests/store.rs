@@ -8,22 +8,22 @@ use crate::stack::{object::Object, version::compare};
 
 /// The newer one of two sights of an object wins, and what is gone does not come back.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Store {
+pub(super) struct ModelStore {
     objects: BTreeMap<ObjectKey, Object>,
     gone: BTreeSet<String>,
 }
 
-impl Store {
+impl ModelStore {
     /// The stack's objects, whatever their labels.
     pub(super) fn of(&self, stack: &str) -> Vec<Object> {
         self.objects.values().filter(|object| object.is_of(stack)).cloned().collect()
     }
 
     /// The answer to a write of the agent's.
-    pub(super) fn answer(&mut self, write: &Write, answer: &Answer) {
+    pub(super) fn answer(&mut self, write: &Write, answer: &WriteAnswer) {
         match answer {
-            Answer::Stored(object) => drop(self.put((**object).clone())),
-            Answer::Gone { uid } => drop(self.remove(write.key(), uid)),
+            WriteAnswer::Stored(object) => drop(self.put((**object).clone())),
+            WriteAnswer::Gone { uid } => drop(self.remove(write.key(), uid)),
             _ => {}
         }
     }
@@ -47,53 +47,56 @@ impl Store {
     }
 
     /// An event; whether the store has changed by it.
-    pub(super) fn take(&mut self, event: Event) -> bool {
+    pub(super) fn take(&mut self, event: ModelEvent) -> bool {
         match event {
-            Event::Shows(object) => self.put(*object),
-            Event::Gone(key, uid) => self.remove(&key, &uid),
+            ModelEvent::Shows(object) => self.put(*object),
+            ModelEvent::Gone(key, uid) => self.remove(&key, &uid),
         }
     }
 
-    fn is_old(&self, event: &Event) -> bool {
+    fn is_old(&self, event: &ModelEvent) -> bool {
         !self.clone().take(event.clone())
     }
 }
 
 /// What a watch says of an object.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Event {
+pub(super) enum ModelEvent {
     Shows(Box<Object>),
     Gone(ObjectKey, String),
 }
 
 /// The watches: events under way, of each object in order.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Watch {
+pub(super) struct ModelWatch {
     /// uid and resourceVersion of what was seen last.
     heads: BTreeMap<ObjectKey, (String, String)>,
-    queues: BTreeMap<ObjectKey, VecDeque<Event>>,
+    queues: BTreeMap<ObjectKey, VecDeque<ModelEvent>>,
 }
 
-impl Watch {
+impl ModelWatch {
     /// Sees what has become of the world since the last time.
-    pub(super) fn follow(&mut self, world: &World) {
+    pub(super) fn follow(&mut self, world: &ModelCluster) {
         let heads = world.heads();
         for (key, (uid, _)) in &self.heads {
             if heads.get(key).is_none_or(|(now, _)| now != uid) {
-                self.queues.entry(key.clone()).or_default().push_back(Event::Gone(key.clone(), uid.clone()));
+                self.queues
+                    .entry(key.clone())
+                    .or_default()
+                    .push_back(ModelEvent::Gone(key.clone(), uid.clone()));
             }
         }
         for (key, head) in &heads {
             if self.heads.get(key) != Some(head) {
                 let object = world.get(key).expect("there");
-                self.queues.entry(key.clone()).or_default().push_back(Event::Shows(Box::new(object)));
+                self.queues.entry(key.clone()).or_default().push_back(ModelEvent::Shows(Box::new(object)));
             }
         }
         self.heads = heads;
     }
 
     /// Drops events that tell the store nothing.
-    pub(super) fn tidy(&mut self, store: &Store) {
+    pub(super) fn tidy(&mut self, store: &ModelStore) {
         for queue in self.queues.values_mut() {
             while queue.front().is_some_and(|event| store.is_old(event)) {
                 queue.pop_front();
@@ -108,7 +111,7 @@ impl Watch {
     }
 
     /// The next event of an object.
-    pub(super) fn pop(&mut self, key: &ObjectKey) -> Option<Event> {
+    pub(super) fn pop(&mut self, key: &ObjectKey) -> Option<ModelEvent> {
         let event = self.queues.get_mut(key)?.pop_front();
         self.queues.retain(|_, queue| !queue.is_empty());
         event

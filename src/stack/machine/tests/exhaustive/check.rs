@@ -7,29 +7,29 @@ use std::{
 };
 
 use super::{
-    super::store::{Store, Watch},
+    super::store::{ModelStore, ModelWatch},
     *,
 };
 
 #[derive(Clone, Debug)]
-pub(super) enum Stage {
-    Idle(Memory),
+pub(super) enum CheckStage {
+    Idle(Carryover),
     Running(Box<Machine>),
     /// What a read by name found is on its way back.
     Reading(Box<Machine>, Vec<ObjectKey>, Vec<Object>),
     /// The machine came to this end and is not put away yet: another event may still reach it.
-    Ending(Box<Machine>, Step),
+    Ending(Box<Machine>, MachineStep),
     /// Later or Attend; true for the latter.
-    Deferred(Order, Memory, bool),
+    Deferred(Order, Carryover, bool),
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct State {
-    pub(super) world: World,
+pub(super) struct CheckState {
+    pub(super) world: ModelCluster,
     /// What the shard knows of it, and the events on their way there.
-    pub(super) store: Store,
-    pub(super) watch: Watch,
-    pub(super) stage: Stage,
+    pub(super) store: ModelStore,
+    pub(super) watch: ModelWatch,
+    pub(super) stage: CheckStage,
     /// Writes under way, and whether their answer is awaited.
     pub(super) net: Vec<(Write, bool)>,
     pub(super) todo: usize,
@@ -37,7 +37,7 @@ pub(super) struct State {
     pub(super) other_writes: u8,
 }
 
-impl State {
+impl CheckState {
     /// The watches see what became of the world.
     fn watched(mut self) -> Self {
         self.watch.follow(&self.world);
@@ -47,7 +47,7 @@ impl State {
 }
 
 pub(super) struct Check<'a> {
-    pub(super) context: Rc<Context>,
+    pub(super) context: Rc<MachineContext>,
     pub(super) orders: &'a [Change],
     pub(super) now: Instant,
     /// What the cluster shows at first.
@@ -56,7 +56,7 @@ pub(super) struct Check<'a> {
     pub(super) wakes: bool,
 }
 
-type Next = Vec<(String, State)>;
+type Successors = Vec<(String, CheckState)>;
 
 impl Check<'_> {
     fn order(&self, at: usize) -> Order {
@@ -68,8 +68,8 @@ impl Check<'_> {
     }
 
     /// Every state that may follow; `Err` names a broken promise.
-    fn steps(&self, state: &State) -> Result<Next, String> {
-        let mut next = Next::new();
+    fn steps(&self, state: &CheckState) -> Result<Successors, String> {
+        let mut next = Successors::new();
         self.arrive(state, &mut next);
         self.act(state, &mut next);
         self.see(state, &mut next);
@@ -94,95 +94,97 @@ impl Check<'_> {
             return Err(format!("the end: {:?}, {:?}", state.world, state.stage));
         }
         // Nothing may depend on it, and it must break nothing.
-        if let Stage::Deferred(order, memory, _) = &state.stage {
+        if let CheckStage::Deferred(order, memory, _) = &state.stage {
             let stage = self.start(order.clone(), memory.clone(), true);
-            next.push(("run again without need".into(), State { stage, ..state.clone() }));
+            next.push(("run again without need".into(), CheckState { stage, ..state.clone() }));
         }
         Ok(next)
     }
 
-    fn start(&self, order: Order, memory: Memory, again: bool) -> Stage {
-        Stage::Running(Box::new(Machine::new(order, memory, Rc::clone(&self.context), again)))
+    fn start(&self, order: Order, memory: Carryover, again: bool) -> CheckStage {
+        CheckStage::Running(Box::new(Machine::new(order, memory, Rc::clone(&self.context), again)))
     }
 
     /// A newer order, where the mailbox would let it take over.
-    fn arrive(&self, state: &State, next: &mut Next) {
+    fn arrive(&self, state: &CheckState, next: &mut Successors) {
         if state.todo == self.orders.len() {
             return;
         }
         let order = self.order(state.todo);
         let toggles = matches!(order.change, Change::Disabled(_));
         let stage = match state.stage.clone() {
-            Stage::Idle(memory) | Stage::Deferred(_, memory, true) => self.start(order, memory, false),
-            Stage::Deferred(old, memory, false) if !toggles && old.change != Change::Deleted => {
+            CheckStage::Idle(memory) | CheckStage::Deferred(_, memory, true) => {
                 self.start(order, memory, false)
             }
-            Stage::Running(mut machine) if !toggles && machine.order().change != Change::Deleted => {
+            CheckStage::Deferred(old, memory, false) if !toggles && old.change != Change::Deleted => {
+                self.start(order, memory, false)
+            }
+            CheckStage::Running(mut machine) if !toggles && machine.order().change != Change::Deleted => {
                 machine.supersede(order);
-                Stage::Running(machine)
+                CheckStage::Running(machine)
             }
             _ => return,
         };
         next.push((
             format!("order {:?}", self.orders[state.todo]),
-            State { stage, todo: state.todo + 1, ..state.clone() },
+            CheckState { stage, todo: state.todo + 1, ..state.clone() },
         ));
     }
 
-    fn act(&self, state: &State, next: &mut Next) {
+    fn act(&self, state: &CheckState, next: &mut Successors) {
         let (name, stage) = match state.stage.clone() {
-            Stage::Idle(_) => return,
-            Stage::Deferred(order, mut memory, _) => {
+            CheckStage::Idle(_) => return,
+            CheckStage::Deferred(order, mut memory, _) => {
                 // A backoff ends by itself; everything else is brought on by an event.
                 let Some(trial) = memory.trial.as_mut().filter(|trial| trial.pause.is_some()) else { return };
                 trial.pause = None;
                 ("the backoff is over".into(), self.start(order, memory, true))
             }
-            Stage::Running(machine) => return self.advance(state, machine, next),
-            Stage::Reading(mut machine, keys, objects) => {
+            CheckStage::Running(machine) => return self.advance(state, machine, next),
+            CheckStage::Reading(mut machine, keys, objects) => {
                 machine.observed(self.now, &keys, Ok(objects));
-                (format!("read {keys:?}"), Stage::Running(machine))
+                (format!("read {keys:?}"), CheckStage::Running(machine))
             }
-            Stage::Ending(machine, step) => (format!("end {step:?}"), self.put_away(*machine, &step)),
+            CheckStage::Ending(machine, step) => (format!("end {step:?}"), self.put_away(*machine, &step)),
         };
-        next.push((name, State { stage, ..state.clone() }));
+        next.push((name, CheckState { stage, ..state.clone() }));
     }
 
-    fn put_away(&self, machine: Machine, step: &Step) -> Stage {
+    fn put_away(&self, machine: Machine, step: &MachineStep) -> CheckStage {
         let (order, mut memory) = machine.into_parts(self.now);
         if let Some(pause) = memory.trial.as_mut().and_then(|trial| trial.pause.as_mut()) {
             // Drawn at random, which would make for states without end.
             pause.until = self.now + Duration::from_secs(1);
         }
         match step {
-            Step::Done => Stage::Idle(memory),
-            step => Stage::Deferred(order, memory, matches!(step, Step::Attend { .. })),
+            MachineStep::Done => CheckStage::Idle(memory),
+            step => CheckStage::Deferred(order, memory, matches!(step, MachineStep::Attend { .. })),
         }
     }
 
-    fn advance(&self, state: &State, mut machine: Box<Machine>, next: &mut Next) {
+    fn advance(&self, state: &CheckState, mut machine: Box<Machine>, next: &mut Successors) {
         let mut after = state.clone();
         machine.refresh(state.store.of(&stack_name().to_string()));
         let step = machine.next(self.now);
         machine.notices();
         let name = format!("{step:?}");
         after.stage = match step {
-            Step::Await => return,
-            Step::Read(keys) => {
+            MachineStep::Await => return,
+            MachineStep::Read(keys) => {
                 let objects = state.world.read(&keys);
-                Stage::Reading(machine, keys, objects)
+                CheckStage::Reading(machine, keys, objects)
             }
-            Step::Write => {
+            MachineStep::Write => {
                 after.net.extend(machine.write(self.now).map(|write| (write, true)));
-                Stage::Running(machine)
+                CheckStage::Running(machine)
             }
-            step => Stage::Ending(machine, step),
+            step => CheckStage::Ending(machine, step),
         };
         next.push((name, after));
     }
 
     /// One more event reaches the store.
-    fn see(&self, state: &State, next: &mut Next) {
+    fn see(&self, state: &CheckState, next: &mut Successors) {
         for key in state.watch.keys() {
             let mut after = state.clone();
             let Some(event) = after.watch.pop(&key) else { continue };
@@ -191,15 +193,15 @@ impl Check<'_> {
             after.watch.tidy(&after.store);
             let objects = || after.store.of(&stack_name().to_string());
             after.stage = match after.stage {
-                Stage::Running(mut machine) | Stage::Ending(mut machine, _) if changed => {
+                CheckStage::Running(mut machine) | CheckStage::Ending(mut machine, _) if changed => {
                     machine.refresh(objects());
-                    Stage::Running(machine)
+                    CheckStage::Running(machine)
                 }
-                Stage::Reading(mut machine, keys, read) => {
+                CheckStage::Reading(mut machine, keys, read) => {
                     machine.refresh(objects());
-                    Stage::Reading(machine, keys, read)
+                    CheckStage::Reading(machine, keys, read)
                 }
-                Stage::Deferred(order, memory, _) if changed && self.wakes && memory.awaits(&key) => {
+                CheckStage::Deferred(order, memory, _) if changed && self.wakes && memory.awaits(&key) => {
                     self.start(order, memory, true)
                 }
                 stage => stage,
@@ -208,7 +210,7 @@ impl Check<'_> {
         }
     }
 
-    fn deliver(&self, state: &State, next: &mut Next) -> Result<(), String> {
+    fn deliver(&self, state: &CheckState, next: &mut Successors) -> Result<(), String> {
         for (at, (write, awaited)) in state.net.iter().enumerate() {
             let mut after = state.clone();
             after.net.remove(at);
@@ -219,9 +221,9 @@ impl Check<'_> {
             if !awaited {
                 let done = matches!(
                     state.stage,
-                    Stage::Idle(_)
-                        | Stage::Deferred(_, _, true)
-                        | Stage::Ending(_, Step::Done | Step::Attend { .. })
+                    CheckStage::Idle(_)
+                        | CheckStage::Deferred(_, _, true)
+                        | CheckStage::Ending(_, MachineStep::Done | MachineStep::Attend { .. })
                 );
                 if done && effect && !matches!(write, Write::Create { .. }) {
                     return Err(format!("{said} took effect after the newest order was done"));
@@ -246,14 +248,14 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn answer(&self, state: &mut State, write: &Write, answer: Answer) {
-        let Stage::Running(machine) = &mut state.stage else { panic!("answers are awaited") };
+    fn answer(&self, state: &mut CheckState, write: &Write, answer: WriteAnswer) {
+        let CheckStage::Running(machine) = &mut state.stage else { panic!("answers are awaited") };
         machine.answered(self.now, write, answer);
         machine.notices();
     }
 
     /// Whether the cluster shows what running the orders one after the other in the mind leaves.
-    fn is_good(&self, world: &World) -> bool {
+    fn is_good(&self, world: &ModelCluster) -> bool {
         let full = |change: &Change| match change {
             Change::Existing(snapshot) => Some((*snapshot.clone(), snapshot.disabled)),
             _ => None,
@@ -282,7 +284,7 @@ impl Check<'_> {
     }
 
     /// Breadth first; the number of states, or the shortest way to a broken promise.
-    pub(super) fn run(&self, first: State) -> Result<usize, Vec<String>> {
+    pub(super) fn run(&self, first: CheckState) -> Result<usize, Vec<String>> {
         let mut seen = HashSet::from([fingerprint(&first)]);
         let mut ways: Vec<(usize, String)> = vec![(0, "start".into())];
         let mut queue = VecDeque::from([(0, first)]);
@@ -310,20 +312,22 @@ impl Check<'_> {
 }
 
 /// The state's debug text, hashed without being built.
-fn fingerprint(state: &State) -> u64 {
-    struct Sink(DefaultHasher);
-    impl std::fmt::Write for Sink {
+fn fingerprint(state: &CheckState) -> u64 {
+    struct HashSink(DefaultHasher);
+    impl std::fmt::Write for HashSink {
         fn write_str(&mut self, text: &str) -> std::fmt::Result {
             self.0.write(text.as_bytes());
             Ok(())
         }
     }
-    let mut sink = Sink(DefaultHasher::new());
+    let mut sink = HashSink(DefaultHasher::new());
     // The context is the same everywhere, but for its random numbers.
     match &state.stage {
-        Stage::Running(machine) => write!(sink, "run {:?}", machine.fingerprint()),
-        Stage::Reading(machine, keys, read) => write!(sink, "{:?}{keys:?}{read:?}", machine.fingerprint()),
-        Stage::Ending(machine, step) => {
+        CheckStage::Running(machine) => write!(sink, "run {:?}", machine.fingerprint()),
+        CheckStage::Reading(machine, keys, read) => {
+            write!(sink, "{:?}{keys:?}{read:?}", machine.fingerprint())
+        }
+        CheckStage::Ending(machine, step) => {
             write!(sink, "end {:?}{:?}", machine.fingerprint(), std::mem::discriminant(step))
         }
         stage => write!(sink, "{stage:?}"),
