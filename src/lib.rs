@@ -11,7 +11,6 @@ pub mod backoff;
 pub mod cluster;
 pub mod config;
 pub mod demo;
-pub mod embedded;
 pub mod fatal;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -19,17 +18,16 @@ pub mod fuzzing;
 mod guard;
 pub mod log_throttle;
 pub mod membership;
-pub mod net;
-mod notify;
 pub mod order;
 pub mod output;
 mod redact;
 pub mod replay;
 pub mod shutdown;
+#[cfg(test)]
+mod simulation;
 pub mod stack;
 pub mod telemetry;
 pub mod time;
 
-#[cfg(test)]
-#[path = "../tests/simulation/simulation.rs"]
-mod simulation;
+pub use ::{embedded, net};
+use shards::notify;

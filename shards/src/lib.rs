@@ -97,6 +97,7 @@ pub mod hash;
 mod host;
 pub mod mailbox;
 pub mod mesh;
+pub mod notify;
 pub mod order;
 pub mod pool;
 pub mod runner;

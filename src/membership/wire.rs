@@ -11,8 +11,4 @@ pub use door::{OrderError, message, order, order_with, pong, trace};
 pub use reading::{Kind, Malformed, Read, Reading, kind, read};
 
 /// Package `server`: messages, client and server, and their proto3 JSON mapping.
-#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
-pub mod server {
-    include!(concat!(env!("OUT_DIR"), "/server.rs"));
-    include!(concat!(env!("OUT_DIR"), "/server.serde.rs"));
-}
+pub use ::proto as server;
