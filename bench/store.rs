@@ -89,13 +89,13 @@ fn order(n: usize) -> server::Order {
     serde_json::from_value(json).expect("an order")
 }
 
-fn parsed(message: server::Order) -> Order {
+fn parsed(message: &server::Order) -> Order {
     wire::order(message).expect("valid").expect("an order")
 }
 
 /// The objects of a stack as the API server shows them once the operator has seen them, as JSON.
 fn objects(n: usize, catalog: &Catalog) -> Vec<Object> {
-    let Order { stack, change: Change::Existing(snapshot) } = parsed(order(n)) else { panic!("an order") };
+    let Order { stack, change: Change::Existing(snapshot) } = parsed(&order(n)) else { panic!("an order") };
     let wanted = desired(&stack, &snapshot, catalog, &base_url());
     let uid = |k: usize| format!("{:08x}-1c7d-4b2a-9e55-{:012x}", n * 16 + k, n * 104_729 + k);
     let all = std::iter::once(&wanted.stack).chain(&wanted.children).enumerate();
@@ -171,7 +171,7 @@ fn bytes(catalog: &Catalog) {
 fn speed(stacks: usize, catalog: &Catalog) {
     let (mut store, _) = fill(stacks, catalog);
     let replay: Vec<Vec<u8>> = (0..stacks).map(|n| order(n).encode_to_vec()).collect();
-    let decode = |bytes: &Vec<u8>| parsed(server::Order::decode(&bytes[..]).expect("an order"));
+    let decode = |bytes: &Vec<u8>| parsed(&server::Order::decode(&bytes[..]).expect("an order"));
 
     let began = now();
     for bytes in &replay {

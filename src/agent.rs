@@ -40,7 +40,7 @@ use crate::{
 /// Everything the shards need to know.
 pub struct Setup {
     /// Shards, and stacks whose orders run at one time over all of them.
-    pub engine: config::Engine,
+    pub engine: config::EngineSettings,
     /// The API server and how to authenticate there.
     pub cluster: ClusterConfig,
     /// Limits of requests to it, over all shards.
@@ -187,7 +187,7 @@ fn start(config: &Config) -> Result<Agent, RunError> {
 }
 
 /// The limits that the settings name, over all shards.
-pub fn limits(cluster: &config::Cluster) -> Limits {
+pub fn limits(cluster: &config::ClusterSettings) -> Limits {
     Limits {
         qps: cluster.qps,
         burst: cluster.burst,

@@ -2,19 +2,17 @@
 //!
 //! Whatever is missing or wrong is collected and told in one message before the process ends
 //! with code 64; nothing later in the process looks at the environment again. [`flags`] lists
-//! every flag; [`Command::parse`] is the door.
+//! every flag; [`CliCommand::parse`] is the door.
 
 mod cli;
 mod cluster;
 mod duration;
 mod engine;
-mod env;
 mod fault;
 pub mod flag;
 pub mod flags;
 mod membership;
 mod otlp;
-mod secret;
 mod settings;
 mod telemetry;
 pub mod url;
@@ -24,19 +22,20 @@ mod value;
 mod tests;
 
 pub use self::{
-    cli::{CliError, Command, DemoConfig, Format, Input, ReplayConfig, command},
-    cluster::Cluster,
-    engine::{Engine, Lifecycle},
-    env::{Environment, Process},
-    fault::{Fault, Faults, Source},
-    membership::{Auth, Identity, Membership, Trust},
-    otlp::{Exporter, OtlpMode},
-    secret::Secret,
-    telemetry::{Log, Traces},
-    url::{BaseUrl, HostPort},
+    cli::{CliCommand, CliError, DemoConfig, DemoFormat, ReplayConfig, ReplayInput, command},
+    cluster::ClusterSettings,
+    duration::DurationError,
+    engine::{EngineSettings, LifecycleSettings},
+    fault::{SettingFault, SettingFaults, SettingSource},
+    membership::{AuthSettings, IdentitySettings, MembershipSettings, Secret, Trust},
+    otlp::{OtlpMode, TraceExporter},
+    settings::{Environment, ProcessEnvironment},
+    telemetry::{LogSettings, TraceSettings},
+    url::{AddressError, BaseUrl, HostPort},
+    value::ValueError,
 };
 
-use self::settings::Settings;
+use self::settings::SettingsReader;
 
 /// The version of this agent, as people and scripts are told it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -45,35 +44,35 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Who it is.
-    pub identity: Identity,
+    pub identity: IdentitySettings,
     /// Where membership is.
-    pub membership: Membership,
+    pub membership: MembershipSettings,
     /// How to log in there.
-    pub auth: Auth,
+    pub auth: AuthSettings,
     /// The API server.
-    pub cluster: Cluster,
+    pub cluster: ClusterSettings,
     /// How the work is divided.
-    pub engine: Engine,
+    pub engine: EngineSettings,
     /// What it does over time.
-    pub lifecycle: Lifecycle,
+    pub lifecycle: LifecycleSettings,
     /// How to log.
-    pub log: Log,
+    pub log: LogSettings,
     /// Where traces go; nowhere where absent.
-    pub traces: Option<Traces>,
+    pub traces: Option<TraceSettings>,
     /// What to say once the log is up: settings without effect, one line each.
     pub notes: Vec<String>,
 }
 
 impl Config {
-    fn read(mut settings: Settings<'_>) -> Result<Self, Faults> {
-        let identity = Identity::read(&mut settings);
-        let membership = Membership::read(&mut settings);
-        let auth = Auth::read(&mut settings);
-        let cluster = Cluster::read(&mut settings);
-        let engine = Engine::read(&mut settings);
-        let lifecycle = Lifecycle::read(&mut settings);
-        let log = Log::read(&mut settings, Log::INFO);
-        let traces = Traces::read(&mut settings);
+    fn read(mut settings: SettingsReader<'_>) -> Result<Self, SettingFaults> {
+        let identity = IdentitySettings::read(&mut settings);
+        let membership = MembershipSettings::read(&mut settings);
+        let auth = AuthSettings::read(&mut settings);
+        let cluster = ClusterSettings::read(&mut settings);
+        let engine = EngineSettings::read(&mut settings);
+        let lifecycle = LifecycleSettings::read(&mut settings);
+        let log = LogSettings::read(&mut settings, LogSettings::INFO);
+        let traces = TraceSettings::read(&mut settings);
         settings.note_ignored();
         let config = || {
             Some(Self {

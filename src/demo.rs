@@ -14,7 +14,7 @@ mod world;
 use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use crate::{
-    config::{DemoConfig, Format},
+    config::{DemoConfig, DemoFormat},
     membership::wire::server::{Order, Stack},
     output, time,
 };
@@ -39,8 +39,8 @@ pub fn run(config: &DemoConfig) -> ExitCode {
     match converge(config) {
         Ok(outcome) => {
             let told = match config.format {
-                Format::Json => output::result(format_args!("{}\n", outcome.json())),
-                Format::Text => output::result(&outcome),
+                DemoFormat::Json => output::result(format_args!("{}\n", outcome.json())),
+                DemoFormat::Text => output::result(&outcome),
             };
             if outcome.is_right() { told } else { ExitCode::FAILURE }
         }

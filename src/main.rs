@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use stackherd::{
     agent,
-    config::{Command, Log, Process, VERSION},
+    config::{CliCommand, LogSettings, ProcessEnvironment, VERSION},
     demo, fatal, output, replay, shutdown, telemetry,
 };
 
@@ -18,20 +18,20 @@ fn main() -> ExitCode {
 }
 
 fn run() -> ExitCode {
-    let command = match Command::parse(std::env::args_os(), &Process) {
+    let command = match CliCommand::parse(std::env::args_os(), &ProcessEnvironment) {
         Ok(command) => command,
         Err(error) => return ExitCode::from(error.tell()),
     };
     match command {
-        Command::Version => output::result(format_args!("stackherd {VERSION}\n")),
-        Command::Agent(config) => logging(&config.log.clone(), || agent::run(&config)),
-        Command::Replay(config) => logging(&config.log.clone(), || replay::run(&config)),
-        Command::Demo(config) => logging(&config.log.clone(), || demo::run(&config)),
+        CliCommand::Version => output::result(format_args!("stackherd {VERSION}\n")),
+        CliCommand::Agent(config) => logging(&config.log.clone(), || agent::run(&config)),
+        CliCommand::Replay(config) => logging(&config.log.clone(), || replay::run(&config)),
+        CliCommand::Demo(config) => logging(&config.log.clone(), || demo::run(&config)),
     }
 }
 
 /// Runs with the log up.
-fn logging(log: &Log, run: impl FnOnce() -> ExitCode) -> ExitCode {
+fn logging(log: &LogSettings, run: impl FnOnce() -> ExitCode) -> ExitCode {
     match telemetry::start(log) {
         Ok(()) => run(),
         Err(error) => {

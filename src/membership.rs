@@ -2,15 +2,12 @@
 //! reports back.
 
 pub mod auth;
-pub(crate) mod codec;
-pub(crate) mod frames;
-pub mod hello;
-pub mod inbound;
-pub(crate) mod inflate;
-pub mod introduction;
-mod joining;
-pub mod leave;
+pub mod close;
+pub mod downlink;
+pub(crate) mod grpc_frames;
+pub mod join_metadata;
 pub mod outbox;
+mod reconnect;
 pub mod report_channel;
 pub mod session;
 mod stream;

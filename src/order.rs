@@ -1,4 +1,4 @@
-//! Orders as the agent thinks of them: past this door an order is valid.
+//! Orders as the agent thinks of them: an order that is here is valid.
 //!
 //! The wire's messages are turned into these in [`crate::membership::wire`]. What in an order
 //! cannot be used without spoiling the rest of it (one bad label, one bad client id) is left

@@ -22,7 +22,7 @@ use tracing::{error, info};
 use crate::{
     agent::{self, Agent, Counters, OrderSource, RunError, Setup, SourceHandle},
     cluster::ClusterConfig,
-    config::{Input, ReplayConfig},
+    config::{ReplayConfig, ReplayInput},
     membership::{
         report_channel::{ReportChannel, ReportScope},
         wire,
@@ -100,7 +100,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Orders out of `input`. Lines that are no order are told on stderr and counted; how far the reports
 /// are is in `progress`.
 fn source(
-    input: Input,
+    input: ReplayInput,
     longest: usize,
     bad_lines: Arc<AtomicU64>,
     progress: Arc<PrintProgress>,
@@ -112,7 +112,7 @@ fn source(
 }
 
 async fn feed(
-    input: Input,
+    input: ReplayInput,
     longest: usize,
     agent: SourceHandle,
     bad_lines: Arc<AtomicU64>,
@@ -135,7 +135,7 @@ async fn feed(
     select(pin!(feeding), pin!(printing)).await;
 }
 
-async fn submit_all(input: Input, longest: usize, agent: &SourceHandle, bad_lines: &AtomicU64) {
+async fn submit_all(input: ReplayInput, longest: usize, agent: &SourceHandle, bad_lines: &AtomicU64) {
     let mut lines = lines::read(input, longest);
     while let Some(line) = lines.next().await {
         if agent.stop().requested() {

@@ -4,7 +4,7 @@
 use tracing::Subscriber;
 use tracing_subscriber::{EnvFilter, filter::ParseError, fmt::MakeWriter, util::TryInitError};
 
-use crate::{config::Log, output};
+use crate::{config::LogSettings, output};
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub enum TelemetryError {
 }
 
 /// Starts the log of this process.
-pub fn start(log: &Log) -> Result<(), TelemetryError> {
+pub fn start(log: &LogSettings) -> Result<(), TelemetryError> {
     use tracing_subscriber::util::SubscriberInitExt;
     output::set_json(log.json);
     let colours = output::in_colours(&std::io::stderr());
@@ -33,7 +33,7 @@ pub fn start(log: &Log) -> Result<(), TelemetryError> {
 
 /// What [`start`] installs, with any writer.
 fn subscriber<W>(
-    log: &Log,
+    log: &LogSettings,
     colours: bool,
     writer: W,
 ) -> Result<Box<dyn Subscriber + Send + Sync>, TelemetryError>
@@ -77,7 +77,7 @@ mod tests {
         }
     }
 
-    fn logged(log: &Log, say: impl FnOnce()) -> String {
+    fn logged(log: &LogSettings, say: impl FnOnce()) -> String {
         let (sender, lines): (_, Receiver<Vec<u8>>) = channel();
         let lines_of = Lines(sender);
         let subscriber = subscriber(log, false, move || lines_of.clone()).unwrap();
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn json_lines_hold_level_message_and_fields() {
-        let log = Log { filter: Log::INFO.into(), json: true };
+        let log = LogSettings { filter: LogSettings::INFO.into(), json: true };
         let line = logged(&log, || tracing::info!(stack = "a-b", "applied"));
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(
@@ -102,8 +102,8 @@ mod tests {
             tracing::debug!(target: "stackherd::agent", "ours");
             tracing::debug!(target: "hyper", "theirs");
         };
-        let text = logged(&Log { filter: Log::DEBUG.into(), json: false }, say);
+        let text = logged(&LogSettings { filter: LogSettings::DEBUG.into(), json: false }, say);
         assert!(text.contains("ours") && !text.contains("theirs"), "{text}");
-        assert_eq!(logged(&Log { filter: Log::INFO.into(), json: false }, say), "");
+        assert_eq!(logged(&LogSettings { filter: LogSettings::INFO.into(), json: false }, say), "");
     }
 }

@@ -23,12 +23,11 @@ use serde_json::{Value, json};
 use stackherd::{
     membership::{
         auth::Auth,
-        hello::{Hello, VERSION},
-        inbound::Inbound,
-        introduction::Introduction,
-        leave::Leaver,
+        close::SessionCloser,
+        downlink::Inbound,
+        join_metadata::{CurrentMetadata, JoinMetadata, VERSION},
         report_channel::{ReportChannel, StreamGrant},
-        session::{Left, Session, SessionConfig, USER_TIMEOUT},
+        session::{Session, SessionConfig, SessionEnd, USER_TIMEOUT},
         wire::server::{Order, order::Message},
     },
     net::{
@@ -141,14 +140,14 @@ impl Drop for Membership {
 
 enum Do {
     Report(&'static str),
-    Leave,
+    CloseSignal,
 }
 
 /// The session on a thread of its own.
 struct Agent {
     orders: mpsc::Receiver<Order>,
     tell: futures::channel::mpsc::UnboundedSender<Do>,
-    thread: Thread<Left>,
+    thread: Thread<SessionEnd>,
 }
 
 impl Agent {
@@ -164,7 +163,7 @@ impl Agent {
             auth: Auth::Token("secret token".into()),
             id: "region-1".into(),
         };
-        let hello = Hello {
+        let join_metadata = JoinMetadata {
             id: "region-1".into(),
             base_url: "https://Region.Example.com:443".into(),
             additional_base_urls: vec!["https://one".into(), "https://two/".into()],
@@ -177,10 +176,10 @@ impl Agent {
         let (tell, mut told) = futures::channel::mpsc::unbounded();
         let (to_test, orders) = mpsc::channel();
         let thread = start_thread("agent", move || async move {
-            let (reports, leaver) = (ReportChannel::new(1), Leaver::new());
-            let introduction = Introduction::new(&hello).unwrap();
-            let session = Session::new(config, introduction, reports.clone());
-            let leave = leaver.leave();
+            let (reports, closer) = (ReportChannel::new(1), SessionCloser::new());
+            let metadata = CurrentMetadata::new(&join_metadata).unwrap();
+            let session = Session::new(config, metadata, reports.clone());
+            let closing = closer.signal();
             let _control = spawn(async move {
                 let mut open = 0;
                 while let Some(what) = told.next().await {
@@ -192,7 +191,7 @@ impl Agent {
                             let body = ReportBody::StackDeleted { stack: name.into() };
                             reports.push(0, open, vec![Report { body, trace: None }]);
                         }
-                        Do::Leave => leaver.close(),
+                        Do::CloseSignal => closer.close(),
                     }
                 }
             });
@@ -200,7 +199,7 @@ impl Agent {
                 let Inbound::Message(bytes) = inbound else { panic!("{inbound:?}") };
                 drop(to_test.send(Order::decode(bytes).unwrap()));
             };
-            session.run(orders, leave).await
+            session.run(orders, closing).await
         });
         Self { orders, tell, thread: thread.unwrap() }
     }
@@ -256,10 +255,10 @@ fn whole_session(mut membership: Membership, agent: Agent) {
     assert_eq!(agent.order(), "stack-2");
 
     agent.tell(Do::Report("last"));
-    agent.tell(Do::Leave);
+    agent.tell(Do::CloseSignal);
     membership.wait_for(|event| event["message"] == deleted("last")).unwrap();
     membership.wait("half-closed").unwrap();
-    assert_eq!(agent.thread.join().unwrap(), Left { graceful: true, unsent: 0 });
+    assert_eq!(agent.thread.join().unwrap(), SessionEnd { graceful: true, unsent: 0 });
 }
 
 #[test]
@@ -307,7 +306,7 @@ fn grpcio_sends_two_hundred_thousand_orders_one_by_one() {
     }
     let again = membership.events.try_iter().find(|event| event["event"] == "joined");
     assert_eq!(again, None, "the stream broke");
-    agent.tell(Do::Leave);
+    agent.tell(Do::CloseSignal);
     assert!(agent.thread.join().unwrap().graceful);
 }
 
@@ -328,7 +327,7 @@ fn grpcio_is_understood_where_it_compresses() {
         }
         membership.command(&json!({"order": {"ping": {}}}));
         membership.wait_for(|event| event["message"]["pong"].is_object()).unwrap();
-        agent.tell(Do::Leave);
+        agent.tell(Do::CloseSignal);
         assert!(agent.thread.join().unwrap().graceful);
     }
 }

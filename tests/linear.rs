@@ -160,7 +160,7 @@ fn orders() -> Vec<Case> {
 }
 
 fn read(bytes: &[u8]) -> Order {
-    wire::read(bytes, &|name| MODULES.contains(&name)).unwrap().unwrap().0.unwrap()
+    wire::decode(bytes, &|name| MODULES.contains(&name)).unwrap().unwrap().0.unwrap()
 }
 
 #[test]
@@ -187,8 +187,8 @@ fn finding_out_what_a_message_is_about_is_linear() {
         let message = Some(server::order::Message::Ping(server::Ping {}));
         server::Order { message, metadata: pairs(n, "value") }.encode_to_vec()
     };
-    is_linear("kind", 12_000, metadata, |bytes| wire::kind(&bytes));
-    is_linear("metadata", 12_000, metadata, |bytes| wire::read(&bytes, &|_| false));
+    is_linear("kind", 12_000, metadata, |bytes| wire::message_kind(&bytes));
+    is_linear("metadata", 12_000, metadata, |bytes| wire::decode(&bytes, &|_| false));
 }
 
 #[test]

@@ -108,10 +108,15 @@ impl Coordinator {
             ToCoordinator::Reports { from, stream, reports } => {
                 self.reports.push(from.index(), stream, reports);
             }
-            ToCoordinator::Flushed => self.unflushed.set(self.unflushed.get().saturating_sub(1)),
-            ToCoordinator::Drained => self.drained.set(self.drained.get() + 1),
+            ToCoordinator::Flushed => {
+                self.unflushed.set(self.unflushed.get().saturating_sub(1));
+                self.changed.notify();
+            }
+            ToCoordinator::Drained => {
+                self.drained.set(self.drained.get() + 1);
+                self.changed.notify();
+            }
         }
-        self.changed.notify();
     }
 
     /// Carries the source of orders from start to end, once it is known which modules there are.

@@ -18,16 +18,15 @@ use tracing::{error, info, warn};
 
 use super::coordinator::{OrderSource, SourceHandle};
 use crate::{
-    config::{Auth as AuthSettings, Config, Identity},
+    config::{AuthSettings, Config, IdentitySettings},
     log_throttle::LogThrottle,
     membership::{
         auth::Auth,
-        hello::{Hello, VERSION},
-        inbound::{Inbound, LONGEST},
-        introduction::Introduction,
-        leave::Leaver,
+        close::SessionCloser,
+        downlink::{Inbound, LONGEST},
+        join_metadata::{CurrentMetadata, JoinMetadata, VERSION},
         session::{Session, SessionConfig, USER_TIMEOUT},
-        wire::Reading,
+        wire::OrderDecoder,
     },
     net::{
         self,
@@ -85,9 +84,9 @@ pub(super) fn order_source(config: &Config) -> Result<OrderSource, MembershipErr
         },
         id: config.identity.id.clone(),
     };
-    let hello = hello(&config.identity);
+    let join_metadata = join_metadata(&config.identity);
     let longest = config.membership.max_message_bytes;
-    Ok(Arc::new(move |agent| stay(session.clone(), longest, hello.clone(), agent).boxed_local()))
+    Ok(Arc::new(move |agent| stay(session.clone(), longest, join_metadata.clone(), agent).boxed_local()))
 }
 
 /// Orders of a membership on this machine that asks for no credentials, in plain text: for the
@@ -104,63 +103,63 @@ pub fn local(address: SocketAddr, id: &str, base_url: &str) -> OrderSource {
         auth: Auth::Token(String::new()),
         id: id.to_owned(),
     };
-    let hello = Hello {
+    let join_metadata = JoinMetadata {
         id: id.to_owned(),
         base_url: base_url.to_owned(),
         version: VERSION.to_owned(),
-        ..Hello::default()
+        ..JoinMetadata::default()
     };
-    Arc::new(move |agent| stay(session.clone(), LONGEST, hello.clone(), agent).boxed_local())
+    Arc::new(move |agent| stay(session.clone(), LONGEST, join_metadata.clone(), agent).boxed_local())
 }
 
 /// Who the agent says it is, but for the modules.
-fn hello(identity: &Identity) -> Hello {
-    Hello {
+fn join_metadata(identity: &IdentitySettings) -> JoinMetadata {
+    JoinMetadata {
         id: identity.id.clone(),
         base_url: identity.base_url.text.clone(),
         additional_base_urls: identity.additional_base_urls.clone(),
         production: identity.production,
         outdated: identity.outdated,
         version: VERSION.to_owned(),
-        ..Hello::default()
+        ..JoinMetadata::default()
     }
 }
 
 /// What the agent says of itself in a cluster with these modules.
-fn with_modules(hello: &Hello, modules: &[Arc<Resource>]) -> Hello {
+fn with_modules(join_metadata: &JoinMetadata, modules: &[Arc<Resource>]) -> JoinMetadata {
     let names = |modules: &mut dyn Iterator<Item = &Arc<Resource>>| {
         modules.map(|module| module.singular.clone()).collect()
     };
-    Hello {
+    JoinMetadata {
         modules: names(&mut modules.iter()),
         enterprise_modules: names(&mut modules.iter().filter(|module| module.enterprise)),
-        ..hello.clone()
+        ..join_metadata.clone()
     }
 }
 
 /// Stays joined until the agent stops: then takes no more orders, and closes the stream once
 /// nothing is in flight any more.
-async fn stay(config: SessionConfig, longest: usize, hello: Hello, agent: SourceHandle) {
+async fn stay(config: SessionConfig, longest: usize, join_metadata: JoinMetadata, agent: SourceHandle) {
     let modules = agent.modules().clone();
-    let introduction = match Introduction::new(&with_modules(&hello, &modules.kinds)) {
-        Ok(introduction) => introduction,
+    let metadata = match CurrentMetadata::new(&with_modules(&join_metadata, &modules.kinds)) {
+        Ok(metadata) => metadata,
         Err(failure) => {
             error!("cannot join membership: {failure}");
             return;
         }
     };
-    let session = Session::new(config, introduction.clone(), agent.reports()).longest(longest);
-    let leaver = Leaver::new();
-    let leave = leaver.leave();
+    let session = Session::new(config, metadata.clone(), agent.reports()).longest(longest);
+    let closer = SessionCloser::new();
+    let closing = closer.signal();
     let intake = OrderIntake::new(agent.clone());
     let leaving = async {
         agent.stop().wait().await;
-        leaver.stop_orders();
+        closer.stop_orders();
         agent.drained().await;
-        leaver.close();
+        closer.close();
     };
-    let running = session.run(async |message| intake.accept(message).await, leave);
-    let introducing = introduce(&agent, &hello, &introduction, modules.generation);
+    let running = session.run(async |message| intake.accept(message).await, closing);
+    let introducing = introduce(&agent, &join_metadata, &metadata, modules.generation);
     let introducing = pin!(async { futures::join!(introducing, intake.log_rest()).0 });
     let both = pin!(async { futures::join!(running, leaving) });
     let left = match select(both, introducing).await {
@@ -176,14 +175,14 @@ async fn stay(config: SessionConfig, longest: usize, hello: Hello, agent: Source
 /// Joins anew whenever the modules have changed.
 async fn introduce(
     agent: &SourceHandle,
-    hello: &Hello,
-    introduction: &Introduction,
+    join_metadata: &JoinMetadata,
+    metadata: &CurrentMetadata,
     mut generation: u64,
 ) -> Infallible {
     loop {
         let modules = agent.modules_after(generation).await;
         generation = modules.generation;
-        if let Err(failure) = introduction.change(&with_modules(hello, &modules.kinds)) {
+        if let Err(failure) = metadata.change(&with_modules(join_metadata, &modules.kinds)) {
             error!("membership is not told of the changed modules: {failure}");
         }
     }
@@ -222,7 +221,7 @@ impl OrderIntake {
             }
         };
         let is_module = |name: &str| self.agent.is_module(name);
-        let (mut reading, mut turn) = (Reading::new(&message, &is_module), Turn::new());
+        let (mut reading, mut turn) = (OrderDecoder::new(&message, &is_module), Turn::new());
         loop {
             match reading.step(FIELDS) {
                 Ok(true) => break,

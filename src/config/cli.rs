@@ -12,14 +12,24 @@ use std::{
 use clap::{Arg, ArgMatches};
 
 use super::{
-    Config, cluster::Cluster, duration, engine::Engine, env::Environment, fault::Faults, flag::Group, flags,
-    membership::max_message_bytes, settings::Settings, telemetry::Log, url::BaseUrl, value,
+    Config,
+    cluster::ClusterSettings,
+    duration,
+    engine::EngineSettings,
+    fault::SettingFaults,
+    flag::FlagGroup,
+    flags,
+    membership::max_message_bytes,
+    settings::{Environment, SettingsReader},
+    telemetry::LogSettings,
+    url::BaseUrl,
+    value,
 };
 use crate::output;
 
 /// What the process is asked to do.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Command {
+pub enum CliCommand {
     /// Join membership to the cluster.
     Agent(Box<Config>),
     /// Apply orders from a file.
@@ -34,26 +44,26 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReplayConfig {
     /// Where the orders are.
-    pub input: Input,
+    pub input: ReplayInput,
     /// Gateway hosts end in its host.
     pub base_url: BaseUrl,
     /// Longest line that is read, in bytes.
     pub max_message_bytes: usize,
     /// The API server.
-    pub cluster: Cluster,
+    pub cluster: ClusterSettings,
     /// How the work is divided.
-    pub engine: Engine,
+    pub engine: EngineSettings,
     /// How long writes in flight may take to end once a stop was asked for.
     pub grace_period: Duration,
     /// How to log.
-    pub log: Log,
+    pub log: LogSettings,
     /// What to say once the log is up.
     pub notes: Vec<String>,
 }
 
 /// Where `replay` reads from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Input {
+pub enum ReplayInput {
     /// Standard input.
     Stdin,
     /// A file.
@@ -68,16 +78,16 @@ pub struct DemoConfig {
     /// What the orders are drawn from.
     pub seed: u64,
     /// How the outcome is told.
-    pub format: Format,
+    pub format: DemoFormat,
     /// How the work is divided.
-    pub engine: Engine,
+    pub engine: EngineSettings,
     /// How to log.
-    pub log: Log,
+    pub log: LogSettings,
 }
 
 /// How `demo` tells its outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum DemoFormat {
     /// For people.
     Text,
     /// One JSON object.
@@ -90,7 +100,7 @@ pub enum CliError {
     /// Help or the version was asked for, or the command line does not parse.
     Usage(Box<clap::Error>),
     /// Settings are missing or wrong.
-    Settings(Faults),
+    Settings(SettingFaults),
 }
 
 /// More stacks than the embedded cluster holds in any sensible amount of memory.
@@ -144,7 +154,7 @@ impl fmt::Display for CliError {
 
 impl std::error::Error for CliError {}
 
-impl Command {
+impl CliCommand {
     /// Reads the command line (the program's name first) and the environment.
     pub fn parse<A>(args: A, env: &dyn Environment) -> Result<Self, CliError>
     where
@@ -153,7 +163,9 @@ impl Command {
     {
         let matches = command().try_get_matches_from(args).map_err(|e| CliError::Usage(Box::new(e)))?;
         let command = match matches.subcommand() {
-            None => Config::read(Settings::new(&matches, env)).map(|config| Self::Agent(Box::new(config))),
+            None => {
+                Config::read(SettingsReader::new(&matches, env)).map(|config| Self::Agent(Box::new(config)))
+            }
             Some(("replay", matches)) => {
                 ReplayConfig::read(matches, env).map(|config| Self::Replay(Box::new(config)))
             }
@@ -198,27 +210,27 @@ fn demo() -> clap::Command {
     with_groups(demo, &flags::DEMO)
 }
 
-fn with_groups(command: clap::Command, groups: &[Group]) -> clap::Command {
+fn with_groups(command: clap::Command, groups: &[FlagGroup]) -> clap::Command {
     let args = groups.iter().flat_map(|group| group.flags.iter().map(|flag| flag.arg(group.heading)));
     command.args(args)
 }
 
 impl ReplayConfig {
-    fn read(matches: &ArgMatches, env: &dyn Environment) -> Result<Self, Faults> {
-        let mut settings = Settings::new(matches, env);
+    fn read(matches: &ArgMatches, env: &dyn Environment) -> Result<Self, SettingFaults> {
+        let mut settings = SettingsReader::new(matches, env);
         let input = match matches.get_one::<String>("FILE").map(String::as_str) {
-            None | Some("-") => Input::Stdin,
-            Some(file) => Input::File(file.into()),
+            None | Some("-") => ReplayInput::Stdin,
+            Some(file) => ReplayInput::File(file.into()),
         };
-        let base_url = settings.read(&flags::REPLAY_BASE_URL, BaseUrl::parse);
+        let base_url = settings.read(&flags::REPLAY_BASE_URL, |text| Ok(BaseUrl::parse(text)?));
         if base_url.as_ref().is_some_and(|url| flags::REPLAY_BASE_URL.default == Some(&url.text)) {
             settings.note(format!("Gateway hosts end in the host of {}: see --base-url", flags::REPLAY_URL));
         }
         let max_message_bytes = max_message_bytes(&mut settings);
-        let cluster = Cluster::read(&mut settings);
-        let engine = Engine::read(&mut settings);
+        let cluster = ClusterSettings::read(&mut settings);
+        let engine = EngineSettings::read(&mut settings);
         let grace_period = settings.read(&flags::GRACE_PERIOD, duration::duration);
-        let log = Log::read(&mut settings, Log::INFO);
+        let log = LogSettings::read(&mut settings, LogSettings::INFO);
         let config = || {
             let notes = Vec::new();
             Some(Self {
@@ -238,14 +250,14 @@ impl ReplayConfig {
 }
 
 impl DemoConfig {
-    fn read(matches: &ArgMatches, env: &dyn Environment) -> Result<Self, Faults> {
-        let mut settings = Settings::new(matches, env);
+    fn read(matches: &ArgMatches, env: &dyn Environment) -> Result<Self, SettingFaults> {
+        let mut settings = SettingsReader::new(matches, env);
         let stacks = settings.read(&flags::STACKS, |text| value::count(text, MOST_STACKS));
         let seed = settings.read(&flags::SEED, |text| value::whole(text, 0, u64::MAX));
-        let formats = [("text", Format::Text), ("json", Format::Json)];
+        let formats = [("text", DemoFormat::Text), ("json", DemoFormat::Json)];
         let format = settings.read(&flags::FORMAT, |text| value::choice(text, &formats));
-        let engine = Engine::read(&mut settings);
-        let log = Log::read(&mut settings, Log::WARN);
+        let engine = EngineSettings::read(&mut settings);
+        let log = LogSettings::read(&mut settings, LogSettings::WARN);
         let config = || Some(Self { stacks: stacks?, seed: seed?, format: format?, engine: engine?, log });
         Ok(settings.finish(config())?.0)
     }

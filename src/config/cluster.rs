@@ -2,11 +2,11 @@
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use super::{duration, flags, settings::Settings, value};
+use super::{duration, flags, settings::SettingsReader, value};
 
 /// Which API server, and how much of it to ask for.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Cluster {
+pub struct ClusterSettings {
     /// The kubeconfig that was named, if one was; in a pod the service account wins.
     pub kube_config: Option<PathBuf>,
     /// Requests per second, for the whole process; 0 for no limit.
@@ -21,8 +21,8 @@ pub struct Cluster {
     pub request_timeout: Duration,
 }
 
-impl Cluster {
-    pub(super) fn read(settings: &mut Settings<'_>) -> Option<Self> {
+impl ClusterSettings {
+    pub(super) fn read(settings: &mut SettingsReader<'_>) -> Option<Self> {
         let home = settings.variable("HOME");
         let below_home = |text: &str| Ok(below_home(text, home.as_deref()));
         // What the default means is `ClusterConfig`'s to say.

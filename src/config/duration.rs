@@ -1,7 +1,10 @@
 //! Durations as Go writes them: `300ms`, `1.5h`, `1h2m3.5s`, `0`.
-//! Source of the grammar: the documentation of Go's `time.ParseDuration`.
+//! Source of the grammar: the documentation of Go's `time.ParseDuration`. (jiff's is another one: it refuses
+//! `0`, `.5s`, `5.s`, `1.5h30m` and `1m1h`, and takes `5 minutes`, `1:30:00` and `PT5M`.)
 
 use std::time::Duration;
+
+use super::value::ValueError;
 
 const NANOS: [(&str, u64); 8] = [
     ("ns", 1),
@@ -16,60 +19,90 @@ const NANOS: [(&str, u64); 8] = [
 
 const REMEDY: &str = "give a duration such as 300ms, 10s, 5m or 1h30m";
 
+/// Why a text is no duration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DurationError {
+    /// Less than nothing.
+    #[error("negative: {REMEDY}")]
+    Negative,
+    /// Nothing, where something is needed.
+    #[error("0 is too short: {REMEDY}")]
+    Zero,
+    /// No number where one is due.
+    #[error("not a duration: {REMEDY}")]
+    NoNumber,
+    /// A number alone.
+    #[error("a unit is missing: {REMEDY}")]
+    NoUnit,
+    /// A unit that Go does not have.
+    #[error("unknown unit {0:?}: {REMEDY}")]
+    UnknownUnit(String),
+    /// More than Go can hold.
+    #[error("too long")]
+    TooLong,
+}
+
 /// A duration that is not negative, at most what Go can hold (about 292 years).
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, ValueError> {
+    Ok(parse(text)?)
+}
+
+/// A duration that is longer than nothing.
+pub(super) fn positive(text: &str) -> Result<Duration, ValueError> {
+    match parse(text)? {
+        Duration::ZERO => Err(DurationError::Zero.into()),
+        some => Ok(some),
+    }
+}
+
+fn parse(text: &str) -> Result<Duration, DurationError> {
     let unsigned = text.strip_prefix('+').unwrap_or(text);
     if unsigned == "0" {
         return Ok(Duration::ZERO);
     }
     if text.starts_with('-') {
-        return Err(format!("negative: {REMEDY}"));
+        return Err(DurationError::Negative);
     }
     if unsigned.is_empty() {
-        return Err(format!("not a duration: {REMEDY}"));
+        return Err(DurationError::NoNumber);
     }
     let mut rest = unsigned;
     let mut total: u64 = 0;
     while !rest.is_empty() {
         let (nanos, after) = part(rest)?;
-        total = total.checked_add(nanos).filter(|&t| i64::try_from(t).is_ok()).ok_or("too long")?;
+        total =
+            total.checked_add(nanos).filter(|&t| i64::try_from(t).is_ok()).ok_or(DurationError::TooLong)?;
         rest = after;
     }
     Ok(Duration::from_nanos(total))
 }
 
-/// A duration that is longer than nothing.
-pub(super) fn positive(text: &str) -> Result<Duration, String> {
-    match duration(text)? {
-        Duration::ZERO => Err(format!("0 is too short: {REMEDY}")),
-        some => Ok(some),
-    }
-}
-
 /// The first number with its unit, in nanoseconds, and what follows.
-fn part(text: &str) -> Result<(u64, &str), String> {
+fn part(text: &str) -> Result<(u64, &str), DurationError> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, rest) = text.split_at(digits);
     let unit = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
     let (unit, rest) = rest.split_at(unit);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
-        return Err(format!("not a duration: {REMEDY}"));
+        return Err(DurationError::NoNumber);
     }
     let Some((_, scale)) = NANOS.iter().find(|(name, _)| *name == unit) else {
-        let what =
-            if unit.is_empty() { "a unit is missing".into() } else { format!("unknown unit {unit:?}") };
-        return Err(format!("{what}: {REMEDY}"));
+        return Err(match unit {
+            "" => DurationError::NoUnit,
+            unit => DurationError::UnknownUnit(unit.to_owned()),
+        });
     };
-    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| "too long")? };
-    let whole = whole.checked_mul(*scale).ok_or("too long")?;
+    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| DurationError::TooLong)? };
+    let whole = whole.checked_mul(*scale).ok_or(DurationError::TooLong)?;
     // More digits than these are below a nanosecond in every unit.
     let digits = &fraction[..fraction.len().min(15)];
     let (numerator, denominator) = digits
         .bytes()
         .fold((0_u128, 1_u128), |(number, tens), digit| (number * 10 + u128::from(digit - b'0'), tens * 10));
-    let fraction = u64::try_from(numerator * u128::from(*scale) / denominator).map_err(|_| "too long")?;
-    Ok((whole.checked_add(fraction).ok_or("too long")?, rest))
+    let fraction =
+        u64::try_from(numerator * u128::from(*scale) / denominator).map_err(|_| DurationError::TooLong)?;
+    Ok((whole.checked_add(fraction).ok_or(DurationError::TooLong)?, rest))
 }
 
 #[cfg(test)]

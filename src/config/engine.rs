@@ -2,11 +2,11 @@
 
 use std::{num::NonZeroUsize, thread, time::Duration};
 
-use super::{duration, flags, settings::Settings, value};
+use super::{duration, flags, settings::SettingsReader, value};
 
 /// How the work is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Engine {
+pub struct EngineSettings {
     /// Threads that share the stacks.
     pub shards: NonZeroUsize,
     /// Stacks worked on at the same time, for the whole process.
@@ -21,8 +21,8 @@ const MOST_STACKS: usize = 1_000_000;
 /// A hundred times the largest fleet that the agent is made for.
 const MOST_KNOWN: usize = 100_000_000;
 
-impl Engine {
-    pub(super) fn read(settings: &mut Settings<'_>) -> Option<Self> {
+impl EngineSettings {
+    pub(super) fn read(settings: &mut SettingsReader<'_>) -> Option<Self> {
         let given = settings.read(&flags::SHARDS, |text| value::count(text, MOST_SHARDS));
         // The affinity mask and the cgroup's quota count, not the machine's cores.
         let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -34,7 +34,7 @@ impl Engine {
 
 /// What the agent does over time.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Lifecycle {
+pub struct LifecycleSettings {
     /// How often reports are said again; never where absent.
     pub resync_period: Option<Duration>,
     /// Reports a second that repeat what was told before; 0 is unlimited.
@@ -43,8 +43,8 @@ pub struct Lifecycle {
     pub grace_period: Duration,
 }
 
-impl Lifecycle {
-    pub(super) fn read(settings: &mut Settings<'_>) -> Option<Self> {
+impl LifecycleSettings {
+    pub(super) fn read(settings: &mut SettingsReader<'_>) -> Option<Self> {
         let resync = settings.read(&flags::RESYNC_PERIOD, duration::duration);
         let report_qps = settings.read(&flags::REPORT_QPS, value::rate);
         let grace_period = settings.read(&flags::GRACE_PERIOD, duration::duration);

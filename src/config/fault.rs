@@ -2,50 +2,71 @@
 
 use std::fmt;
 
-use super::flag::Flag;
+use super::{flag::Flag, value::ValueError};
 
 /// One setting that is missing or wrong, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault(String);
-
-impl Fault {
-    /// A required setting that is not there. `remedy` continues "give ...". `link`: its variable is
-    /// there, and says where a service is.
-    pub(super) fn missing(flag: &Flag, remedy: &str, link: bool) -> Self {
-        let link = if link { " (its variable holds the link to a service that is called so)" } else { "" };
-        Self(format!("--{} (variable {}) is not set{link}: give {remedy}", flag.name, flag.variable()))
-    }
-
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum SettingFault {
+    /// A required setting that is not there.
+    #[error("--{} (variable {}) is not set{}: give {remedy}", flag.name, flag.variable(), linked(*link))]
+    Missing {
+        /// Which one.
+        flag: Flag,
+        /// Continues "give ...".
+        remedy: &'static str,
+        /// Its variable is there, and says where a service is.
+        link: bool,
+    },
     /// A variable that holds bytes which are no text.
-    pub(super) fn bytes(flag: &Flag) -> Self {
-        Self(format!("{} (flag --{}) holds bytes that are no UTF-8: give text", flag.variable(), flag.name))
-    }
+    #[error("{} (flag --{}) holds bytes that are no UTF-8: give text", flag.variable(), flag.name)]
+    NotText {
+        /// Whose.
+        flag: Flag,
+    },
+    /// A value that cannot be used.
+    #[error("{}: {why}{}", assigned(flag, *from, shown), quotes(*quoted))]
+    Wrong {
+        /// Of which flag.
+        flag: Flag,
+        /// Where it came from.
+        from: SettingSource,
+        /// As much of it as may be shown.
+        shown: String,
+        /// What is wrong with it.
+        why: ValueError,
+        /// It has quotation marks around it.
+        quoted: bool,
+    },
+}
 
+impl SettingFault {
     /// A value that came from `source` and cannot be used.
-    pub(super) fn wrong(flag: &Flag, source: Source, value: &str, why: &str) -> Self {
+    pub(super) fn wrong(flag: &Flag, source: SettingSource, value: &str, why: ValueError) -> Self {
         let shown = if flag.secret { "(not shown)".into() } else { shown(value) };
-        let quotes = match is_quoted(value) {
-            true => " (the quotation marks around it are part of the value: leave them out)",
-            false => "",
-        };
-        Self(match source {
-            Source::Variable => format!("{}={shown} (flag --{}): {why}{quotes}", flag.variable(), flag.name),
-            Source::Flag | Source::Default => {
-                format!("--{}={shown} (variable {}): {why}{quotes}", flag.name, flag.variable())
-            }
-        })
+        Self::Wrong { flag: *flag, from: source, shown, why, quoted: is_quoted(value) }
+    }
+}
+
+fn linked(link: bool) -> &'static str {
+    if link { " (its variable holds the link to a service that is called so)" } else { "" }
+}
+
+fn quotes(quoted: bool) -> &'static str {
+    if quoted { " (the quotation marks around it are part of the value: leave them out)" } else { "" }
+}
+
+/// The setting as it was written.
+fn assigned(flag: &Flag, source: SettingSource, shown: &str) -> String {
+    let (name, variable) = (flag.name, flag.variable());
+    match source {
+        SettingSource::Variable => format!("{variable}={shown} (flag --{name})"),
+        SettingSource::Flag | SettingSource::Default => format!("--{name}={shown} (variable {variable})"),
     }
 }
 
 /// As they come from `docker run --env-file`, and from YAML that was quoted twice.
 fn is_quoted(value: &str) -> bool {
     ['"', '\''].iter().any(|mark| value.len() > 1 && value.starts_with(*mark) && value.ends_with(*mark))
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// The beginning of a value, quoted. What stands before an `@` may be a user with a password.
@@ -63,7 +84,7 @@ fn shown(value: &str) -> String {
 
 /// Where a value came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum SettingSource {
     /// The command line.
     Flag,
     /// The environment.
@@ -73,10 +94,10 @@ pub enum Source {
 }
 
 /// Every fault of one command line and environment; never empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Faults(pub Vec<Fault>);
+#[derive(Debug, Clone, PartialEq)]
+pub struct SettingFaults(pub Vec<SettingFault>);
 
-impl fmt::Display for Faults {
+impl fmt::Display for SettingFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.len() {
             1 => writeln!(f, "stackherd: 1 setting is missing or wrong:")?,

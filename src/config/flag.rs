@@ -5,7 +5,7 @@ use clap::{Arg, ArgAction};
 
 /// What a flag's value looks like on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub enum FlagShape {
     /// `--name VALUE`; given twice, the last one counts.
     One,
     /// `--name`, `--name=true`, `--name=false`.
@@ -15,7 +15,7 @@ pub enum Shape {
 }
 
 /// One flag, which is an environment variable as well.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flag {
     /// Without the dashes: `server-address`.
     pub name: &'static str,
@@ -26,7 +26,7 @@ pub struct Flag {
     /// The text that stands in where neither flag nor variable is set.
     pub default: Option<&'static str>,
     /// What the command line takes.
-    pub shape: Shape,
+    pub shape: FlagShape,
     /// Its value is never shown.
     pub secret: bool,
     /// It takes URLs or addresses, so what looks like the link to a service is meant as one.
@@ -43,7 +43,7 @@ impl Flag {
             value,
             help,
             default: None,
-            shape: Shape::One,
+            shape: FlagShape::One,
             secret: false,
             address: false,
             short: None,
@@ -58,7 +58,7 @@ impl Flag {
             value: "BOOL",
             help,
             default: off,
-            shape: Shape::Switch,
+            shape: FlagShape::Switch,
             secret: false,
             address: false,
             short: None,
@@ -72,7 +72,7 @@ impl Flag {
             value,
             help,
             default: None,
-            shape: Shape::Many,
+            shape: FlagShape::Many,
             secret: false,
             address: false,
             short: None,
@@ -105,7 +105,7 @@ impl Flag {
     }
 
     /// The flag as clap knows it. Every value is text here, for clap stops at the first fault
-    /// it finds and `Settings` collects them all.
+    /// it finds and `SettingsReader` collects them all.
     pub fn arg(&self, heading: &'static str) -> Arg {
         let arg = Arg::new(self.name)
             .long(self.name)
@@ -119,9 +119,9 @@ impl Flag {
         match self.shape {
             // As with the Go agent the next argument is the value, whatever it looks like: PEM
             // begins with dashes, and a secret may.
-            Shape::One => arg.action(ArgAction::Set).allow_hyphen_values(true),
-            Shape::Many => arg.action(ArgAction::Append).allow_hyphen_values(true),
-            Shape::Switch => {
+            FlagShape::One => arg.action(ArgAction::Set).allow_hyphen_values(true),
+            FlagShape::Many => arg.action(ArgAction::Append).allow_hyphen_values(true),
+            FlagShape::Switch => {
                 arg.action(ArgAction::Set).num_args(0..=1).require_equals(true).default_missing_value("true")
             }
         }
@@ -129,7 +129,7 @@ impl Flag {
 
     fn text(&self) -> String {
         let default = match self.default {
-            Some(default) if self.shape != Shape::Switch => format!(" [default: {default}]"),
+            Some(default) if self.shape != FlagShape::Switch => format!(" [default: {default}]"),
             _ => String::new(),
         };
         format!("{}{default} [env: {}]", self.help, self.variable())
@@ -138,7 +138,7 @@ impl Flag {
 
 /// Flags that belong together, under one heading of `--help`.
 #[derive(Debug, Clone, Copy)]
-pub struct Group {
+pub struct FlagGroup {
     /// The heading.
     pub heading: &'static str,
     /// Its flags, in the order of `--help`.

@@ -1,7 +1,7 @@
 //! Every flag of the agent. Names and meanings are the Go agent's where it had them: a
 //! deployment keeps its environment when it swaps the image.
 
-use super::flag::{Flag, Group};
+use super::flag::{Flag, FlagGroup};
 
 pub(super) const ID: Flag = Flag::one("id", "ID", "Id under which membership knows this region; required");
 pub(super) const BASE_URL: Flag = Flag::one(
@@ -184,15 +184,17 @@ const IGNORED_FLAGS: [Flag; 13] = [
 ];
 
 /// Who the agent is.
-pub const IDENTITY: Group =
-    Group { heading: "This region", flags: &[&ID, &BASE_URL, &ADDITIONAL_BASE_URLS, &PRODUCTION, &OUTDATED] };
+pub const IDENTITY: FlagGroup = FlagGroup {
+    heading: "This region",
+    flags: &[&ID, &BASE_URL, &ADDITIONAL_BASE_URLS, &PRODUCTION, &OUTDATED],
+};
 /// Where membership is.
-pub const MEMBERSHIP: Group = Group {
+pub const MEMBERSHIP: FlagGroup = FlagGroup {
     heading: "Membership",
     flags: &[&SERVER_ADDRESS, &TLS_ENABLED, &TLS_INSECURE_SKIP_VERIFY, &TLS_CA_CERT, &MAX_MESSAGE_BYTES],
 };
 /// How to log in there.
-pub const AUTHENTICATION: Group = Group {
+pub const AUTHENTICATION: FlagGroup = FlagGroup {
     heading: "Authentication",
     flags: &[
         &AUTHENTICATION_MODE,
@@ -202,7 +204,7 @@ pub const AUTHENTICATION: Group = Group {
     ],
 };
 /// The API server and how much of it to ask for.
-pub const KUBERNETES: Group = Group {
+pub const KUBERNETES: FlagGroup = FlagGroup {
     heading: "Kubernetes",
     flags: &[
         &KUBE_CONFIG,
@@ -214,14 +216,15 @@ pub const KUBERNETES: Group = Group {
     ],
 };
 /// How the process works.
-pub const ENGINE: Group = Group { heading: "Engine", flags: &[&SHARDS, &MAX_IN_FLIGHT_STACKS, &MAX_STACKS] };
+pub const ENGINE: FlagGroup =
+    FlagGroup { heading: "Engine", flags: &[&SHARDS, &MAX_IN_FLIGHT_STACKS, &MAX_STACKS] };
 /// What an agent does over time.
-pub const LIFECYCLE: Group =
-    Group { heading: "Lifecycle", flags: &[&RESYNC_PERIOD, &REPORT_QPS, &GRACE_PERIOD] };
+pub const LIFECYCLE: FlagGroup =
+    FlagGroup { heading: "Lifecycle", flags: &[&RESYNC_PERIOD, &REPORT_QPS, &GRACE_PERIOD] };
 /// Logs.
-pub const LOGS: Group = Group { heading: "Logs", flags: &[&DEBUG, &JSON_FORMATTING_LOGGER] };
+pub const LOGS: FlagGroup = FlagGroup { heading: "Logs", flags: &[&DEBUG, &JSON_FORMATTING_LOGGER] };
 /// Traces.
-pub const TRACES: Group = Group {
+pub const TRACES: FlagGroup = FlagGroup {
     heading: "Traces",
     flags: &[
         &OTEL_TRACES_EXPORTER,
@@ -234,7 +237,7 @@ pub const TRACES: Group = Group {
     ],
 };
 /// What charts for the Go agent set and this agent has no use for.
-pub const IGNORED: Group = Group {
+pub const IGNORED: FlagGroup = FlagGroup {
     heading: "Accepted and ignored",
     flags: &[
         &IGNORED_FLAGS[0],
@@ -254,20 +257,21 @@ pub const IGNORED: Group = Group {
 };
 
 /// The groups of the agent's own command line, in the order of `--help`.
-pub const AGENT: [Group; 9] =
+pub const AGENT: [FlagGroup; 9] =
     [IDENTITY, MEMBERSHIP, AUTHENTICATION, KUBERNETES, ENGINE, LIFECYCLE, LOGS, TRACES, IGNORED];
 
 /// The groups of `replay`.
-pub const REPLAY: [Group; 5] = [
-    Group { heading: "Orders", flags: &[&REPLAY_BASE_URL, &MAX_MESSAGE_BYTES] },
+pub const REPLAY: [FlagGroup; 5] = [
+    FlagGroup { heading: "Orders", flags: &[&REPLAY_BASE_URL, &MAX_MESSAGE_BYTES] },
     KUBERNETES,
     ENGINE,
-    Group { heading: "Lifecycle", flags: &[&GRACE_PERIOD] },
+    FlagGroup { heading: "Lifecycle", flags: &[&GRACE_PERIOD] },
     LOGS,
 ];
 
 /// The groups of `demo`.
-pub const DEMO: [Group; 3] = [Group { heading: "Fleet", flags: &[&STACKS, &SEED, &FORMAT] }, ENGINE, LOGS];
+pub const DEMO: [FlagGroup; 3] =
+    [FlagGroup { heading: "Fleet", flags: &[&STACKS, &SEED, &FORMAT] }, ENGINE, LOGS];
 
 /// Variables without a flag that charts set: ignored. One that ends in `*` stands for all that
 /// begin so.

@@ -1,18 +1,19 @@
 //! Settings of the control plane side: who the agent is, where membership is, how to log in.
 
+use std::fmt;
+
 use super::{
     flags,
-    secret::Secret,
-    settings::Settings,
+    settings::SettingsReader,
     url::{BaseUrl, HostPort},
-    value,
+    value::{self, ValueError},
 };
 pub use crate::net::tls::Trust;
 use crate::net::tls::client_config;
 
 /// Who this agent is; all of it is told to membership at each join.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
+pub struct IdentitySettings {
     /// The region's id.
     pub id: String,
     /// The region's URL; Gateway hosts end in its host.
@@ -27,7 +28,7 @@ pub struct Identity {
 
 /// Where membership is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Membership {
+pub struct MembershipSettings {
     /// Its address.
     pub server: HostPort,
     /// Present where TLS is on.
@@ -38,7 +39,7 @@ pub struct Membership {
 
 /// How to log in to membership.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Auth {
+pub enum AuthSettings {
     /// A fixed token.
     Token(Secret),
     /// An access token by OAuth 2.0 client credentials, fetched for each join.
@@ -50,14 +51,14 @@ pub enum Auth {
     },
 }
 
-impl Identity {
-    pub(super) fn read(settings: &mut Settings<'_>) -> Option<Self> {
+impl IdentitySettings {
+    pub(super) fn read(settings: &mut SettingsReader<'_>) -> Option<Self> {
         let id =
             settings.require(&flags::ID, "the id under which membership knows this region", value::metadata);
         let base_url = settings.require(
             &flags::BASE_URL,
             "the URL under which this region's stacks are reached, such as https://region.example.com",
-            BaseUrl::parse,
+            |text| Ok(BaseUrl::parse(text)?),
         );
         let additional_base_urls = settings.list(&flags::ADDITIONAL_BASE_URLS, value::metadata);
         let production = settings.switch(&flags::PRODUCTION);
@@ -69,9 +70,9 @@ impl Identity {
 /// Where a gRPC target without a port leads.
 const GRPC_PORT: u16 = 443;
 
-impl Membership {
-    pub(super) fn read(settings: &mut Settings<'_>) -> Option<Self> {
-        let server = settings.read(&flags::SERVER_ADDRESS, |text| HostPort::parse(text, GRPC_PORT));
+impl MembershipSettings {
+    pub(super) fn read(settings: &mut SettingsReader<'_>) -> Option<Self> {
+        let server = settings.read(&flags::SERVER_ADDRESS, |text| Ok(HostPort::parse(text, GRPC_PORT)?));
         // What has no effect stops nothing.
         let tls = match settings.switch(&flags::TLS_ENABLED) {
             true => Some(trust(settings)),
@@ -91,12 +92,12 @@ impl Membership {
 /// deployments) could hold one at all.
 const MESSAGE_BYTES: (usize, usize) = (1 << 10, 64 << 20);
 
-pub(super) fn max_message_bytes(settings: &mut Settings<'_>) -> Option<usize> {
+pub(super) fn max_message_bytes(settings: &mut SettingsReader<'_>) -> Option<usize> {
     let (least, most) = MESSAGE_BYTES;
     settings.read(&flags::MAX_MESSAGE_BYTES, |text| value::whole(text, least, most))
 }
 
-fn trust(settings: &mut Settings<'_>) -> Trust {
+fn trust(settings: &mut SettingsReader<'_>) -> Trust {
     if settings.switch(&flags::TLS_INSECURE_SKIP_VERIFY) {
         settings.note("membership's certificate is not verified (--tls-insecure-skip-verify)");
         return Trust::Nothing;
@@ -105,27 +106,47 @@ fn trust(settings: &mut Settings<'_>) -> Trust {
 }
 
 /// Certificates to trust, tried here so that a fault in them is told with all others.
-fn authorities(pem: &str) -> Result<Trust, String> {
+fn authorities(pem: &str) -> Result<Trust, ValueError> {
     let trust = Trust::pem(pem);
-    match client_config(&trust, None, &[]) {
-        Ok(_) => Ok(trust),
-        Err(fault) => Err(format!("{fault}: give PEM text, not a file's name")),
+    client_config(&trust, None, &[])?;
+    Ok(trust)
+}
+
+/// A secret: `Debug` does not tell it, and there is no `Display`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The secret itself, to be sent where it belongs.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
     }
 }
 
 #[derive(Clone, Copy)]
-enum Mode {
+enum AuthMode {
     Token,
     Bearer,
 }
 
-impl Auth {
-    pub(super) fn read(settings: &mut Settings<'_>) -> Option<Self> {
-        let modes = [("token", Mode::Token), ("bearer", Mode::Bearer)];
+impl AuthSettings {
+    pub(super) fn read(settings: &mut SettingsReader<'_>) -> Option<Self> {
+        let modes = [("token", AuthMode::Token), ("bearer", AuthMode::Bearer)];
         let mode = settings
             .require(&flags::AUTHENTICATION_MODE, "token or bearer", |text| value::choice(text, &modes));
         match mode? {
-            Mode::Token => {
+            AuthMode::Token => {
                 let token = settings.require(
                     &flags::AUTHENTICATION_TOKEN,
                     "the token, for --authentication-mode is token",
@@ -133,11 +154,11 @@ impl Auth {
                 );
                 Some(Self::Token(Secret::new(token?)))
             }
-            Mode::Bearer => {
+            AuthMode::Bearer => {
                 let issuer = settings.require(
                     &flags::AUTHENTICATION_ISSUER,
                     "the issuer's URL, for --authentication-mode is bearer",
-                    |text| BaseUrl::parse(text).map(|url| url.text),
+                    |text| Ok(BaseUrl::parse(text)?.text),
                 );
                 let client_secret = settings.require(
                     &flags::AUTHENTICATION_CLIENT_SECRET,

@@ -3,11 +3,21 @@
 //! The project's own win. Source of the others:
 //! <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>.
 
-use super::{flag::Flag, flags, settings::Settings, url::HostPort, value};
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use super::{
+    flag::Flag,
+    flags,
+    settings::SettingsReader,
+    url::{AddressError, HostPort},
+    value::{self, ValueError},
+};
 
 /// Where traces go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Exporter {
+pub enum TraceExporter {
     /// To standard output.
     Stdout,
     /// To a collector.
@@ -52,7 +62,7 @@ struct Collector {
 }
 
 /// The collector of exporter `otlp`; none where its endpoint cannot be used.
-pub(super) fn exporter(settings: &mut Settings<'_>) -> Option<Exporter> {
+pub(super) fn exporter(settings: &mut SettingsReader<'_>) -> Option<TraceExporter> {
     const PROTOCOL: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
     const INSECURE: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"];
     let mode = setting(settings, &flags::OTEL_TRACES_EXPORTER_OTLP_MODE, &PROTOCOL, |text| {
@@ -60,7 +70,7 @@ pub(super) fn exporter(settings: &mut Settings<'_>) -> Option<Exporter> {
     })?;
     let collector = collector(settings, mode)?;
     let insecure = setting(settings, &flags::OTEL_TRACES_EXPORTER_OTLP_INSECURE, &INSECURE, value::boolean);
-    Some(Exporter::Otlp {
+    Some(TraceExporter::Otlp {
         mode,
         endpoint: collector.endpoint,
         insecure: collector.insecure.or(insecure).unwrap_or(false),
@@ -68,11 +78,11 @@ pub(super) fn exporter(settings: &mut Settings<'_>) -> Option<Exporter> {
     })
 }
 
-fn collector(settings: &mut Settings<'_>, mode: OtlpMode) -> Option<Collector> {
+fn collector(settings: &mut SettingsReader<'_>, mode: OtlpMode) -> Option<Collector> {
     const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
     const ALL: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
     let flag = &flags::OTEL_TRACES_EXPORTER_OTLP_ENDPOINT;
-    let parse = |text: &str| endpoint(text, mode);
+    let parse = |text: &str| Ok(endpoint(text, mode)?);
     let own = settings.is_given(flag);
     let mut found = setting(settings, flag, &[TRACES, ALL], parse)?;
     // The endpoint of all signals is where their own paths begin.
@@ -84,10 +94,10 @@ fn collector(settings: &mut Settings<'_>, mode: OtlpMode) -> Option<Collector> {
 
 /// The project's own setting, or the first of these variables that is set; else the default.
 fn setting<T>(
-    settings: &mut Settings<'_>,
+    settings: &mut SettingsReader<'_>,
     flag: &Flag,
     variables: &[&str],
-    parse: impl Fn(&str) -> Result<T, String>,
+    parse: impl Fn(&str) -> Result<T, ValueError>,
 ) -> Option<T> {
     if !settings.is_given(flag) {
         for name in variables {
@@ -103,7 +113,7 @@ fn setting<T>(
 }
 
 /// `host:port`, or a URL whose scheme says whether TLS is spoken.
-fn endpoint(text: &str, mode: OtlpMode) -> Result<Collector, String> {
+fn endpoint(text: &str, mode: OtlpMode) -> Result<Collector, AddressError> {
     let port = match mode {
         OtlpMode::Grpc => 4317,
         OtlpMode::Http => 4318,
@@ -115,7 +125,7 @@ fn endpoint(text: &str, mode: OtlpMode) -> Result<Collector, String> {
     let insecure = match &*scheme.to_ascii_lowercase() {
         "http" | "grpc" | "tcp" => true,
         "https" | "grpcs" => false,
-        _ => return Err("the scheme is neither http nor https".into()),
+        _ => return Err(AddressError::Scheme),
     };
     let (address, path) = parts(rest);
     Ok(Collector { endpoint: HostPort::parse(address, port)?, insecure: Some(insecure), path })
@@ -131,23 +141,7 @@ fn parts(text: &str) -> (&str, Option<String>) {
 /// Text in which `%20` stands for a blank, as OpenTelemetry writes attributes. What is no such
 /// sequence, or would be no text, stays as it is.
 pub(super) fn decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let digit = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        match (byte, digit(at + 1), digit(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                out.push(u8::try_from(high * 16 + low).unwrap_or(b'%'));
-                at += 3;
-            }
-            _ => {
-                out.push(*byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
+    percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), Cow::into_owned)
 }
 
 #[cfg(test)]

@@ -1,62 +1,96 @@
 //! Reads settings one after the other and keeps what is wrong with them, so that all faults are
 //! told at once.
 
+use std::collections::BTreeMap;
+
 use clap::ArgMatches;
 
 use super::{
-    env::Environment,
-    fault::{Fault, Faults, Source},
+    fault::{SettingFault, SettingFaults, SettingSource},
     flag::Flag,
     flags::{IGNORED, IGNORED_VARIABLES},
-    value,
+    value::{self, ValueError},
 };
+
+/// Where variables come from.
+pub trait Environment {
+    /// The variable's value, where it is set.
+    fn get(&self, name: &str) -> Option<String>;
+    /// All names, in any order.
+    fn names(&self) -> Vec<String>;
+}
+
+/// The environment of this process. Bytes that are no UTF-8 show as U+FFFD, which no setting
+/// takes for valid.
+#[derive(Debug, Clone, Copy)]
+pub struct ProcessEnvironment;
+
+impl Environment for ProcessEnvironment {
+    fn get(&self, name: &str) -> Option<String> {
+        std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+    }
+
+    fn names(&self) -> Vec<String> {
+        std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect()
+    }
+}
+
+impl Environment for BTreeMap<String, String> {
+    fn get(&self, name: &str) -> Option<String> {
+        BTreeMap::get(self, name).cloned()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.keys().cloned().collect()
+    }
+}
 
 /// The settings of one run: flags over environment over defaults. Blanks around a value go (a secret
 /// that was read from a file ends in a line break), and an empty one counts as not set, since charts
 /// render empty strings.
-pub(super) struct Settings<'a> {
+pub(super) struct SettingsReader<'a> {
     matches: &'a ArgMatches,
     env: &'a dyn Environment,
-    faults: Vec<Fault>,
+    faults: Vec<SettingFault>,
     notes: Vec<String>,
     /// Settings that cannot be used and do not matter so much that they would stop the start.
     unusable: Vec<String>,
 }
 
 /// What is found where a setting may stand.
-struct Found {
-    text: Option<(String, Source)>,
-    odd: Option<Odd>,
+struct FoundText {
+    text: Option<(String, SettingSource)>,
+    odd: Option<OddVariable>,
 }
 
 /// A variable that does not count.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Odd {
+enum OddVariable {
     /// Kubernetes and Docker set it, for a service that is called so.
     Link,
     /// It is no text.
     Bytes,
 }
 
-impl<'a> Settings<'a> {
+impl<'a> SettingsReader<'a> {
     pub(super) fn new(matches: &'a ArgMatches, env: &'a dyn Environment) -> Self {
         Self { matches, env, faults: Vec::new(), notes: Vec::new(), unusable: Vec::new() }
     }
 
     /// A flag's text and where it came from, and what is odd about its variable where that would count.
-    fn find(&self, flag: &Flag) -> Found {
-        let default = || flag.default.map(|text| (text.to_owned(), Source::Default));
+    fn find(&self, flag: &Flag) -> FoundText {
+        let default = || flag.default.map(|text| (text.to_owned(), SettingSource::Default));
         let texts = self.command_line(flag).into_iter().map(|text| bare(&text).to_owned());
         if let Some(text) = texts.rev().find(|text| !text.is_empty()) {
-            return Found { text: Some((text, Source::Flag)), odd: None };
+            return FoundText { text: Some((text, SettingSource::Flag)), odd: None };
         }
         let (text, odd) = match self.variable(&flag.variable()) {
             None => (default(), None),
-            Some(text) if text.contains(char::REPLACEMENT_CHARACTER) => (None, Some(Odd::Bytes)),
-            Some(text) if !flag.address && is_service_link(&text) => (default(), Some(Odd::Link)),
-            Some(text) => (Some((text, Source::Variable)), None),
+            Some(text) if text.contains(char::REPLACEMENT_CHARACTER) => (None, Some(OddVariable::Bytes)),
+            Some(text) if !flag.address && is_service_link(&text) => (default(), Some(OddVariable::Link)),
+            Some(text) => (Some((text, SettingSource::Variable)), None),
         };
-        Found { text, odd }
+        FoundText { text, odd }
     }
 
     /// What stands on the command line. A flag that the subcommand does not have is not given.
@@ -77,19 +111,19 @@ impl<'a> Settings<'a> {
     pub(super) fn read<T>(
         &mut self,
         flag: &Flag,
-        parse: impl FnOnce(&str) -> Result<T, String>,
+        parse: impl FnOnce(&str) -> Result<T, ValueError>,
     ) -> Option<T> {
-        let Found { text, odd } = self.find(flag);
+        let FoundText { text, odd } = self.find(flag);
         match odd {
-            Some(Odd::Link) => self.note_link(flag),
-            Some(Odd::Bytes) => self.faults.push(Fault::bytes(flag)),
+            Some(OddVariable::Link) => self.note_link(flag),
+            Some(OddVariable::Bytes) => self.faults.push(SettingFault::NotText { flag: *flag }),
             None => {}
         }
         let (text, source) = text?;
         match parse(&text) {
             Ok(value) => Some(value),
             Err(why) => {
-                self.faults.push(Fault::wrong(flag, source, &text, &why));
+                self.faults.push(SettingFault::wrong(flag, source, &text, why));
                 None
             }
         }
@@ -100,12 +134,12 @@ impl<'a> Settings<'a> {
     pub(super) fn try_read<T>(
         &mut self,
         flag: &Flag,
-        parse: impl Fn(&str) -> Result<T, String>,
+        parse: impl Fn(&str) -> Result<T, ValueError>,
     ) -> Option<T> {
-        let Found { text, odd } = self.find(flag);
+        let FoundText { text, odd } = self.find(flag);
         match odd {
-            Some(Odd::Link) => self.note_link(flag),
-            Some(Odd::Bytes) => self.unusable.push(Fault::bytes(flag).to_string()),
+            Some(OddVariable::Link) => self.note_link(flag),
+            Some(OddVariable::Bytes) => self.unusable.push(SettingFault::NotText { flag: *flag }.to_string()),
             None => {}
         }
         let default = || flag.default.and_then(|text| parse(text).ok());
@@ -113,7 +147,7 @@ impl<'a> Settings<'a> {
         match parse(&text) {
             Ok(value) => Some(value),
             Err(why) => {
-                self.unusable.push(Fault::wrong(flag, source, &text, &why).to_string());
+                self.unusable.push(SettingFault::wrong(flag, source, &text, why).to_string());
                 default()
             }
         }
@@ -134,7 +168,7 @@ impl<'a> Settings<'a> {
 
     /// Whether a flag or its variable is set.
     pub(super) fn is_given(&self, flag: &Flag) -> bool {
-        self.find(flag).text.is_some_and(|(_, source)| source != Source::Default)
+        self.find(flag).text.is_some_and(|(_, source)| source != SettingSource::Default)
     }
 
     fn note_link(&mut self, flag: &Flag) {
@@ -152,12 +186,13 @@ impl<'a> Settings<'a> {
     pub(super) fn require<T>(
         &mut self,
         flag: &Flag,
-        remedy: &str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
+        remedy: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, ValueError>,
     ) -> Option<T> {
-        let Found { text, odd } = self.find(flag);
-        if text.is_none() && odd != Some(Odd::Bytes) {
-            self.faults.push(Fault::missing(flag, remedy, odd == Some(Odd::Link)));
+        let FoundText { text, odd } = self.find(flag);
+        if text.is_none() && odd != Some(OddVariable::Bytes) {
+            let link = odd == Some(OddVariable::Link);
+            self.faults.push(SettingFault::Missing { flag: *flag, remedy, link });
         }
         self.read(flag, parse)
     }
@@ -174,20 +209,20 @@ impl<'a> Settings<'a> {
 
     /// A list: commas divide it, in the environment blanks as well. On the command line an item may stand
     /// in quotation marks, as in CSV.
-    pub(super) fn list<T>(&mut self, flag: &Flag, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+    pub(super) fn list<T>(&mut self, flag: &Flag, parse: impl Fn(&str) -> Result<T, ValueError>) -> Vec<T> {
         let (texts, source) = match self.flagged(flag) {
-            texts if !texts.is_empty() => (texts, Source::Flag),
+            texts if !texts.is_empty() => (texts, SettingSource::Flag),
             _ => {
                 let text = self.read(flag, |text| Ok(text.to_owned())).unwrap_or_default();
                 let divides = |c: char| c == ',' || c.is_whitespace();
-                (text.split(divides).map(str::to_owned).collect(), Source::Variable)
+                (text.split(divides).map(str::to_owned).collect(), SettingSource::Variable)
             }
         };
         let mut values = Vec::with_capacity(texts.len());
         for text in texts.iter().map(|text| bare(text)).filter(|text| !text.is_empty()) {
             match parse(text) {
                 Ok(value) => values.push(value),
-                Err(why) => self.faults.push(Fault::wrong(flag, source, text, &why)),
+                Err(why) => self.faults.push(SettingFault::wrong(flag, source, text, why)),
             }
         }
         values
@@ -209,7 +244,7 @@ impl<'a> Settings<'a> {
     pub(super) fn note_ignored(&mut self) {
         for flag in IGNORED.flags {
             match self.find(flag).text {
-                Some((_, Source::Variable)) => self.note(format!("{} is ignored", flag.variable())),
+                Some((_, SettingSource::Variable)) => self.note(format!("{} is ignored", flag.variable())),
                 Some(_) => self.note(format!("--{} is ignored", flag.name)),
                 None => {}
             }
@@ -229,10 +264,10 @@ impl<'a> Settings<'a> {
 
     /// The value that was built, with the notes; or every fault there was. `value` may be
     /// missing only where there was a fault.
-    pub(super) fn finish<T>(self, value: Option<T>) -> Result<(T, Vec<String>), Faults> {
+    pub(super) fn finish<T>(self, value: Option<T>) -> Result<(T, Vec<String>), SettingFaults> {
         match value {
             Some(value) if self.faults.is_empty() => Ok((value, self.notes)),
-            _ => Err(Faults(self.faults)),
+            _ => Err(SettingFaults(self.faults)),
         }
     }
 }

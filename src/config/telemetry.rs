@@ -2,18 +2,18 @@
 
 use tracing_subscriber::EnvFilter;
 
-use super::{flags, otlp, otlp::Exporter, settings::Settings, value};
+use super::{flags, otlp, otlp::TraceExporter, settings::SettingsReader, value};
 
 /// How to log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Log {
+pub struct LogSettings {
     /// What to log, as a filter of `tracing-subscriber` that parses.
     pub filter: String,
     /// One JSON object per line.
     pub json: bool,
 }
 
-impl Log {
+impl LogSettings {
     /// The filter without any setting.
     pub const INFO: &str = "info";
     /// What is logged where progress is shown otherwise: trouble.
@@ -21,7 +21,7 @@ impl Log {
     /// The filter of `--debug`: the agent's own crates, not every library's frames.
     pub const DEBUG: &str = "info,stackherd=debug,shards=debug";
 
-    pub(super) fn read(settings: &mut Settings<'_>, usual: &str) -> Self {
+    pub(super) fn read(settings: &mut SettingsReader<'_>, usual: &str) -> Self {
         let debug = settings.switch(&flags::DEBUG);
         let json = settings.switch(&flags::JSON_FORMATTING_LOGGER);
         let level = if debug { Self::DEBUG } else { usual };
@@ -41,9 +41,9 @@ impl Log {
 
 /// Where traces go and what they say of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Traces {
+pub struct TraceSettings {
     /// Where they go.
-    pub exporter: Exporter,
+    pub exporter: TraceExporter,
     /// Sent in batches.
     pub batch: bool,
     /// The service's name.
@@ -53,41 +53,41 @@ pub struct Traces {
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum ExporterKind {
     Otlp,
     Stdout,
     Off,
 }
 
-const KINDS: [(&str, Kind); 5] = [
-    ("otlp", Kind::Otlp),
-    ("stdout", Kind::Stdout),
-    ("console", Kind::Stdout),
-    ("logging", Kind::Stdout),
-    ("none", Kind::Off),
+const KINDS: [(&str, ExporterKind); 5] = [
+    ("otlp", ExporterKind::Otlp),
+    ("stdout", ExporterKind::Stdout),
+    ("console", ExporterKind::Stdout),
+    ("logging", ExporterKind::Stdout),
+    ("none", ExporterKind::Off),
 ];
 
-impl Traces {
+impl TraceSettings {
     /// Nothing where tracing is off. Charts render the exporter's other settings even then, out
     /// of empty parts (`:` for an endpoint), so these are looked at only when they count.
     ///
     /// Whatever is wrong here is one note: no setting of traces stops the start.
-    pub(super) fn read(settings: &mut Settings<'_>) -> Option<Self> {
+    pub(super) fn read(settings: &mut SettingsReader<'_>) -> Option<Self> {
         let traces = Self::read_on(settings);
         settings.note_unusable("traces");
         traces
     }
 
-    fn read_on(settings: &mut Settings<'_>) -> Option<Self> {
+    fn read_on(settings: &mut SettingsReader<'_>) -> Option<Self> {
         let disabled = settings.variable("OTEL_SDK_DISABLED");
         if disabled.is_some_and(|text| text.eq_ignore_ascii_case("true")) {
             return None;
         }
         let words = settings.try_read(&flags::OTEL_TRACES_EXPORTER, |text| Ok(text.to_ascii_lowercase()))?;
         let exporter = match kind(settings, &words) {
-            Kind::Off => return None,
-            Kind::Stdout => Exporter::Stdout,
-            Kind::Otlp => otlp::exporter(settings)?,
+            ExporterKind::Off => return None,
+            ExporterKind::Stdout => TraceExporter::Stdout,
+            ExporterKind::Otlp => otlp::exporter(settings)?,
         };
         let attributes = attributes(settings);
         let batch = settings.try_switch(&flags::OTEL_TRACES_BATCH);
@@ -102,11 +102,11 @@ impl Traces {
 }
 
 /// The first exporter of a list that can be used.
-fn kind(settings: &mut Settings<'_>, words: &str) -> Kind {
-    let mut chosen: Option<Kind> = None;
+fn kind(settings: &mut SettingsReader<'_>, words: &str) -> ExporterKind {
+    let mut chosen: Option<ExporterKind> = None;
     for word in words.split(',').map(str::trim).filter(|word| !word.is_empty()) {
         match (value::choice(word, &KINDS), chosen) {
-            (Ok(Kind::Off), _) => {}
+            (Ok(ExporterKind::Off), _) => {}
             (Ok(kind), None) => chosen = Some(kind),
             (Ok(_), Some(_)) => {
                 settings.unusable("more than one of --otel-traces-exporter: the first one is used");
@@ -120,12 +120,12 @@ fn kind(settings: &mut Settings<'_>, words: &str) -> Kind {
             }
         }
     }
-    chosen.unwrap_or(Kind::Off)
+    chosen.unwrap_or(ExporterKind::Off)
 }
 
 /// Resource attributes. In the environment they are OpenTelemetry's `a=b,c=d e`, and, as all lists, may
 /// be divided by blanks where each part is an attribute.
-fn attributes(settings: &mut Settings<'_>) -> Vec<(String, String)> {
+fn attributes(settings: &mut SettingsReader<'_>) -> Vec<(String, String)> {
     let mut items = settings.flagged(&flags::OTEL_RESOURCE_ATTRIBUTES);
     if items.is_empty() {
         let text = settings.try_read(&flags::OTEL_RESOURCE_ATTRIBUTES, |text| Ok(text.to_owned()));

@@ -25,9 +25,9 @@ fn enough(pairs: &[(&str, &str)]) -> Env {
     enough
 }
 
-fn agent(args: &[&str], env: &Env) -> Result<Config, Faults> {
-    match Command::parse([&["stackherd"], args].concat(), env) {
-        Ok(Command::Agent(config)) => Ok(*config),
+fn agent(args: &[&str], env: &Env) -> Result<Config, SettingFaults> {
+    match CliCommand::parse([&["stackherd"], args].concat(), env) {
+        Ok(CliCommand::Agent(config)) => Ok(*config),
         Ok(other) => panic!("another command: {other:?}"),
         Err(CliError::Settings(faults)) => Err(faults),
         Err(CliError::Usage(error)) => panic!("{error}"),
@@ -45,13 +45,13 @@ fn what_is_not_set_has_the_documented_default() {
     assert_eq!(config.identity.base_url.host_port, "eu.example.com");
     assert_eq!(config.membership.server.to_string(), "localhost:8081");
     assert_eq!(config.membership.tls, None);
-    assert_eq!(config.auth, Auth::Token(Secret::new("t0ken")));
+    assert_eq!(config.auth, AuthSettings::Token(Secret::new("t0ken")));
     assert_eq!(config.cluster.kube_config, None);
     assert_eq!((config.cluster.qps, config.cluster.burst), (200.0, 400));
     assert_eq!(config.cluster.request_timeout, Duration::from_secs(10));
     assert_eq!(config.engine.max_in_flight_stacks.get(), 256);
     assert_eq!(config.lifecycle.resync_period, Some(Duration::from_secs(300)));
-    assert_eq!(config.log, Log { filter: Log::INFO.into(), json: false });
+    assert_eq!(config.log, LogSettings { filter: LogSettings::INFO.into(), json: false });
     assert_eq!(config.traces, None);
     assert_eq!(config.notes, Vec::<String>::new());
 }
@@ -82,7 +82,7 @@ fn each_mode_requires_its_own_secrets() {
     let both = ["--authentication-issuer=https://idp/x/", "--authentication-client-secret=s"];
     let config = agent(&[&["--authentication-mode=bearer"][..], &both].concat(), &enough(&[])).unwrap();
     let issuer = "https://idp/x/".to_owned();
-    assert_eq!(config.auth, Auth::Bearer { issuer, client_secret: Secret::new("s") });
+    assert_eq!(config.auth, AuthSettings::Bearer { issuer, client_secret: Secret::new("s") });
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn the_go_agents_flags_without_effect_are_taken_whatever_they_say() {
 fn a_flag_that_nobody_knows_is_an_error_and_a_variable_is_not() {
     agent(&[], &enough(&[("LICENCE_SERVER", "x"), ("KUBERNETES_PORT", "tcp://10.0.0.1:443")])).unwrap();
     for args in [&["--licence-server=x"][..], &["--debug", "false"], &["-x"], &["false"]] {
-        let error = Command::parse([&["stackherd"], args].concat(), &enough(&[])).unwrap_err();
+        let error = CliCommand::parse([&["stackherd"], args].concat(), &enough(&[])).unwrap_err();
         assert_eq!(error.exit_code(), 64, "{args:?}");
     }
 }
@@ -192,13 +192,13 @@ fn blanks_around_a_value_are_no_part_of_it() {
     let config = agent(&["--server-address", " m:1\n", "--kube-burst=\n"], &env).unwrap();
     assert_eq!((&*config.identity.id, &*config.identity.base_url.text), ("eu-1", "https://eu.example.com"));
     let issuer = "https://idp/x/".to_owned();
-    assert_eq!(config.auth, Auth::Bearer { issuer, client_secret: Secret::new("a b") });
+    assert_eq!(config.auth, AuthSettings::Bearer { issuer, client_secret: Secret::new("a b") });
     assert_eq!((config.cluster.qps, config.cluster.burst), (7.0, 400));
     assert!(config.identity.production && !config.identity.outdated);
     assert_eq!(config.membership.server.to_string(), "m:1");
     assert_eq!(config.notes, Vec::<String>::new());
     let token = agent(&[], &enough(&[("AUTHENTICATION_TOKEN", "\n t0ken\r\n")])).unwrap().auth;
-    assert_eq!(token, Auth::Token(Secret::new("t0ken")));
+    assert_eq!(token, AuthSettings::Token(Secret::new("t0ken")));
 }
 
 /// As kubelet and Docker write them.
@@ -222,10 +222,10 @@ fn the_link_to_a_service_is_no_value_of_a_flag_of_that_name() {
             .into_iter()
             .chain(self::env(&[("SEED", link), ("STACKS", link), ("FORMAT", link)]))
             .collect::<Env>();
-        let Ok(Command::Demo(config)) = Command::parse(["stackherd", "demo"], &demo) else {
+        let Ok(CliCommand::Demo(config)) = CliCommand::parse(["stackherd", "demo"], &demo) else {
             panic!("{link}")
         };
-        assert_eq!((config.stacks.get(), config.seed, config.format), (500, 1, Format::Text));
+        assert_eq!((config.stacks.get(), config.seed, config.format), (500, 1, DemoFormat::Text));
         let missing = faults(&[], &enough(&[("ID", link)]));
         assert!(missing.len() == 1 && missing[0].contains("link to a service"), "{missing:?}");
     }
@@ -317,32 +317,32 @@ fn secrets_show_neither_in_faults_nor_in_debug_output() {
 #[test]
 fn a_broken_rust_log_is_noted_and_passed_over() {
     let config = agent(&["--debug"], &enough(&[("RUST_LOG", "stackherd=loud")])).unwrap();
-    assert_eq!(config.log.filter, Log::DEBUG);
+    assert_eq!(config.log.filter, LogSettings::DEBUG);
     assert!(config.notes.iter().any(|note| note.starts_with("RUST_LOG is ignored")), "{:?}", config.notes);
 }
 
 #[test]
 fn replay_needs_no_membership() {
-    let parse = |args: &[&str]| Command::parse([&["stackherd", "replay"], args].concat(), &env(&[]));
-    let Ok(Command::Replay(config)) = parse(&["-", "--kube-qps=0"]) else { panic!("no replay") };
-    assert_eq!((config.input, config.cluster.qps), (Input::Stdin, 0.0));
+    let parse = |args: &[&str]| CliCommand::parse([&["stackherd", "replay"], args].concat(), &env(&[]));
+    let Ok(CliCommand::Replay(config)) = parse(&["-", "--kube-qps=0"]) else { panic!("no replay") };
+    assert_eq!((config.input, config.cluster.qps), (ReplayInput::Stdin, 0.0));
     assert_eq!(config.base_url.host_port, "localhost");
     assert_eq!(config.notes.len(), 1, "{:?}", config.notes);
-    let Ok(Command::Replay(config)) = parse(&["o.jsonl", "--base-url=https://x"]) else {
+    let Ok(CliCommand::Replay(config)) = parse(&["o.jsonl", "--base-url=https://x"]) else {
         panic!("no replay")
     };
-    assert_eq!((config.input, config.notes), (Input::File("o.jsonl".into()), Vec::new()));
+    assert_eq!((config.input, config.notes), (ReplayInput::File("o.jsonl".into()), Vec::new()));
     assert_eq!(parse(&[]).unwrap_err().exit_code(), 64);
 }
 
 #[test]
 fn demo_has_defaults_for_everything() {
-    let parse = |args: &[&str]| Command::parse([&["stackherd", "demo"], args].concat(), &env(&[]));
-    let Ok(Command::Demo(config)) = parse(&[]) else { panic!("no demo") };
-    assert_eq!((config.stacks.get(), config.seed, config.format), (500, 1, Format::Text));
+    let parse = |args: &[&str]| CliCommand::parse([&["stackherd", "demo"], args].concat(), &env(&[]));
+    let Ok(CliCommand::Demo(config)) = parse(&[]) else { panic!("no demo") };
+    assert_eq!((config.stacks.get(), config.seed, config.format), (500, 1, DemoFormat::Text));
     let args = ["--stacks=3", "--shards=2", "--seed=7", "--format=json"];
-    let Ok(Command::Demo(config)) = parse(&args) else { panic!("no demo") };
-    assert_eq!((config.stacks.get(), config.seed, config.format), (3, 7, Format::Json));
+    let Ok(CliCommand::Demo(config)) = parse(&args) else { panic!("no demo") };
+    assert_eq!((config.stacks.get(), config.seed, config.format), (3, 7, DemoFormat::Json));
     assert_eq!(config.engine.shards.get(), 2);
     assert_eq!(parse(&["--format=xml"]).unwrap_err().exit_code(), 64);
 }

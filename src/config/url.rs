@@ -5,6 +5,41 @@ use std::fmt;
 
 use crate::stack::desired;
 
+/// Why a text is no URL, or no address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// No URL.
+    #[error("not a URL: give a URL such as https://region.example.com")]
+    NoUrl,
+    /// A URL of another kind.
+    #[error("the scheme is neither http nor https")]
+    Scheme,
+    /// A URL with a user, and perhaps a password.
+    #[error("a URL with a user would be shown to everybody: leave out what stands before the @")]
+    User,
+    /// A URL where an address is due.
+    #[error("a URL: give host:port alone")]
+    Url,
+    /// The port that stands for none.
+    #[error("port 0 cannot be connected to: give host:port")]
+    PortZero,
+    /// What stands in brackets is no address.
+    #[error("no IPv6 address stands in the brackets")]
+    Brackets,
+    /// No host.
+    #[error("the host is missing")]
+    NoHost,
+    /// No host name.
+    #[error("the host has characters that no host name has")]
+    HostName,
+    /// A port that there is not.
+    #[error("the port is above 65535")]
+    PortTooHigh,
+    /// No port.
+    #[error("what follows the host is no port")]
+    NoPort,
+}
+
 /// A region's URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl {
@@ -18,22 +53,19 @@ pub struct BaseUrl {
 
 impl BaseUrl {
     /// Takes a URL apart.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        const REMEDY: &str = "give a URL such as https://region.example.com";
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
         let graphic = text.chars().all(|c| c.is_ascii_graphic());
         let Some((scheme, rest)) = text.split_once("://").filter(|_| graphic) else {
-            return Err(format!("not a URL: {REMEDY}"));
+            return Err(AddressError::NoUrl);
         };
         let scheme = scheme.to_ascii_lowercase();
         if scheme != "http" && scheme != "https" {
-            return Err("the scheme is neither http nor https".into());
+            return Err(AddressError::Scheme);
         }
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let host_port = &rest[..end];
         if host_port.contains('@') {
-            return Err(
-                "a URL with a user would be shown to everybody: leave out what stands before the @".into()
-            );
+            return Err(AddressError::User);
         }
         host_and_port(host_port)?;
         Ok(Self { text: text.into(), scheme, host_port: host_port.into() })
@@ -65,14 +97,14 @@ pub struct HostPort {
 impl HostPort {
     /// Takes `host:port` apart; without a port it is `default`. The prefix of a gRPC target
     /// (`dns:///`) is taken away, since the Go agent takes one.
-    pub fn parse(text: &str, default: u16) -> Result<Self, String> {
+    pub fn parse(text: &str, default: u16) -> Result<Self, AddressError> {
         let target = ["dns:///", "passthrough:///"].iter().find_map(|p| text.strip_prefix(p)).unwrap_or(text);
         if target.contains("://") {
-            return Err("a URL: give host:port alone".into());
+            return Err(AddressError::Url);
         }
         let (host, port) = host_and_port(target)?;
         match port.unwrap_or(default) {
-            0 => Err("port 0 cannot be connected to: give host:port".into()),
+            0 => Err(AddressError::PortZero),
             port => Ok(Self { host: host.into(), port }),
         }
     }
@@ -88,20 +120,20 @@ impl fmt::Display for HostPort {
 }
 
 /// The host, without brackets, and the port where there is one.
-fn host_and_port(text: &str) -> Result<(&str, Option<u16>), String> {
+fn host_and_port(text: &str) -> Result<(&str, Option<u16>), AddressError> {
     let (host, rest) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, rest)) => {
-            address.parse::<std::net::Ipv6Addr>().map_err(|_| "no IPv6 address stands in the brackets")?;
+            address.parse::<std::net::Ipv6Addr>().map_err(|_| AddressError::Brackets)?;
             (address, rest)
         }
         None => {
             let (host, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
             let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
             if host.is_empty() {
-                return Err("the host is missing".into());
+                return Err(AddressError::NoHost);
             }
             if !host.chars().all(plain) {
-                return Err("the host has characters that no host name has".into());
+                return Err(AddressError::HostName);
             }
             (host, rest)
         }
@@ -110,9 +142,9 @@ fn host_and_port(text: &str) -> Result<(&str, Option<u16>), String> {
         None if rest.is_empty() => None,
         Some("") => None,
         Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
-            Some(digits.parse().map_err(|_| "the port is above 65535")?)
+            Some(digits.parse().map_err(|_| AddressError::PortTooHigh)?)
         }
-        _ => return Err("what follows the host is no port".into()),
+        _ => return Err(AddressError::NoPort),
     };
     Ok((host, port))
 }

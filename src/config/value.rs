@@ -2,59 +2,96 @@
 
 use std::{fmt::Display, num::NonZeroUsize, str::FromStr};
 
+use super::{duration::DurationError, url::AddressError};
+use crate::net::tls::TlsError;
+
+/// Why a value cannot be used, and what would do.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ValueError {
+    /// No boolean.
+    #[error("neither true nor false: give one of 1, t, true, 0, f, false")]
+    NotBoolean,
+    /// None of a few words.
+    #[error("unknown: give one of {}", .0.join(", "))]
+    Unknown(Vec<String>),
+    /// No whole number within bounds.
+    #[error("give a whole number from {least} to {most}")]
+    NotWhole {
+        /// The lower one.
+        least: String,
+        /// The upper one.
+        most: String,
+    },
+    /// No rate.
+    #[error("give how many per second as a number, 0 for no limit")]
+    NotRate,
+    /// HTTP/2 peers may strip what stands around metadata.
+    #[error("begins or ends with a blank or a line break: take it away")]
+    Padded,
+    /// It cannot be metadata.
+    #[error("has characters that gRPC metadata cannot carry: give printable ASCII")]
+    NotPrintable,
+    /// No duration.
+    #[error(transparent)]
+    Duration(#[from] DurationError),
+    /// No URL, or no address.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// No certificates.
+    #[error("{0}: give PEM text, not a file's name")]
+    Certificates(#[from] TlsError),
+}
+
 /// What Go's `strconv.ParseBool` takes.
-pub(super) fn boolean(text: &str) -> Result<bool, String> {
+pub(super) fn boolean(text: &str) -> Result<bool, ValueError> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
-        _ => Err("neither true nor false: give one of 1, t, true, 0, f, false".into()),
+        _ => Err(ValueError::NotBoolean),
     }
 }
 
 /// One of a few words.
-pub(super) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
+pub(super) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, ValueError> {
     match choices.iter().find(|(word, _)| *word == text) {
         Some((_, value)) => Ok(*value),
-        None => {
-            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-            Err(format!("unknown: give one of {}", words.join(", ")))
-        }
+        None => Err(ValueError::Unknown(choices.iter().map(|(word, _)| (*word).to_owned()).collect())),
     }
 }
 
 /// A whole number within bounds.
-pub(super) fn whole<T>(text: &str, least: T, most: T) -> Result<T, String>
+pub(super) fn whole<T>(text: &str, least: T, most: T) -> Result<T, ValueError>
 where
     T: FromStr + PartialOrd + Display + Copy,
 {
     match text.parse() {
         Ok(number) if number >= least && number <= most => Ok(number),
-        _ => Err(format!("give a whole number from {least} to {most}")),
+        _ => Err(ValueError::NotWhole { least: least.to_string(), most: most.to_string() }),
     }
 }
 
 /// How many of something, at least one.
-pub(super) fn count(text: &str, most: usize) -> Result<NonZeroUsize, String> {
-    let number = whole(text, 1, most)?;
-    NonZeroUsize::new(number).ok_or_else(|| format!("give a whole number from 1 to {most}"))
+pub(super) fn count(text: &str, most: usize) -> Result<NonZeroUsize, ValueError> {
+    let most = NonZeroUsize::new(most).unwrap_or(NonZeroUsize::MIN);
+    whole(text, NonZeroUsize::MIN, most)
 }
 
 /// A rate per second; 0 means no limit.
-pub(super) fn rate(text: &str) -> Result<f64, String> {
+pub(super) fn rate(text: &str) -> Result<f64, ValueError> {
     match text.parse::<f64>() {
         Ok(rate) if rate.is_finite() && rate >= 0.0 => Ok(rate),
-        _ => Err("give how many per second as a number, 0 for no limit".into()),
+        _ => Err(ValueError::NotRate),
     }
 }
 
 /// Text that can travel as gRPC request metadata: printable ASCII without blanks around it,
 /// which HTTP/2 peers may strip. A secret read from a file often brings a line break.
-pub(super) fn metadata(text: &str) -> Result<String, String> {
+pub(super) fn metadata(text: &str) -> Result<String, ValueError> {
     if text.trim() != text {
-        return Err("begins or ends with a blank or a line break: take it away".into());
+        return Err(ValueError::Padded);
     }
     if text.chars().any(|c| c != ' ' && !c.is_ascii_graphic()) {
-        return Err("has characters that gRPC metadata cannot carry: give printable ASCII".into());
+        return Err(ValueError::NotPrintable);
     }
     Ok(text.to_owned())
 }
@@ -116,7 +153,7 @@ mod tests {
     #[test]
     fn an_unknown_word_lists_the_known_ones() {
         let fault = choice("jaeger", &[("otlp", 1), ("stdout", 2)]).unwrap_err();
-        assert!(fault.ends_with("otlp, stdout"), "{fault}");
+        assert!(fault.to_string().ends_with("otlp, stdout"), "{fault}");
     }
 
     #[test]

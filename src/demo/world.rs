@@ -6,7 +6,7 @@ use super::{BASE_HOST, belief::Belief, check::Objects};
 use crate::{
     agent::{self, Agent, Counters, Setup},
     cluster::{ClusterConfig, Limits, watch::MOST_ITEMS},
-    config::Engine,
+    config::EngineSettings,
     embedded::{
         membership::{self, Event, Membership},
         operator,
@@ -51,7 +51,7 @@ pub(super) struct World {
 
 impl World {
     /// Starts all three and waits until the agent has joined.
-    pub(super) fn start(engine: Engine, seed: u64) -> Result<Self, WorldError> {
+    pub(super) fn start(engine: EngineSettings, seed: u64) -> Result<Self, WorldError> {
         // Before the embedded servers, which run on executors as well.
         shards::prepare_host().map_err(WorldError::Host)?;
         let latency = Latency {

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     agent::{self, Agent, Setup},
     cluster::{ClusterConfig, Limits},
-    config::Engine,
+    config::EngineSettings,
     embedded::{
         membership::{self, Membership},
         server::{self, Server},
@@ -130,7 +130,11 @@ fn agent_that_panics() {
     let membership = Membership::start(membership::Options::default()).unwrap();
     let nonzero = |n| NonZeroUsize::new(n).unwrap();
     let setup = Setup {
-        engine: Engine { shards: nonzero(2), max_in_flight_stacks: nonzero(8), max_stacks: nonzero(1_000) },
+        engine: EngineSettings {
+            shards: nonzero(2),
+            max_in_flight_stacks: nonzero(8),
+            max_stacks: nonzero(1_000),
+        },
         cluster: ClusterConfig::plain(&cluster.url()).unwrap(),
         limits: Limits { qps: 0.0, burst: 0, max_in_flight: 8, deadline: Duration::from_secs(5) },
         max_list_items: crate::cluster::watch::MOST_ITEMS,

@@ -10,8 +10,8 @@ use http_body_util::StreamBody;
 
 use super::script;
 use crate::membership::{
-    inbound::{Downlink, Inbound},
-    inflate::Encoding,
+    downlink::{Downlink, Inbound},
+    grpc_frames::Encoding,
 };
 
 /// Longest message that is taken here.

@@ -10,8 +10,8 @@ use prost::Message as _;
 
 use super::{orders, script};
 use crate::membership::{
-    frames::{self, Found, FrameError, Frames},
-    inbound::{Downlink, Inbound},
+    downlink::{Downlink, Inbound},
+    grpc_frames::{FrameError, GrpcFrame, GrpcFrames},
     wire::{self, server},
 };
 
@@ -28,9 +28,9 @@ pub fn join(data: &[u8]) {
         assert_eq!(read(data, seed), plain.cloned().map(inbound).collect::<Vec<_>>());
     }
     for found in expected {
-        let Found::Frame(frame) = found else { continue };
-        let decoded = server::Order::decode(&frame.bytes[..]).ok();
-        let read = wire::read(&frame.bytes, &|_| false);
+        let GrpcFrame::Message { bytes, .. } = found else { continue };
+        let decoded = server::Order::decode(&bytes[..]).ok();
+        let read = wire::decode(&bytes, &|_| false);
         assert!(decoded.is_none() || read.is_ok(), "what the generated type reads is read");
         if let Ok(Ok((Some(order), _))) = read {
             orders::check(&order);
@@ -38,20 +38,20 @@ pub fn join(data: &[u8]) {
     }
 }
 
-fn is_compressed(found: &Found) -> bool {
-    matches!(found, Found::Frame(frame) if frame.compressed)
+fn is_compressed(found: &GrpcFrame) -> bool {
+    matches!(found, GrpcFrame::Message { compressed: true, .. })
 }
 
-fn inbound(found: Found) -> Inbound {
+fn inbound(found: GrpcFrame) -> Inbound {
     match found {
-        Found::Frame(frame) => Inbound::Message(frame.bytes),
-        Found::TooLong(bytes) => Inbound::TooLong { bytes, longest: LONGEST },
+        GrpcFrame::Message { bytes, .. } => Inbound::Message(bytes),
+        GrpcFrame::TooLong(bytes) => Inbound::TooLong { bytes, longest: LONGEST },
     }
 }
 
 /// What is found by the frames alone, cut into pieces.
-fn found(data: &[u8], seed: u64) -> (Vec<Found>, Result<(), FrameError>) {
-    let (mut frames, mut found) = (Frames::new(LONGEST), Vec::new());
+fn found(data: &[u8], seed: u64) -> (Vec<GrpcFrame>, Result<(), FrameError>) {
+    let (mut frames, mut found) = (GrpcFrames::new(LONGEST), Vec::new());
     for chunk in script::chunks(data, seed) {
         let mut chunk = Bytes::copy_from_slice(chunk);
         loop {
@@ -79,7 +79,7 @@ fn read(data: &[u8], seed: u64) -> Vec<Inbound> {
 
 /// What gRPC says of its frames: a flag, four bytes of length, the message. Up to the first that
 /// cannot be taken.
-fn messages(mut data: &[u8]) -> (Vec<Found>, Result<(), FrameError>) {
+fn messages(mut data: &[u8]) -> (Vec<GrpcFrame>, Result<(), FrameError>) {
     let mut found = Vec::new();
     while let Some(([flag, length @ ..], rest)) = data.split_first_chunk::<5>() {
         let length = u32::from_be_bytes(*length) as usize;
@@ -87,14 +87,14 @@ fn messages(mut data: &[u8]) -> (Vec<Found>, Result<(), FrameError>) {
             return (found, Err(FrameError::Flag(*flag)));
         }
         if length > LONGEST {
-            found.push(Found::TooLong(length));
+            found.push(GrpcFrame::TooLong(length));
         }
         let Some((message, rest)) = rest.split_at_checked(length) else {
             return (found, Err(FrameError::CutShort));
         };
         if length <= LONGEST {
             let bytes = Bytes::copy_from_slice(message);
-            found.push(Found::Frame(frames::Frame { compressed: *flag == 1, bytes }));
+            found.push(GrpcFrame::Message { compressed: *flag == 1, bytes });
         }
         data = rest;
     }

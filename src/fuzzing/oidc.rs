@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{kubernetes::check_text, script};
 use crate::membership::{
     auth::oidc::{self, Answer},
-    hello,
+    join_metadata,
 };
 
 /// Longest text about an answer, in bytes.
@@ -39,7 +39,7 @@ pub fn oidc(data: &[u8]) {
         Ok(token) => {
             assert!(answer.status.is_success() && !token.is_empty());
             assert!(!oidc::is_refusal(&answer), "what was granted is not asked for again");
-            if let Ok(value) = hello::ascii(&token, "the token") {
+            if let Ok(value) = join_metadata::ascii(&token, "the token") {
                 assert_eq!(value.as_bytes(), token.as_bytes());
             }
         }

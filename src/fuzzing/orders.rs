@@ -1,4 +1,4 @@
-//! A message from membership, through the door, to the objects that shall be.
+//! A message from membership, through `wire::convert`, to the objects that shall be.
 
 use std::collections::BTreeSet;
 
@@ -19,26 +19,26 @@ use crate::{
 /// Longest text about one thing that is wrong with an order, in bytes.
 const LONGEST_FAULT: usize = 2 << 10;
 
-/// The protobuf of an Order: what the door lets through can be carried out, says the same each time,
+/// The protobuf of an Order: what `wire::convert` lets through can be carried out, says the same each time,
 /// and says the same in JSON.
 pub fn orders(data: &[u8]) {
     let Ok(message) = server::Order::decode(data) else {
         // It may be read all the same, but for a nesting that is too deep for the generated type.
-        let _ = wire::read(data, &|_| false);
+        let _ = wire::decode(data, &|_| false);
         return;
     };
     let again = server::Order::decode(data).expect("what was decoded before");
-    let order = wire::order(message.clone());
-    assert_eq!(order, wire::order(again), "maps have no order, and no part in what an order says");
+    let order = wire::order(&message);
+    assert_eq!(order, wire::order(&again), "maps have no order, and no part in what an order says");
     reads_the_same_in_json(&message, &order);
-    let read = wire::read(data, &|_| false).expect("what the generated type can read");
+    let read = wire::decode(data, &|_| false).expect("what the generated type can read");
     assert_eq!(read, order.clone().map(|order| (order, wire::trace(&message))), "in place and as a whole");
     let kind = match message.message {
-        Some(server::order::Message::Ping(_)) => wire::Kind::Ping,
-        Some(server::order::Message::Connected(_)) => wire::Kind::Connected,
-        _ => wire::Kind::Other,
+        Some(server::order::Message::Ping(_)) => wire::MessageKind::Ping,
+        Some(server::order::Message::Connected(_)) => wire::MessageKind::Connected,
+        _ => wire::MessageKind::Other,
     };
-    assert_eq!(wire::kind(data), kind);
+    assert_eq!(wire::message_kind(data), kind);
     match order {
         Ok(Some(order)) => check(&order),
         Ok(None) => {}
@@ -46,7 +46,7 @@ pub fn orders(data: &[u8]) {
     }
 }
 
-/// An order that the door let through.
+/// An order that `wire::convert` let through.
 pub(super) fn check(order: &Order) {
     let name = order.stack.as_str();
     assert!(is_subdomain(name) && name.len() <= 63, "stack {name:?}");

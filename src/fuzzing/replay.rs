@@ -9,7 +9,7 @@ use crate::replay::lines;
 const LONGEST: u64 = 256;
 
 /// Lines are counted and cut as any editor does it, whatever the reader's buffer holds; one that is
-/// too long is refused as a whole; an order in a line is one that the door let through.
+/// too long is refused as a whole; an order in a line is one that `wire::convert` let through.
 pub fn replay(data: &[u8]) {
     let lines = read(data, 8 << 10);
     assert_eq!(lines, read(data, 3), "the size of a buffer makes no difference");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::{CliError, Command, Config};
+use crate::config::{CliCommand, CliError, Config};
 
 /// Entries that NULs divide: one that begins with a dash is an argument, any other `NAME=value`. What
 /// is read is fit for what it is for, and no secret shows in it, in a fault or in a note.
@@ -21,11 +21,11 @@ pub fn settings(data: &[u8]) {
             env.insert(name.to_owned(), format!("{mark}{value}"));
         }
     }
-    let read = || Command::parse(&args, &env);
+    let read = || CliCommand::parse(&args, &env);
     let shown = match read() {
-        Ok(Command::Agent(config)) => {
+        Ok(CliCommand::Agent(config)) => {
             check(&config);
-            assert_eq!(Command::Agent(config.clone()), read().expect("as before"));
+            assert_eq!(CliCommand::Agent(config.clone()), read().expect("as before"));
             format!("{config:?}\n{}", config.notes.join("\n"))
         }
         Ok(other) => format!("{other:?}"),

@@ -11,7 +11,7 @@ pub use fetch::FetchError;
 pub use oidc::OidcError;
 
 use crate::{
-    membership::hello::{NotAscii, ascii},
+    membership::join_metadata::{NotAscii, ascii},
     net::{
         BlockingError, blocking,
         connect::Connector,

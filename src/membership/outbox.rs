@@ -6,7 +6,7 @@
 //! comes. It is bounded by the number of objects however long membership is away, the newest
 //! status wins, and what is told of one object can never go back.
 //!
-//! Three lanes, each after the one before:
+//! Three queues, each after the one before:
 //!
 //! 1. *changes*: an object's status changed, or it is gone. At once.
 //! 2. *again*: a stack had an order applied, so its objects are told of again. Paced.
@@ -16,7 +16,6 @@
 //! a join and with each resync, twice at least and until it has surely arrived; unless its object
 //! is back or a newer order for its stack came.
 
-mod lane;
 #[cfg(test)]
 mod tests;
 
@@ -26,7 +25,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::lane::Lane;
+use hashlink::LinkedHashMap;
+
 use crate::{
     order::Trace,
     stack::{
@@ -77,17 +77,20 @@ pub struct Taken {
     pub more_at: Option<Instant>,
 }
 
+/// First come, first served, with at most one entry for each key: `replace` keeps its place.
+type KeyedQueue<K, V> = LinkedHashMap<K, V, ahash::RandomState>;
+
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Outbox<C> {
-    changes: Lane<(ObjectKey, Matter), Change>,
+    changes: KeyedQueue<(ObjectKey, Matter), PendingChange>,
     /// Stacks to be told of again, with the trace of the order that asked for it.
-    again: Lane<Arc<str>, Option<Trace>>,
-    /// Objects of the paced lane that is being worked on.
+    again: KeyedQueue<Arc<str>, Option<Trace>>,
+    /// Objects of the paced queue that is being worked on.
     staged: VecDeque<(ObjectKey, Option<Trace>)>,
     sweep: Option<C>,
     /// Removals that were told, the oldest first.
-    told: Lane<ObjectKey, Told>,
+    reported: KeyedQueue<ObjectKey, Reported>,
 }
 
 /// What a change is about: of each object at most *gone* and then *status* wait. A status is
@@ -100,16 +103,16 @@ enum Matter {
 }
 
 #[derive(Debug, Clone)]
-struct Change {
+struct PendingChange {
     trace: Option<Trace>,
     /// Of Versions: they stood before.
     updated: bool,
-    /// Of a removal: when it was told first.
-    told: Option<Instant>,
+    /// Of a removal: when it was reported first.
+    reported: Option<Instant>,
 }
 
 #[derive(Debug, Clone)]
-struct Told {
+struct Reported {
     first: Instant,
     twice: bool,
     trace: Option<Trace>,
@@ -118,11 +121,11 @@ struct Told {
 impl<C> Default for Outbox<C> {
     fn default() -> Self {
         Self {
-            changes: Lane::default(),
-            again: Lane::default(),
+            changes: KeyedQueue::default(),
+            again: KeyedQueue::default(),
             staged: VecDeque::new(),
             sweep: None,
-            told: Lane::default(),
+            reported: KeyedQueue::default(),
         }
     }
 }
@@ -132,7 +135,7 @@ impl<C> Outbox<C> {
     /// stood before have changed.
     pub fn changed(&mut self, key: ObjectKey, updated: bool, trace: Option<Trace>) {
         // It is there: that it was gone is no longer true.
-        self.told.remove(&key);
+        self.reported.remove(&key);
         let matter = (key, Matter::Status);
         match self.changes.get_mut(&matter) {
             Some(waiting) => {
@@ -140,51 +143,53 @@ impl<C> Outbox<C> {
                 waiting.updated &= updated;
                 waiting.trace = trace.or_else(|| waiting.trace.take());
             }
-            None => self.changes.push(matter, Change { trace, updated, told: None }),
+            None => {
+                self.changes.insert(matter, PendingChange { trace, updated, reported: None });
+            }
         }
     }
 
     /// An object is there of which there is nothing to say yet.
     pub fn appeared(&mut self, key: &ObjectKey) {
-        self.told.remove(key);
+        self.reported.remove(key);
     }
 
     /// An object is gone. What was to be said of it before is no longer said.
     pub fn gone(&mut self, key: ObjectKey, trace: Option<Trace>) {
-        self.told.remove(&key);
-        self.tell_gone(key, trace, None);
+        self.reported.remove(&key);
+        self.report_gone(key, trace, None);
     }
 
-    fn tell_gone(&mut self, key: ObjectKey, trace: Option<Trace>, told: Option<Instant>) {
+    fn report_gone(&mut self, key: ObjectKey, trace: Option<Trace>, reported: Option<Instant>) {
         self.changes.remove(&(key.clone(), Matter::Status));
-        self.changes.push((key, Matter::Gone), Change { trace, updated: false, told });
+        self.changes.replace((key, Matter::Gone), PendingChange { trace, updated: false, reported });
     }
 
     /// An order for a stack was applied: its objects are told of again, since membership may
     /// have missed a report.
     pub fn applied(&mut self, stack: &Arc<str>, trace: Option<Trace>) {
-        self.again.push(Arc::clone(stack), trace);
+        self.again.replace(Arc::clone(stack), trace);
     }
 
     /// An order for this Stack came after its removal was told: whether that had arrived no
     /// longer matters, and telling it again could undo what the order wants.
     pub fn order_came(&mut self, stack: &ObjectKey) {
-        self.told.remove(stack);
+        self.reported.remove(stack);
     }
 
     /// A stream was opened: everything is told on it, removals that were told before included.
     pub fn joined<P: Present<Cursor = C>>(&mut self, present: &P) {
-        while let Some((key, told)) = self.told.pop() {
-            self.tell_gone(key, told.trace, Some(told.first));
+        while let Some((key, reported)) = self.reported.pop_front() {
+            self.report_gone(key, reported.trace, Some(reported.first));
         }
         self.begin_sweep(present);
     }
 
     /// Everything is told again, and so are removals that may not have arrived.
     pub fn resync<P: Present<Cursor = C>>(&mut self, now: Instant, present: &P) {
-        while let Some((key, told)) = self.told.pop() {
-            if !told.twice || now.saturating_duration_since(told.first) < DOUBT {
-                self.tell_gone(key, told.trace, Some(told.first));
+        while let Some((key, reported)) = self.reported.pop_front() {
+            if !reported.twice || now.saturating_duration_since(reported.first) < DOUBT {
+                self.report_gone(key, reported.trace, Some(reported.first));
             }
         }
         if self.sweep.is_none() {
@@ -231,16 +236,17 @@ impl<C> Outbox<C> {
     ) -> Vec<Report> {
         let mut reports = Vec::new();
         while reports.len() < n
-            && let Some(((key, matter), Change { trace, updated, told })) = self.changes.pop()
+            && let Some(((key, matter), PendingChange { trace, updated, reported })) =
+                self.changes.pop_front()
         {
             let body = match matter {
                 Matter::Status => present.say(&key, updated),
                 Matter::Gone => {
                     let body = ReportBody::gone(&key);
-                    let (first, twice) = (told.unwrap_or(now), told.is_some());
+                    let (first, twice) = (reported.unwrap_or(now), reported.is_some());
                     // One that is back by now is told of as it stands.
                     if !present.stands(&key) {
-                        self.remember(key, Told { first, twice, trace: trace.clone() });
+                        self.remember(key, Reported { first, twice, trace: trace.clone() });
                     }
                     body
                 }
@@ -250,17 +256,17 @@ impl<C> Outbox<C> {
         reports
     }
 
-    fn remember(&mut self, key: ObjectKey, told: Told) {
-        if self.told.len() >= REMEMBERED {
-            self.told.pop();
+    fn remember(&mut self, key: ObjectKey, reported: Reported) {
+        if self.reported.len() >= REMEMBERED {
+            self.reported.pop_front();
         }
-        self.told.push(key, told);
+        self.reported.replace(key, reported);
     }
 
-    /// Sees to it that an object of a paced lane is next, where there is one.
+    /// Sees to it that an object of a paced queue is next, where there is one.
     fn stage<P: Present<Cursor = C>>(&mut self, present: &P) -> bool {
         while self.staged.is_empty() {
-            if let Some((stack, trace)) = self.again.pop() {
+            if let Some((stack, trace)) = self.again.pop_front() {
                 let keys = present.of_stack(&stack).into_iter();
                 self.staged.extend(keys.map(|key| (key, trace.clone())));
             } else if let Some(cursor) = &mut self.sweep {

@@ -130,7 +130,7 @@ impl ReportChannel {
         let (shard, report) = self.0.reports.borrow_mut().pop_front()?;
         if let Some(credit) = self.0.credits.borrow_mut().get_mut(shard) {
             credit.taken += 1;
-            if credit.taken >= CREDIT_STEP {
+            if credit.taken == CREDIT_STEP {
                 self.0.granted.notify();
             }
         }

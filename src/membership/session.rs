@@ -10,12 +10,12 @@ use tracing::{info, warn};
 use crate::{
     membership::{
         auth::{Auth, AuthError},
-        inbound::{Inbound, LONGEST},
-        introduction::Introduction,
-        joining::Joining,
-        leave::{Leave, Stage},
+        close::{CloseSignal, CloseStage},
+        downlink::{Inbound, LONGEST},
+        join_metadata::CurrentMetadata,
+        reconnect::Reconnect,
         report_channel::ReportChannel,
-        stream::{Broken, Parting, Stream},
+        stream::{JoinStream, StreamEnd, StreamError},
     },
     net::{
         connect::{ConnectError, Connector},
@@ -44,7 +44,7 @@ pub struct SessionConfig {
 
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Left {
+pub struct SessionEnd {
     /// Whether the server saw the end of the stream and ended its own half.
     pub graceful: bool,
     /// Reports that were never sent.
@@ -53,29 +53,29 @@ pub struct Left {
 
 /// Why one try at a stream ended.
 #[derive(Debug, thiserror::Error)]
-enum Ended {
+enum AttemptError {
     #[error("{0}")]
     Auth(#[from] AuthError),
     #[error("{0}")]
     Connect(#[from] ConnectError),
     #[error("{0}")]
-    Broken(#[from] Broken),
+    Stream(#[from] StreamError),
 }
 
 /// A session that has not begun.
 #[derive(Debug)]
 pub struct Session {
     config: SessionConfig,
-    introduction: Introduction,
+    metadata: CurrentMetadata,
     reports: ReportChannel,
-    joining: Joining,
+    reconnect: Reconnect,
     longest: usize,
 }
 
 impl Session {
     /// A session that will introduce itself like this and send these reports.
-    pub fn new(config: SessionConfig, introduction: Introduction, reports: ReportChannel) -> Self {
-        Self { config, introduction, reports, joining: Joining::new(), longest: LONGEST }
+    pub fn new(config: SessionConfig, metadata: CurrentMetadata, reports: ReportChannel) -> Self {
+        Self { config, metadata, reports, reconnect: Reconnect::new(), longest: LONGEST }
     }
 
     /// Takes messages of at most so many bytes.
@@ -88,10 +88,10 @@ impl Session {
     /// `orders` is handed every message but Ping and Connected, one after the other; while it
     /// waits (for room in a queue) no more is read, so that the server is held back and
     /// memory stays bounded. Heartbeats and reports go on meanwhile.
-    pub async fn run(mut self, mut orders: impl AsyncFnMut(Inbound), leave: Leave) -> Left {
+    pub async fn run(mut self, mut orders: impl AsyncFnMut(Inbound), closing: CloseSignal) -> SessionEnd {
         loop {
             let ended = {
-                let attempt = pin!(self.attempt(&mut orders, &leave));
+                let attempt = pin!(self.attempt(&mut orders, &closing));
                 attempt.await
             };
             self.reports.close();
@@ -103,9 +103,10 @@ impl Session {
                 }
                 Err(ended) => ended,
             };
-            let wait = self.joining.ended(time::now(), fastrand::f64());
-            self.tell(&ended, wait);
-            if let Either::Left(_) = select(pin!(leave.reached(Stage::Close)), pin!(sleep(wait))).await {
+            let wait = self.reconnect.ended(time::now(), fastrand::f64());
+            self.log(&ended, wait);
+            if let Either::Left(_) = select(pin!(closing.reached(CloseStage::Close)), pin!(sleep(wait))).await
+            {
                 return self.not_joined();
             }
         }
@@ -115,53 +116,53 @@ impl Session {
     async fn attempt(
         &mut self,
         orders: &mut impl AsyncFnMut(Inbound),
-        leave: &Leave,
-    ) -> Result<Option<Left>, Ended> {
-        let (metadata, version) = self.introduction.current();
+        closing: &CloseSignal,
+    ) -> Result<Option<SessionEnd>, AttemptError> {
+        let (metadata, version) = self.metadata.current();
         let opened = {
             let open = pin!(self.open(metadata));
-            match select(open, pin!(leave.reached(Stage::Close))).await {
+            match select(open, pin!(closing.reached(CloseStage::Close))).await {
                 Either::Left((stream, _)) => Some(stream?),
                 Either::Right(_) => None,
             }
         };
         let Some(stream) = opened else { return Ok(Some(self.not_joined())) };
-        let outdated = self.introduction.newer_than(version);
-        let parting = stream.stay(&mut self.joining, &self.reports, orders, leave, outdated).await?;
+        let outdated = self.metadata.newer_than(version);
+        let parting = stream.stay(&mut self.reconnect, &self.reports, orders, closing, outdated).await?;
         Ok(match parting {
-            Parting::Left { graceful } => Some(Left { graceful, unsent: self.reports.waiting() }),
-            Parting::Outdated => None,
-            Parting::Dismissed => return Err(Broken::Dismissed.into()),
+            StreamEnd::Closed { graceful } => Some(SessionEnd { graceful, unsent: self.reports.waiting() }),
+            StreamEnd::Outdated => None,
+            StreamEnd::Dismissed => return Err(StreamError::Dismissed.into()),
         })
     }
 
-    async fn open(&self, mut metadata: MetadataMap) -> Result<Stream, Ended> {
+    async fn open(&self, mut metadata: MetadataMap) -> Result<JoinStream, AttemptError> {
         #[cfg(test)]
         if let Some(peer) = crate::membership::stream::simulated::installed() {
-            return Ok(Stream::simulated(peer, metadata));
+            return Ok(JoinStream::simulated(peer, metadata));
         }
         let SessionConfig { endpoint, connector, auth, id } = &self.config;
         let (key, value) = auth.credential(id, &connector.proxy).await?;
         let io = connector.connect(endpoint).await?.io;
         metadata.insert(key, value);
-        Ok(Stream::open(io, endpoint, metadata, self.longest).await?)
+        Ok(JoinStream::open(io, endpoint, metadata, self.longest).await?)
     }
 
-    fn not_joined(&self) -> Left {
-        Left { graceful: true, unsent: self.reports.waiting() }
+    fn not_joined(&self) -> SessionEnd {
+        SessionEnd { graceful: true, unsent: self.reports.waiting() }
     }
 
-    fn tell(&self, ended: &Ended, wait: Duration) {
+    fn log(&self, ended: &AttemptError, wait: Duration) {
         let membership = &self.config.endpoint;
         match ended {
-            Ended::Auth(error) => {
+            AttemptError::Auth(error) => {
                 warn!(%membership, ?wait, "cannot authenticate, will try again: {error}");
             }
-            Ended::Broken(Broken::Status(status)) if is_refused(status.code()) => {
+            AttemptError::Stream(StreamError::Status(status)) if is_refused(status.code()) => {
                 let (code, reason) = (status.code(), status.message());
                 warn!(%membership, ?wait, ?code, "membership refuses this agent, will try again: {reason}");
             }
-            Ended::Broken(broken @ (Broken::Ended | Broken::Dismissed)) => {
+            AttemptError::Stream(broken @ (StreamError::Ended | StreamError::Dismissed)) => {
                 info!(%membership, ?wait, "will join again: {broken}");
             }
             ended => warn!(%membership, ?wait, "not joined, will try again: {ended}"),

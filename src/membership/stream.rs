@@ -1,50 +1,41 @@
 //! One joined stream, from the request to its end.
 
 mod answer;
-mod end;
-mod http2;
+mod call;
 #[cfg(test)]
 pub(crate) mod simulated;
 mod uplink;
 
-use std::{
-    cell::Cell,
-    pin::pin,
-    rc::Rc,
-    time::{Duration, Instant},
-};
+use std::{cell::Cell, pin::pin, rc::Rc, time::Duration};
 
 use futures::{
     channel::mpsc,
     future::{Either, select},
 };
-use http::uri::PathAndQuery;
-use hyper::client::conn::http2::SendRequest;
-use tonic::{Status, body::Body, client::Grpc, metadata::MetadataMap};
+use shards::Turn;
+use tonic::{Status, metadata::MetadataMap};
 use tracing::{debug, info, warn};
 
-pub(super) use self::end::{Broken, Parting};
 use self::{
-    http2::{Answer, Http2},
-    uplink::{Uplink, heartbeats, pump, uplink},
+    call::{JoinAnswer, JoinCall},
+    uplink::{heartbeats, pump, uplink},
 };
 
 use crate::{
     membership::{
-        codec::ReportCodec,
-        inbound::{Downlink, Inbound},
-        joining::Joining,
-        leave::{Leave, Stage},
+        close::{CloseSignal, CloseStage},
+        downlink::Inbound,
+        reconnect::Reconnect,
         report_channel::{ReportChannel, ReportScope},
         wire::{self, server::Message},
     },
     net::{
-        self, Task,
+        Task,
         connect::Protocol,
         endpoint::Endpoint,
         executor::LocalExecutor,
         io::Io,
-        line::{Line, Tapped},
+        line::{Line, NoGreeting, Tapped},
         sleep, spawn, timeout,
         timer::HyperTimer,
     },
@@ -70,9 +61,6 @@ const _: () = assert!(
 const PING_INTERVAL: Duration = Duration::from_secs(330);
 const PING_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long an order after the other is handed on without letting other tasks run.
-const SLICE: Duration = Duration::from_micros(500);
-
 /// How long the server may take to end its half once ours is closed.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -94,9 +82,55 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// took the join and keeps it.
 const LONGEST_SILENCE: Duration = Duration::from_secs(600);
 
+/// Why a stream is no more.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StreamError {
+    #[error("{}", told(.0))]
+    Status(Status),
+    #[error("membership ended the stream")]
+    Ended,
+    /// In good order: it announced that this connection takes no more requests.
+    #[error("membership asked for another connection")]
+    Dismissed,
+    #[error("HTTP/2: {0}")]
+    Http(#[from] hyper::Error),
+    #[error("{endpoint}: {cause}")]
+    NoGreeting { endpoint: Endpoint, cause: NoGreeting },
+    #[error("membership took the join and did not answer it within {LONGEST_SILENCE:?}")]
+    Unanswered,
+    /// What the peer did is not to be borne.
+    #[error("{0}")]
+    Offence(String),
+}
+
+/// How a stream was left that did not break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StreamEnd {
+    /// It was asked to leave.
+    Closed {
+        /// The server ended its half, too.
+        graceful: bool,
+    },
+    /// What was joined under is no longer true.
+    Outdated,
+    /// Membership wants to be joined over another connection.
+    Dismissed,
+}
+
+/// A status with its cause: tonic's text for a broken connection alone says nothing.
+fn told(status: &Status) -> String {
+    let mut text = format!("{:?}: {}", status.code(), status.message());
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
 /// A stream that was asked for and not yet answered.
-pub(super) struct Stream {
-    call: Call,
+pub(super) struct JoinStream {
+    call: JoinCall,
     /// Ends by itself once nothing uses it any more.
     connection: Option<Task<Result<(), hyper::Error>>>,
     line: Option<Rc<Line>>,
@@ -104,70 +138,15 @@ pub(super) struct Stream {
     messages: mpsc::Sender<Message>,
 }
 
-/// The call that is the stream.
-enum Call {
-    Grpc {
-        requests: SendRequest<Body>,
-        request: tonic::Request<Uplink>,
-        origin: http::Uri,
-        /// The longest message that is taken, in bytes.
-        longest: usize,
-    },
-    #[cfg(test)]
-    Simulated(std::rc::Rc<dyn simulated::Peer>, simulated::Join),
-}
-
-/// What comes in on it.
-#[cfg_attr(test, allow(clippy::large_enum_variant, reason = "the large one is the one there is"))]
-enum Incoming {
-    /// With the connection's handle, which keeps it open.
-    Grpc(Downlink<hyper::body::Incoming>, #[allow(dead_code, reason = "held")] Grpc<Http2>),
-    #[cfg(test)]
-    Simulated(simulated::Downlink),
-}
-
-impl Call {
-    /// Sends the request. The answer comes with the server's first message, which may be long in
-    /// coming; what we send does not wait for it.
-    async fn answered(self) -> Result<Incoming, Broken> {
-        match self {
-            Self::Grpc { requests, request, origin, longest } => {
-                let answer = Answer::default();
-                let mut grpc = Grpc::with_origin(Http2(requests, Rc::clone(&answer)), origin);
-                grpc.ready().await.map_err(|error| Broken::Status(Status::from_error(error)))?;
-                let path = PathAndQuery::from_static("/server.Server/Join");
-                grpc.streaming(request, path, ReportCodec).await.map_err(Broken::Status)?;
-                // tonic has seen the headers alone: see `Downlink`.
-                let (body, encoding) = answer.take().ok_or(Broken::Ended)?;
-                Ok(Incoming::Grpc(Downlink::new(body, longest).encoded(encoding), grpc))
-            }
-            #[cfg(test)]
-            Self::Simulated(peer, join) => {
-                peer.join(join).await.map(Incoming::Simulated).map_err(Broken::Status)
-            }
-        }
-    }
-}
-
-impl Incoming {
-    async fn message(&mut self) -> Result<Option<Inbound>, Status> {
-        match self {
-            Self::Grpc(downlink, _) => downlink.message().await,
-            #[cfg(test)]
-            Self::Simulated(downlink) => simulated::message(downlink).await,
-        }
-    }
-}
-
-impl Stream {
-    /// Shakes hands over `io`. The request itself goes out in [`Stream::stay`]. Messages of more than
+impl JoinStream {
+    /// Shakes hands over `io`. The request itself goes out in [`JoinStream::stay`]. Messages of more than
     /// `longest` bytes are passed over.
     pub(super) async fn open(
         io: Io,
         endpoint: &Endpoint,
         metadata: MetadataMap,
         longest: usize,
-    ) -> Result<Self, Broken> {
+    ) -> Result<Self, StreamError> {
         let (io, line) = Tapped::new(io, Protocol::Http2);
         let (requests, connection) = hyper::client::conn::http2::Builder::new(LocalExecutor)
             .timer(HyperTimer)
@@ -181,12 +160,12 @@ impl Stream {
         let connection = Some(spawn(connection));
         line.greeted(GREETING).await.map_err(|cause| {
             line.cut();
-            Broken::NoGreeting { endpoint: endpoint.clone(), cause }
+            StreamError::NoGreeting { endpoint: endpoint.clone(), cause }
         })?;
         let (pongs, messages, uplink) = uplink();
         let mut request = tonic::Request::new(uplink);
         *request.metadata_mut() = metadata;
-        let call = Call::Grpc { requests, request, origin: origin(endpoint), longest };
+        let call = JoinCall::Grpc { requests, request, origin: origin(endpoint), longest };
         Ok(Self { call, connection, line: Some(line), pongs, messages })
     }
 
@@ -194,36 +173,36 @@ impl Stream {
     pub(super) fn simulated(peer: std::rc::Rc<dyn simulated::Peer>, metadata: MetadataMap) -> Self {
         let (pongs, messages, uplink) = uplink();
         let join = simulated::Join { metadata, uplink: Box::pin(uplink) };
-        Self { call: Call::Simulated(peer, join), connection: None, line: None, pongs, messages }
+        Self { call: JoinCall::Simulated(peer, join), connection: None, line: None, pongs, messages }
     }
 
     /// Joins and stays until the stream breaks, until asked to leave, or until `outdated`
     /// resolves: then what was joined under is no longer true.
     pub(super) async fn stay(
         self,
-        joining: &mut Joining,
+        reconnect: &mut Reconnect,
         reports: &ReportChannel,
         orders: &mut impl AsyncFnMut(Inbound),
-        leave: &Leave,
+        closing: &CloseSignal,
         outdated: impl Future<Output = ()>,
-    ) -> Result<Parting, Broken> {
+    ) -> Result<StreamEnd, StreamError> {
         let Self { call, connection, line, pongs, messages } = self;
         reports.open(ReportScope::Everything);
         let _heartbeats = spawn(heartbeats(pongs.clone()));
-        let pump = spawn(pump(messages, reports.clone(), leave.clone()));
+        let pump = spawn(pump(messages, reports.clone(), closing.clone()));
         let parting = Cell::new(None);
         let ended = {
-            let listening = pin!(listen(call, joining, pongs, orders, leave));
+            let listening = pin!(listen(call, reconnect, pongs, orders, closing));
             let leaving = pin!(async {
                 let (outdated, dismissed) = (pin!(outdated), pin!(dismissed(line.as_deref())));
-                match select(pin!(leave.reached(Stage::Close)), select(outdated, dismissed)).await {
+                match select(pin!(closing.reached(CloseStage::Close)), select(outdated, dismissed)).await {
                     Either::Left(_) => {
-                        parting.set(Some(Parting::Left { graceful: false }));
+                        parting.set(Some(StreamEnd::Closed { graceful: false }));
                         let _ = timeout(FLUSH, pump).await;
                     }
                     Either::Right((why, _)) => {
                         let outdated = matches!(why, Either::Left(_));
-                        parting.set(Some(if outdated { Parting::Outdated } else { Parting::Dismissed }));
+                        parting.set(Some(if outdated { StreamEnd::Outdated } else { StreamEnd::Dismissed }));
                         pump.cancel().await;
                     }
                 }
@@ -237,13 +216,15 @@ impl Stream {
         let parting = match (parting.get(), ended) {
             (None, Some(broken)) => return Err(told_by(line.as_deref(), broken)),
             // A refusal may well come behind the announcement.
-            (Some(Parting::Dismissed), Some(broken @ Broken::Status(_))) if says_why(&broken) => {
+            (Some(StreamEnd::Dismissed), Some(broken @ StreamError::Status(_))) if says_why(&broken) => {
                 return Err(broken);
             }
-            (Some(Parting::Left { .. }), Some(Broken::Ended)) => Parting::Left { graceful: true },
-            (how, _) => how.unwrap_or(Parting::Left { graceful: false }),
+            (Some(StreamEnd::Closed { .. }), Some(StreamError::Ended)) => {
+                StreamEnd::Closed { graceful: true }
+            }
+            (how, _) => how.unwrap_or(StreamEnd::Closed { graceful: false }),
         };
-        if parting != (Parting::Left { graceful: false })
+        if parting != (StreamEnd::Closed { graceful: false })
             && let Some(connection) = connection
         {
             // With the last handle gone the connection says goodbye and ends by itself.
@@ -266,18 +247,18 @@ async fn dismissed(line: Option<&Line>) {
 }
 
 /// Why a stream broke, where its connection knows better.
-fn told_by(line: Option<&Line>, broken: Broken) -> Broken {
+fn told_by(line: Option<&Line>, broken: StreamError) -> StreamError {
     let Some(line) = line else { return broken };
     match line.offence() {
-        Some(offence) => Broken::Offence(offence),
-        None if line.going_away() == Some(NO_ERROR) && !says_why(&broken) => Broken::Dismissed,
+        Some(offence) => StreamError::Offence(offence),
+        None if line.going_away() == Some(NO_ERROR) && !says_why(&broken) => StreamError::Dismissed,
         None => broken,
     }
 }
 
 /// A status that the server itself gave, not one that stands for a broken connection.
-fn says_why(broken: &Broken) -> bool {
-    matches!(broken, Broken::Status(status) if std::error::Error::source(status).is_none())
+fn says_why(broken: &StreamError) -> bool {
+    matches!(broken, StreamError::Status(status) if std::error::Error::source(status).is_none())
 }
 
 fn origin(endpoint: &Endpoint) -> http::Uri {
@@ -288,34 +269,33 @@ fn origin(endpoint: &Endpoint) -> http::Uri {
 
 /// Sends the request and reads orders until there are no more.
 async fn listen(
-    call: Call,
-    joining: &mut Joining,
+    call: JoinCall,
+    reconnect: &mut Reconnect,
     mut pongs: mpsc::Sender<()>,
     orders: &mut impl AsyncFnMut(Inbound),
-    leave: &Leave,
-) -> Broken {
+    closing: &CloseSignal,
+) -> StreamError {
     let mut incoming = match patiently(call.answered()).await {
         Ok(incoming) => incoming,
         Err(broken) => return broken,
     };
-    joining.joined(time::now());
+    reconnect.joined(time::now());
     info!("joined membership");
-    let mut slice = Slice::new(time::now());
+    let mut turn = Turn::new();
     loop {
         match incoming.message().await {
-            Ok(Some(received)) => receive(received, &mut pongs, orders, leave).await,
-            Ok(None) => return Broken::Ended,
-            Err(status) => return Broken::Status(status),
+            Ok(Some(received)) => receive(received, &mut pongs, orders, closing).await,
+            Ok(None) => return StreamError::Ended,
+            Err(status) => return StreamError::Status(status),
         }
-        if slice.over(time::now()) {
-            net::yield_now().await;
-            slice = Slice::new(time::now());
-        }
+        turn.check().await;
     }
 }
 
 /// Waits for the answer to a join, and says so where that takes long.
-async fn patiently(answer: impl Future<Output = Result<Incoming, Broken>>) -> Result<Incoming, Broken> {
+async fn patiently(
+    answer: impl Future<Output = Result<JoinAnswer, StreamError>>,
+) -> Result<JoinAnswer, StreamError> {
     let answer = pin!(answer);
     match select(answer, pin!(sleep(PATIENCE))).await {
         Either::Left((answered, _)) => answered,
@@ -323,7 +303,9 @@ async fn patiently(answer: impl Future<Output = Result<Incoming, Broken>>) -> Re
             warn!(
                 "membership took the join and has not answered it for {PATIENCE:?}: it has nothing to say yet, or what is in between keeps the join to itself"
             );
-            timeout(LONGEST_SILENCE.saturating_sub(PATIENCE), answer).await.unwrap_or(Err(Broken::Unanswered))
+            timeout(LONGEST_SILENCE.saturating_sub(PATIENCE), answer)
+                .await
+                .unwrap_or(Err(StreamError::Unanswered))
         }
     }
 }
@@ -333,35 +315,22 @@ async fn receive(
     received: Inbound,
     pongs: &mut mpsc::Sender<()>,
     orders: &mut impl AsyncFnMut(Inbound),
-    leave: &Leave,
+    closing: &CloseSignal,
 ) {
     let kind = match &received {
-        Inbound::Message(bytes) => wire::kind(bytes),
-        Inbound::TooLong { .. } => wire::Kind::Other,
+        Inbound::Message(bytes) => wire::message_kind(bytes),
+        Inbound::TooLong { .. } => wire::MessageKind::Other,
     };
     match kind {
         // Fails only where as many Pongs are already waiting.
-        wire::Kind::Ping => drop(pongs.try_send(())),
-        wire::Kind::Connected => debug!("membership says connected"),
-        wire::Kind::Other if leave.stage() > Stage::Stay => debug!("leaving: an order was not taken"),
-        wire::Kind::Other => {
-            // Where the receiver is stuck, leaving must not be.
-            let _ = select(pin!(orders(received)), pin!(leave.reached(Stage::Close))).await;
+        wire::MessageKind::Ping => drop(pongs.try_send(())),
+        wire::MessageKind::Connected => debug!("membership says connected"),
+        wire::MessageKind::Other if closing.stage() > CloseStage::Open => {
+            debug!("leaving: an order was not taken")
         }
-    }
-}
-
-/// A task's share of the executor. Pure.
-struct Slice {
-    end: Instant,
-}
-
-impl Slice {
-    fn new(now: Instant) -> Self {
-        Self { end: time::after(now, SLICE) }
-    }
-
-    fn over(&self, now: Instant) -> bool {
-        now >= self.end
+        wire::MessageKind::Other => {
+            // Where the receiver is stuck, leaving must not be.
+            let _ = select(pin!(orders(received)), pin!(closing.reached(CloseStage::Close))).await;
+        }
     }
 }

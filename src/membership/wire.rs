@@ -1,14 +1,13 @@
-//! The wire's messages, generated from `proto/membership.proto`, and the door through which
-//! they become domain values. Protobuf stops here.
+//! The wire's messages, generated from `proto/membership.proto`, and their conversion to and from
+//! domain values. Protobuf stops here.
 
-mod door;
-mod draft;
+mod convert;
+mod decode;
 mod pairs;
-mod reading;
-mod smallest;
+mod snapshot;
 
-pub use door::{OrderError, message, order, order_with, pong, trace};
-pub use reading::{Kind, Malformed, Read, Reading, kind, read};
+pub use convert::{OrderError, message, order, order_with, pong, trace};
+pub use decode::{DecodedOrder, MalformedOrder, MessageKind, OrderDecoder, decode, message_kind};
 
 /// Package `server`: messages, client and server, and their proto3 JSON mapping.
 pub use ::proto as server;

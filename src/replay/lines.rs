@@ -11,7 +11,7 @@ use std::{
 use futures::{SinkExt, channel::mpsc, executor::block_on};
 
 use crate::{
-    config::Input,
+    config::ReplayInput,
     membership::wire::{self, OrderError, server},
     order::{Order, Trace},
     redact,
@@ -61,7 +61,7 @@ pub enum LineError {
 
 /// Reads `input` on a thread of its own: a terminal or a pipe may take as long as it likes.
 /// Empty lines are passed over, and so, with a word, are those of more than `longest` bytes.
-pub(crate) fn read(input: Input, longest: usize) -> mpsc::Receiver<Result<InputLine, InputError>> {
+pub(crate) fn read(input: ReplayInput, longest: usize) -> mpsc::Receiver<Result<InputLine, InputError>> {
     let (mut lines, receiver) = mpsc::channel(AHEAD);
     let mut fault = lines.clone();
     let started = thread::Builder::new().name("lines".into()).spawn(move || {
@@ -80,10 +80,10 @@ pub(crate) fn read(input: Input, longest: usize) -> mpsc::Receiver<Result<InputL
     receiver
 }
 
-fn open(input: &Input) -> Result<Box<dyn BufRead>, InputError> {
+fn open(input: &ReplayInput) -> Result<Box<dyn BufRead>, InputError> {
     Ok(match input {
-        Input::Stdin => Box::new(io::stdin().lock()),
-        Input::File(path) => {
+        ReplayInput::Stdin => Box::new(io::stdin().lock()),
+        ReplayInput::File(path) => {
             let file = File::open(path).map_err(|e| InputError::Open(path.display().to_string(), e))?;
             Box::new(BufReader::new(file))
         }
@@ -131,7 +131,7 @@ pub fn order(text: &[u8], is_module: &dyn Fn(&str) -> bool) -> Result<(Order, Op
         // The line may hold a client's secret.
         .map_err(|error| LineError::Json(redact::serde(&error.to_string())))?;
     let trace = wire::trace(&message);
-    let order = wire::order_with(message, is_module)?.ok_or(LineError::Empty)?;
+    let order = wire::order_with(&message, is_module)?.ok_or(LineError::Empty)?;
     Ok((order, trace))
 }
 

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     agent::{self, Setup, simulated},
     cluster::{self, ClusterConfig},
-    config::Engine,
+    config::EngineSettings,
     demo::{BASE_HOST, check, fleet},
     embedded::{cluster::Cluster, crds, operator},
     net,
@@ -164,7 +164,7 @@ impl World {
         let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
         let nonzero = |n| NonZeroUsize::new(n).unwrap_or(NonZeroUsize::MIN);
         let setup = Setup {
-            engine: Engine {
+            engine: EngineSettings {
                 shards: nonzero(options.shards),
                 max_in_flight_stacks: nonzero(options.stacks_in_flight),
                 max_stacks: nonzero(1_000_000),

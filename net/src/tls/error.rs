@@ -3,7 +3,7 @@
 use super::pem::{Flaw, Pem};
 
 /// Why there is no TLS configuration.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TlsError {
     /// The text holds no certificate.
     #[error(

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The traces of this environment, and what is said beside that they are not exported.
-fn read(pairs: &[(&str, &str)]) -> (Option<Traces>, Vec<String>) {
+fn read(pairs: &[(&str, &str)]) -> (Option<TraceSettings>, Vec<String>) {
     let mut config = agent(&[], &enough(pairs)).expect("it starts");
     config.notes.retain(|note| !note.starts_with("traces are not exported yet"));
     (config.traces, config.notes)
@@ -13,7 +13,10 @@ fn read(pairs: &[(&str, &str)]) -> (Option<Traces>, Vec<String>) {
 fn otlp(pairs: &[(&str, &str)]) -> (OtlpMode, String, bool, String) {
     let pairs = [&[("OTEL_TRACES_EXPORTER", "otlp")], pairs].concat();
     match read(&pairs) {
-        (Some(Traces { exporter: Exporter::Otlp { mode, endpoint, insecure, path }, .. }), notes) => {
+        (
+            Some(TraceSettings { exporter: TraceExporter::Otlp { mode, endpoint, insecure, path }, .. }),
+            notes,
+        ) => {
             assert_eq!(notes, Vec::<String>::new(), "{pairs:?}");
             (mode, endpoint.to_string(), insecure, path)
         }
@@ -46,10 +49,10 @@ fn traces_are_off_and_their_settings_not_looked_at_unless_an_exporter_is_set() {
 fn exporters_are_called_as_opentelemetry_calls_them() {
     for console in ["stdout", "console", "logging", "Console", "console,none"] {
         let (traces, notes) = read(&[("OTEL_TRACES_EXPORTER", console)]);
-        assert_eq!((traces.map(|t| t.exporter), notes), (Some(Exporter::Stdout), vec![]), "{console}");
+        assert_eq!((traces.map(|t| t.exporter), notes), (Some(TraceExporter::Stdout), vec![]), "{console}");
     }
     let (traces, notes) = read(&[("OTEL_TRACES_EXPORTER", "otlp, console")]);
-    assert!(matches!(traces.map(|t| t.exporter), Some(Exporter::Otlp { .. })));
+    assert!(matches!(traces.map(|t| t.exporter), Some(TraceExporter::Otlp { .. })));
     assert!(notes.len() == 1 && notes[0].contains("the first one"), "{notes:?}");
     for unknown in ["jaeger", "zipkin,nonsense"] {
         let (traces, notes) = read(&[("OTEL_TRACES_EXPORTER", unknown)]);

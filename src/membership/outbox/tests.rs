@@ -275,7 +275,7 @@ fn a_million_changes_of_ten_objects_take_the_room_of_ten() {
             outbox.take(time::now(), 3, &shard, &mut Left(3));
             outbox.joined(&shard);
         }
-        assert!(outbox.changes.len() <= 20 && outbox.again.len() <= 10 && outbox.told.len() <= 10);
+        assert!(outbox.changes.len() <= 20 && outbox.again.len() <= 10 && outbox.reported.len() <= 10);
     }
 }
 

@@ -8,8 +8,8 @@ use super::*;
 use crate::{
     embedded::membership::{Event, Membership, Options},
     membership::{
-        hello::Hello,
-        leave::Leaver,
+        close::SessionCloser,
+        join_metadata::JoinMetadata,
         outbox::{Outbox, Pace, Present},
         report_channel::StreamGrant,
         wire::server::{self, order::Message},
@@ -73,8 +73,8 @@ impl Pace for AtOnce {
 async fn feed(
     mut told: mpsc::UnboundedReceiver<Do>,
     reports: ReportChannel,
-    leaver: Leaver,
-    introduction: Introduction,
+    closer: SessionCloser,
+    metadata: CurrentMetadata,
 ) {
     let (mut outbox, mut open, granted) = (Outbox::default(), None, reports.granted());
     loop {
@@ -85,9 +85,9 @@ async fn feed(
                 Do::Report(name) => {
                     outbox.gone(ObjectKey::new(&Catalog::new(Vec::new()).stack, name), None);
                 }
-                Do::StopOrders => leaver.stop_orders(),
-                Do::Close => leaver.close(),
-                Do::Module(name) => introduction.change(&hello(&[name])).unwrap(),
+                Do::StopOrders => closer.stop_orders(),
+                Do::Close => closer.close(),
+                Do::Module(name) => metadata.change(&join_metadata(&[name])).unwrap(),
             },
             Either::Right((StreamGrant::Opened { stream, .. }, _)) => {
                 open = Some(stream);
@@ -102,12 +102,12 @@ async fn feed(
     }
 }
 
-fn hello(modules: &[&str]) -> Hello {
-    Hello {
+fn join_metadata(modules: &[&str]) -> JoinMetadata {
+    JoinMetadata {
         id: "r1".into(),
         base_url: "http://Base:80".into(),
         modules: modules.iter().map(|name| (*name).to_owned()).collect(),
-        ..Hello::default()
+        ..JoinMetadata::default()
     }
 }
 
@@ -115,7 +115,7 @@ fn hello(modules: &[&str]) -> Hello {
 struct JoiningAgent {
     orders: sync_mpsc::Receiver<server::Order>,
     tell: mpsc::UnboundedSender<Do>,
-    thread: Thread<Left>,
+    thread: Thread<SessionEnd>,
 }
 
 impl JoiningAgent {
@@ -135,11 +135,11 @@ impl JoiningAgent {
         let (to_test, orders) = sync_mpsc::channel();
         let thread = start_thread("agent", move || async move {
             let reports = ReportChannel::new(1);
-            let leaver = Leaver::new();
-            let introduction = Introduction::new(&hello(&[])).unwrap();
-            let session = Session::new(config, introduction.clone(), reports.clone());
-            let leave = leaver.leave();
-            let _control = spawn(feed(told, reports, leaver, introduction));
+            let closer = SessionCloser::new();
+            let metadata = CurrentMetadata::new(&join_metadata(&[])).unwrap();
+            let session = Session::new(config, metadata.clone(), reports.clone());
+            let closing = closer.signal();
+            let _control = spawn(feed(told, reports, closer, metadata));
             let orders = async move |inbound: Inbound| {
                 // What is too long comes as a word, and what is no order as it is.
                 let Inbound::Message(bytes) = inbound else { return };
@@ -149,7 +149,7 @@ impl JoiningAgent {
                 }
                 let _ = to_test.send(order);
             };
-            session.run(orders, leave).await
+            session.run(orders, closing).await
         });
         Self { orders, tell, thread: thread.unwrap() }
     }
@@ -165,7 +165,7 @@ impl JoiningAgent {
         self.tell.unbounded_send(what).unwrap();
     }
 
-    fn leave(self) -> Left {
+    fn leave(self) -> SessionEnd {
         self.tell(Do::Close);
         self.thread.join().unwrap()
     }
@@ -258,7 +258,7 @@ fn a_report_reaches_membership_also_where_it_was_away() {
     drop(listener);
     let away = JoiningAgent::start(nobody, "t");
     std::thread::sleep(Duration::from_millis(50));
-    assert_eq!(away.leave(), Left { graceful: true, unsent: 0 });
+    assert_eq!(away.leave(), SessionEnd { graceful: true, unsent: 0 });
 
     let (membership, agent) = JoiningAgent::joined();
     membership.kill();
@@ -337,7 +337,7 @@ fn leaving_takes_no_more_orders_but_answers_and_reports_until_it_closes() {
 
     // What is reported last goes out before the stream is closed.
     agent.tell(Do::Report("b"));
-    assert_eq!(agent.leave(), Left { graceful: true, unsent: 0 });
+    assert_eq!(agent.leave(), SessionEnd { graceful: true, unsent: 0 });
     assert_eq!(reported(&membership, SOON).unwrap().0, "b");
     let left = membership.wait_for(SOON, |event| match event {
         Event::Left { graceful, .. } => Some(graceful),

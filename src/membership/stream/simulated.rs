@@ -7,7 +7,7 @@ use futures::{StreamExt, channel::mpsc, future::LocalBoxFuture, stream::LocalBox
 use tonic::{Status, metadata::MetadataMap};
 
 use crate::membership::{
-    inbound::{Inbound, LONGEST},
+    downlink::{Inbound, LONGEST},
     wire::server::Message,
 };
 

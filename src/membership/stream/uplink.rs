@@ -3,6 +3,7 @@
 use std::{
     pin::{Pin, pin},
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
 use futures::{
@@ -13,8 +14,7 @@ use futures::{
 
 use crate::{
     membership::{
-        joining::Heartbeat,
-        leave::{Leave, Stage},
+        close::{CloseSignal, CloseStage},
         report_channel::ReportChannel,
         wire::{self, server::Message},
     },
@@ -24,6 +24,9 @@ use crate::{
 
 /// Pongs that wait to be sent. One more says nothing new.
 const PONGS: usize = 64;
+
+/// How often an unasked Pong is sent.
+const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// An unasked Pong every few seconds, on a task of its own so that nothing delays it.
 pub(super) async fn heartbeats(mut pongs: mpsc::Sender<()>) {
@@ -38,10 +41,10 @@ pub(super) async fn heartbeats(mut pongs: mpsc::Sender<()>) {
 
 /// Hands reports to the stream as fast as it takes them; once leaving, ends our half of it
 /// behind the last.
-pub(super) async fn pump(mut messages: mpsc::Sender<Message>, reports: ReportChannel, leave: Leave) {
+pub(super) async fn pump(mut messages: mpsc::Sender<Message>, reports: ReportChannel, closing: CloseSignal) {
     loop {
-        select(pin!(reports.not_empty()), pin!(leave.reached(Stage::Close))).await;
-        if leave.stage() == Stage::Close && reports.waiting() == 0 {
+        select(pin!(reports.not_empty()), pin!(closing.reached(CloseStage::Close))).await;
+        if closing.stage() == CloseStage::Close && reports.waiting() == 0 {
             return;
         }
         if poll_fn(|cx| messages.poll_ready(cx)).await.is_err() {
@@ -77,5 +80,48 @@ impl futures::Stream for Uplink {
             return Poll::Ready(Some(wire::pong()));
         }
         self.messages.poll_next_unpin(cx)
+    }
+}
+
+/// The rhythm of heartbeats: a late one moves the later ones, none is made up for.
+#[derive(Debug)]
+struct Heartbeat {
+    next: Instant,
+}
+
+impl Heartbeat {
+    fn new(now: Instant) -> Self {
+        Self { next: time::after(now, HEARTBEAT) }
+    }
+
+    /// How long until the next one is due.
+    fn wait(&self, now: Instant) -> Duration {
+        self.next.saturating_duration_since(now)
+    }
+
+    /// Whether one is due; if so, the next is a whole interval away.
+    fn due(&mut self, now: Instant) -> bool {
+        let due = now >= self.next;
+        if due {
+            self.next = time::after(now, HEARTBEAT);
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heartbeat_is_due_every_five_seconds_and_once_after_a_stall() {
+        let mut now = time::now();
+        let mut heartbeat = Heartbeat::new(now);
+        assert!(!heartbeat.due(now + Duration::from_secs(4)));
+        assert_eq!(heartbeat.wait(now + Duration::from_secs(4)), Duration::from_secs(1));
+        now += Duration::from_secs(60);
+        assert!(heartbeat.due(now));
+        assert!(!heartbeat.due(now));
+        assert_eq!(heartbeat.wait(now), Duration::from_secs(5));
     }
 }

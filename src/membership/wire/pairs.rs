@@ -1,8 +1,8 @@
-//! Additional labels and annotations as they come in, one at a time.
+//! Additional labels and annotations as they come in, one at a time, and the bounded map that keeps them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{draft::Findings, smallest::Smallest};
+use super::snapshot::Findings;
 use crate::{
     order::limits::{MAX_ANNOTATIONS, MAX_LABELS},
     stack::labels::{self, PairFault},
@@ -13,31 +13,33 @@ const MOST_FAULTS: usize = 1_000;
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Field {
+pub(super) enum PairField {
     Labels,
     Annotations,
 }
 
-impl Field {
+impl PairField {
     /// As the wire calls it.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Field::Labels => "additionalLabels",
-            Field::Annotations => "additionalAnnotations",
+            PairField::Labels => "additionalLabels",
+            PairField::Annotations => "additionalAnnotations",
         }
     }
 
     fn fault(self, key: &str, value: &str) -> Option<PairFault> {
         match self {
-            Field::Labels => labels::label_fault(key, value).filter(|_| super::draft::labels_are_checked()),
-            Field::Annotations => labels::annotation_fault(key, value),
+            PairField::Labels => {
+                labels::label_fault(key, value).filter(|_| super::snapshot::labels_are_checked())
+            }
+            PairField::Annotations => labels::annotation_fault(key, value),
         }
     }
 
     fn most(self) -> usize {
         match self {
-            Field::Labels => MAX_LABELS,
-            Field::Annotations => MAX_ANNOTATIONS,
+            PairField::Labels => MAX_LABELS,
+            PairField::Annotations => MAX_ANNOTATIONS,
         }
     }
 }
@@ -45,13 +47,13 @@ impl Field {
 /// The labels, or the annotations, of an order.
 #[derive(Debug)]
 pub(super) struct Pairs {
-    field: Field,
+    field: PairField,
     good: Smallest<String>,
     bad: Smallest<PairFault>,
 }
 
 /// What came of them.
-pub(super) struct Sorted {
+pub(super) struct SortedPairs {
     /// Those that can be used, their keys complete.
     pub(super) used: BTreeMap<String, String>,
     /// Complete keys of which nothing is taken away.
@@ -61,7 +63,7 @@ pub(super) struct Sorted {
 }
 
 impl Pairs {
-    pub(super) fn new(field: Field) -> Self {
+    pub(super) fn new(field: PairField) -> Self {
         Self { field, good: Smallest::new(field.most()), bad: Smallest::new(MOST_FAULTS) }
     }
 
@@ -70,7 +72,7 @@ impl Pairs {
         // The agent's own two win, as the contract says: nothing is wrong with the order.
         let own = [labels::CREATED_BY_AGENT, labels::STACK];
         let is_own = || own.iter().any(|own| own.strip_prefix(labels::PREFIX) == Some(key));
-        if self.field == Field::Labels && is_own() {
+        if self.field == PairField::Labels && is_own() {
             return;
         }
         match self.field.fault(key, value) {
@@ -85,7 +87,7 @@ impl Pairs {
         }
     }
 
-    pub(super) fn finish(self, findings: &mut Findings) -> Sorted {
+    pub(super) fn finish(self, findings: &mut Findings) -> SortedPairs {
         let Self { field, good, bad } = self;
         let (beyond, beyond_bad) = (good.beyond, bad.beyond);
         let mut bad = bad.into_kept();
@@ -94,7 +96,7 @@ impl Pairs {
         for (key, value) in good.into_kept() {
             let full = format!("{}{key}", labels::PREFIX);
             bytes += full.len() + value.len();
-            if field == Field::Annotations && bytes > labels::MAX_ANNOTATION_BYTES {
+            if field == PairField::Annotations && bytes > labels::MAX_ANNOTATION_BYTES {
                 bytes -= full.len() + value.len();
                 // Beyond what is told apart it is a number.
                 if bad.len() < MOST_FAULTS {
@@ -110,7 +112,7 @@ impl Pairs {
         findings.many(field.name(), "", named, bad.len() as u64 + beyond_bad + too_much, "cannot be used");
         findings.beyond(field.name(), beyond, field.most());
         let may_stand = bad.iter().filter(|(_, fault)| fault.may_stand());
-        Sorted {
+        SortedPairs {
             used,
             spared: may_stand.map(|(key, _)| format!("{}{key}", labels::PREFIX)).collect(),
             spares: beyond + beyond_bad + too_much > 0,
@@ -121,4 +123,71 @@ impl Pairs {
 /// The beginning of a text from outside, short enough for a log line.
 pub(super) fn shown(text: &str) -> String {
     text.chars().take(80).collect()
+}
+
+/// A map that keeps so many of its smallest keys, and counts what it did not keep. What is kept does not depend on the order in which it came, as long as no
+/// key comes twice and none is taken out.
+#[derive(Debug)]
+pub(super) struct Smallest<V> {
+    kept: BTreeMap<String, V>,
+    most: usize,
+    /// How many were not kept.
+    pub(super) beyond: u64,
+}
+
+impl<V> Smallest<V> {
+    pub(super) fn new(most: usize) -> Self {
+        Self { kept: BTreeMap::new(), most, beyond: 0 }
+    }
+
+    /// Keeps a key, if it is among the smallest; gives what it had before. Copies nothing otherwise.
+    pub(super) fn insert(&mut self, key: &str, value: V) -> Option<V> {
+        if let Some(known) = self.kept.get_mut(key) {
+            return Some(std::mem::replace(known, value));
+        }
+        if self.kept.len() >= self.most {
+            self.beyond += 1;
+            if self.kept.last_key_value().is_none_or(|(last, _)| key > last.as_str()) {
+                return None;
+            }
+            self.kept.pop_last();
+        }
+        self.kept.insert(key.to_owned(), value);
+        None
+    }
+
+    pub(super) fn remove(&mut self, key: &str) {
+        if !self.kept.is_empty() {
+            self.kept.remove(key);
+        }
+    }
+
+    pub(super) fn into_kept(self) -> BTreeMap<String, V> {
+        self.kept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smallest_are_kept_in_whatever_order_they_come() {
+        for keys in [["a", "b", "c", "d"], ["d", "c", "b", "a"], ["c", "a", "d", "b"]] {
+            let mut smallest = Smallest::new(2);
+            for key in keys {
+                assert_eq!(smallest.insert(key, ()), None);
+            }
+            assert_eq!(smallest.beyond, 2);
+            assert_eq!(smallest.into_kept().into_keys().collect::<Vec<_>>(), ["a", "b"]);
+        }
+    }
+
+    #[test]
+    fn a_key_that_comes_again_has_its_last_value() {
+        let mut smallest = Smallest::new(1);
+        assert_eq!(smallest.insert("a", 1), None);
+        assert_eq!(smallest.insert("a", 2), Some(1));
+        assert_eq!((smallest.beyond, smallest.into_kept().len()), (0, 1));
+    }
 }

@@ -10,7 +10,7 @@ use futures::FutureExt;
 use crate::{
     agent::{Agent, Setup},
     cluster::{ClusterConfig, Limits},
-    config::Engine,
+    config::EngineSettings,
     embedded::server::{self, Server},
     stack::desired::StackBaseUrl,
     time::Duration,
@@ -22,7 +22,11 @@ fn row_16_a_shard_that_panics_ends_the_whole_agent_and_is_named() {
     let cluster = Server::start(server::Options::default()).unwrap();
     let nonzero = |n| NonZeroUsize::new(n).unwrap();
     let setup = Setup {
-        engine: Engine { shards: nonzero(3), max_in_flight_stacks: nonzero(8), max_stacks: nonzero(100) },
+        engine: EngineSettings {
+            shards: nonzero(3),
+            max_in_flight_stacks: nonzero(8),
+            max_stacks: nonzero(100),
+        },
         says_all: false,
         cluster: ClusterConfig::plain(&cluster.url()).unwrap(),
         limits: Limits { qps: 0.0, burst: 0, max_in_flight: 8, deadline: Duration::from_secs(5) },

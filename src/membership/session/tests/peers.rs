@@ -78,7 +78,7 @@ fn frames(came: &[u8]) -> Vec<(u8, u8)> {
 
 /// How one try at a stream with this peer ends, how many orders it brought, and whether it counted as
 /// joined.
-async fn attempt(port: u16) -> (Ended, usize, bool) {
+async fn attempt(port: u16) -> (AttemptError, usize, bool) {
     let config = SessionConfig {
         endpoint: Endpoint::new(false, "127.0.0.1", port),
         connector: Connector {
@@ -90,15 +90,15 @@ async fn attempt(port: u16) -> (Ended, usize, bool) {
         auth: Auth::Token("a-secret-token".into()),
         id: "r1".into(),
     };
-    let introduction = Introduction::new(&hello(&[])).unwrap();
-    let mut session = Session::new(config, introduction, ReportChannel::new(1));
-    let (mut orders, leaver) = (0, Leaver::new());
-    let leave = leaver.leave();
+    let metadata = CurrentMetadata::new(&join_metadata(&[])).unwrap();
+    let mut session = Session::new(config, metadata, ReportChannel::new(1));
+    let (mut orders, closer) = (0, SessionCloser::new());
+    let closing = closer.signal();
     let ended = {
         let mut count = async |_| orders += 1;
-        timeout(Duration::from_secs(30), session.attempt(&mut count, &leave)).await.unwrap()
+        timeout(Duration::from_secs(30), session.attempt(&mut count, &closing)).await.unwrap()
     };
-    (ended.unwrap_err(), orders, session.joining.is_joined())
+    (ended.unwrap_err(), orders, session.reconnect.is_joined())
 }
 
 fn settings() -> Vec<u8> {
@@ -119,7 +119,7 @@ fn what_a_proxy_says_is_no_join_and_is_told_with_status_and_content_type() {
             let said = [answer(status, &[("content-type", content_type)], false), page].concat();
             let (ended, orders, joined) = attempt(peer(settings(), said).0).await;
             let text = ended.to_string();
-            let Ended::Broken(Broken::Status(told)) = &ended else { panic!("{ended}") };
+            let AttemptError::Stream(StreamError::Status(told)) = &ended else { panic!("{ended}") };
             assert_eq!((told.code(), is_refused(told.code())), (expected, refused), "{text}");
             for part in [status, content_type, "made by a balancer"] {
                 assert!(text.contains(part), "{part:?} in {text}");
@@ -170,7 +170,7 @@ fn a_goaway_in_good_order_is_followed_by_a_goodbye_and_no_error() {
             let said = [answer("200", &[GRPC], false), order.clone(), goaway(last)].concat();
             let (port, came) = peer(settings(), said);
             let (ended, orders, _) = attempt(port).await;
-            assert!(matches!(ended, Ended::Broken(Broken::Dismissed)), "{last}: {ended}");
+            assert!(matches!(ended, AttemptError::Stream(StreamError::Dismissed)), "{last}: {ended}");
             if last > 0 {
                 assert_eq!(orders, 1, "{last}");
                 let said_goodbye = |came: &[(u8, u8)]| came.contains(&(DATA, END_STREAM));

@@ -11,15 +11,14 @@ use prost::{
 };
 
 use super::{
-    door::{OrderError, TRACE},
-    draft::Draft,
-    server,
+    convert::{OrderBody, OrderError, TRACE},
+    snapshot::SnapshotBuilder,
 };
-use crate::order::{Change, Order, StackName, Trace};
+use crate::order::{Order, Trace};
 
 /// Why bytes are no order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
+pub enum MalformedOrder {
     /// They are no protobuf, or of other types than an order's fields.
     #[error(transparent)]
     Protobuf(#[from] DecodeError),
@@ -32,31 +31,23 @@ pub enum Malformed {
 }
 
 /// An order and the trace that it belongs to; no order where the message is about no stack.
-pub type Read = Result<(Option<Order>, Option<Trace>), OrderError>;
+pub type DecodedOrder = Result<(Option<Order>, Option<Trace>), OrderError>;
 
 /// See the module.
-pub struct Reading<'a> {
+pub struct OrderDecoder<'a> {
     /// What is left of the message.
     order: &'a [u8],
     /// What is left of the Stack in it that is being read.
     stack: &'a [u8],
     is_module: &'a dyn Fn(&str) -> bool,
-    body: Body<'a>,
+    /// The member of the oneof that came last.
+    body: OrderBody<'a>,
     trace: &'a str,
-}
-
-/// The member of the oneof that came last.
-enum Body<'a> {
-    Nothing,
-    Existing { draft: Box<Draft<'a>>, name: &'a str, versions: &'a str },
-    Deleted(&'a str),
-    Disabled(&'a str),
-    Enabled(&'a str),
 }
 
 /// What a message is about, as far as that matters before it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MessageKind {
     /// To be answered.
     Ping,
     /// To be ignored.
@@ -66,38 +57,38 @@ pub enum Kind {
 }
 
 /// What a message is about.
-pub fn kind(mut message: &[u8]) -> Kind {
-    let mut kind = Kind::Other;
+pub fn message_kind(mut message: &[u8]) -> MessageKind {
+    let mut message_kind = MessageKind::Other;
     while !message.is_empty() {
-        let Ok((tag, wire)) = decode_key(&mut message) else { return Kind::Other };
-        kind = match tag {
-            1 => Kind::Connected,
-            4 => Kind::Ping,
-            2 | 3 | 6 | 7 => Kind::Other,
-            _ => kind,
+        let Ok((tag, wire)) = decode_key(&mut message) else { return MessageKind::Other };
+        message_kind = match tag {
+            1 => MessageKind::Connected,
+            4 => MessageKind::Ping,
+            2 | 3 | 6 | 7 => MessageKind::Other,
+            _ => message_kind,
         };
         if skip_field(wire, tag, &mut message, DecodeContext::default()).is_err() {
-            return Kind::Other;
+            return MessageKind::Other;
         }
     }
-    kind
+    message_kind
 }
 
 /// All of an order at once.
-pub fn read(message: &[u8], is_module: &dyn Fn(&str) -> bool) -> Result<Read, Malformed> {
-    let mut reading = Reading::new(message, is_module);
+pub fn decode(message: &[u8], is_module: &dyn Fn(&str) -> bool) -> Result<DecodedOrder, MalformedOrder> {
+    let mut reading = OrderDecoder::new(message, is_module);
     while !reading.step(usize::MAX)? {}
     Ok(reading.finish())
 }
 
-impl<'a> Reading<'a> {
+impl<'a> OrderDecoder<'a> {
     /// Begins to read. `is_module` says whether the cluster has a module of some name.
     pub fn new(message: &'a [u8], is_module: &'a dyn Fn(&str) -> bool) -> Self {
-        Self { order: message, stack: &[], is_module, body: Body::Nothing, trace: "" }
+        Self { order: message, stack: &[], is_module, body: OrderBody::Nothing, trace: "" }
     }
 
     /// Reads so many fields; whether those were the last.
-    pub fn step(&mut self, fields: usize) -> Result<bool, Malformed> {
+    pub fn step(&mut self, fields: usize) -> Result<bool, MalformedOrder> {
         for _ in 0..fields {
             if !self.stack.is_empty() {
                 self.stack_field()?;
@@ -111,32 +102,12 @@ impl<'a> Reading<'a> {
     }
 
     /// What was read, once all of it was.
-    pub fn finish(self) -> Read {
-        let trace = Trace::read(self.trace);
-        let name = |order, name: &str| {
-            StackName::new(name).map_err(|source| OrderError::StackName { order, source })
-        };
-        let order = match self.body {
-            Body::Nothing => return Ok((None, trace)),
-            Body::Existing { mut draft, name: cluster_name, versions } => {
-                let stack = name("existingStack", cluster_name)?;
-                draft.versions = versions.to_owned();
-                let change = Change::Existing(Box::new(draft.finish(&stack)));
-                Order { stack, change }
-            }
-            Body::Deleted(text) => Order { stack: name("deletedStack", text)?, change: Change::Deleted },
-            Body::Disabled(text) => {
-                Order { stack: name("disabledStack", text)?, change: Change::Disabled(true) }
-            }
-            Body::Enabled(text) => {
-                Order { stack: name("enabledStack", text)?, change: Change::Disabled(false) }
-            }
-        };
-        Ok((Some(order), trace))
+    pub fn finish(self) -> DecodedOrder {
+        Ok((self.body.order()?, Trace::read(self.trace)))
     }
 
     /// The next field of Order.
-    fn order_field(&mut self) -> Result<(), Malformed> {
+    fn order_field(&mut self) -> Result<(), MalformedOrder> {
         let (tag, wire) = decode_key(&mut self.order)?;
         if !matches!(tag, 1..=4 | 6..=8) {
             return Ok(skip_field(wire, tag, &mut self.order, DecodeContext::default())?);
@@ -144,23 +115,23 @@ impl<'a> Reading<'a> {
         let inner = delimited(wire, &mut self.order)?;
         match tag {
             2 => {
-                if !matches!(self.body, Body::Existing { .. }) {
-                    let draft = Box::new(Draft::new(self.is_module));
-                    self.body = Body::Existing { draft, name: "", versions: "" };
+                if !matches!(self.body, OrderBody::Existing { .. }) {
+                    let builder = Box::new(SnapshotBuilder::new(self.is_module));
+                    self.body = OrderBody::Existing { builder, name: "", versions: "" };
                 }
                 self.stack = inner;
             }
             3 => {
-                let before = if let Body::Deleted(name) = self.body { name } else { "" };
-                self.body = Body::Deleted(cluster_name(inner, before)?);
+                let before = if let OrderBody::Deleted(name) = self.body { name } else { "" };
+                self.body = OrderBody::Deleted(cluster_name(inner, before)?);
             }
             6 => {
-                let before = if let Body::Disabled(name) = self.body { name } else { "" };
-                self.body = Body::Disabled(cluster_name(inner, before)?);
+                let before = if let OrderBody::Disabled(name) = self.body { name } else { "" };
+                self.body = OrderBody::Disabled(cluster_name(inner, before)?);
             }
             7 => {
-                let before = if let Body::Enabled(name) = self.body { name } else { "" };
-                self.body = Body::Enabled(cluster_name(inner, before)?);
+                let before = if let OrderBody::Enabled(name) = self.body { name } else { "" };
+                self.body = OrderBody::Enabled(cluster_name(inner, before)?);
             }
             8 => {
                 let (key, value) = pair(inner)?;
@@ -171,15 +142,15 @@ impl<'a> Reading<'a> {
             // Connected and Ping, which are empty.
             _ => {
                 each(inner, &mut |tag, wire, rest| skip(tag, wire, rest))?;
-                self.body = Body::Nothing;
+                self.body = OrderBody::Nothing;
             }
         }
         Ok(())
     }
 
     /// The next field of Stack.
-    fn stack_field(&mut self) -> Result<(), Malformed> {
-        let Body::Existing { draft, name, versions } = &mut self.body else {
+    fn stack_field(&mut self) -> Result<(), MalformedOrder> {
+        let OrderBody::Existing { builder, name, versions } = &mut self.body else {
             self.stack = &[];
             return Ok(());
         };
@@ -188,23 +159,23 @@ impl<'a> Reading<'a> {
         match tag {
             1 => *name = text(wire, rest)?,
             2 => drop(text(wire, rest)?),
-            3 => draft.auth.get_or_insert_default().merge(delimited(wire, rest)?)?,
+            3 => builder.auth.get_or_insert_default().merge(delimited(wire, rest)?)?,
             4 => {
                 let (id, public) = client(delimited(wire, rest)?)?;
-                draft.client(id, public);
+                builder.client(id, public);
             }
-            5 => draft.stargate.get_or_insert_default().merge(delimited(wire, rest)?)?,
-            6 => draft.disabled = boolean(wire, rest)?,
+            5 => builder.stargate.get_or_insert_default().merge(delimited(wire, rest)?)?,
+            6 => builder.disabled = boolean(wire, rest)?,
             8 => *versions = text(wire, rest)?,
             10 => {
                 let (key, value) = pair(delimited(wire, rest)?)?;
-                draft.labels.add(key, value);
+                builder.labels.add(key, value);
             }
             11 => {
                 let (key, value) = pair(delimited(wire, rest)?)?;
-                draft.annotations.add(key, value);
+                builder.annotations.add(key, value);
             }
-            12 => draft.module(module(delimited(wire, rest)?)?),
+            12 => builder.module(module(delimited(wire, rest)?)?),
             _ => skip(tag, wire, rest)?,
         }
         Ok(())
@@ -212,32 +183,32 @@ impl<'a> Reading<'a> {
 }
 
 /// What a length-delimited field holds.
-fn delimited<'a>(wire: WireType, rest: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
+fn delimited<'a>(wire: WireType, rest: &mut &'a [u8]) -> Result<&'a [u8], MalformedOrder> {
     check_wire_type(WireType::LengthDelimited, wire)?;
-    let length = usize::try_from(decode_varint(rest)?).map_err(|_| Malformed::CutShort)?;
-    let (inner, after) = rest.split_at_checked(length).ok_or(Malformed::CutShort)?;
+    let length = usize::try_from(decode_varint(rest)?).map_err(|_| MalformedOrder::CutShort)?;
+    let (inner, after) = rest.split_at_checked(length).ok_or(MalformedOrder::CutShort)?;
     *rest = after;
     Ok(inner)
 }
 
-fn text<'a>(wire: WireType, rest: &mut &'a [u8]) -> Result<&'a str, Malformed> {
-    std::str::from_utf8(delimited(wire, rest)?).map_err(|_| Malformed::Text)
+fn text<'a>(wire: WireType, rest: &mut &'a [u8]) -> Result<&'a str, MalformedOrder> {
+    std::str::from_utf8(delimited(wire, rest)?).map_err(|_| MalformedOrder::Text)
 }
 
-fn boolean(wire: WireType, rest: &mut &[u8]) -> Result<bool, Malformed> {
+fn boolean(wire: WireType, rest: &mut &[u8]) -> Result<bool, MalformedOrder> {
     check_wire_type(WireType::Varint, wire)?;
     Ok(decode_varint(rest)? != 0)
 }
 
-fn skip(tag: u32, wire: WireType, rest: &mut &[u8]) -> Result<(), Malformed> {
+fn skip(tag: u32, wire: WireType, rest: &mut &[u8]) -> Result<(), MalformedOrder> {
     Ok(skip_field(wire, tag, rest, DecodeContext::default())?)
 }
 
 /// Reads a field of this tag and type from the beginning of what is left.
-type Field<'a, 'f> = dyn FnMut(u32, WireType, &mut &'a [u8]) -> Result<(), Malformed> + 'f;
+type FieldReader<'a, 'f> = dyn FnMut(u32, WireType, &mut &'a [u8]) -> Result<(), MalformedOrder> + 'f;
 
 /// Goes through the fields of a message that is read in one go.
-fn each<'a>(mut rest: &'a [u8], field: &mut Field<'a, '_>) -> Result<(), Malformed> {
+fn each<'a>(mut rest: &'a [u8], field: &mut FieldReader<'a, '_>) -> Result<(), MalformedOrder> {
     while !rest.is_empty() {
         let (tag, wire) = decode_key(&mut rest)?;
         field(tag, wire, &mut rest)?;
@@ -247,7 +218,7 @@ fn each<'a>(mut rest: &'a [u8], field: &mut Field<'a, '_>) -> Result<(), Malform
 
 /// The one field of DeletedStack, DisabledStack and EnabledStack. A second message of a kind adds to
 /// the first.
-fn cluster_name<'a>(message: &'a [u8], before: &'a str) -> Result<&'a str, Malformed> {
+fn cluster_name<'a>(message: &'a [u8], before: &'a str) -> Result<&'a str, MalformedOrder> {
     let mut name = before;
     each(message, &mut |tag, wire, rest| {
         match tag {
@@ -260,11 +231,11 @@ fn cluster_name<'a>(message: &'a [u8], before: &'a str) -> Result<&'a str, Malfo
 }
 
 /// The one field of Module.
-fn module(message: &[u8]) -> Result<&str, Malformed> {
+fn module(message: &[u8]) -> Result<&str, MalformedOrder> {
     cluster_name(message, "")
 }
 
-fn client(message: &[u8]) -> Result<(&str, bool), Malformed> {
+fn client(message: &[u8]) -> Result<(&str, bool), MalformedOrder> {
     let (mut id, mut public) = ("", false);
     each(message, &mut |tag, wire, rest| {
         match tag {
@@ -278,7 +249,7 @@ fn client(message: &[u8]) -> Result<(&str, bool), Malformed> {
 }
 
 /// An entry of a map of texts.
-fn pair(message: &[u8]) -> Result<(&str, &str), Malformed> {
+fn pair(message: &[u8]) -> Result<(&str, &str), MalformedOrder> {
     let (mut key, mut value) = ("", "");
     each(message, &mut |tag, wire, rest| {
         match tag {
@@ -289,22 +260,6 @@ fn pair(message: &[u8]) -> Result<(&str, &str), Malformed> {
         Ok(())
     })?;
     Ok((key, value))
-}
-
-impl<'a> Draft<'a> {
-    /// The same from the generated type.
-    pub(super) fn of(stack: server::Stack, is_module: &'a dyn Fn(&str) -> bool) -> Self {
-        let mut draft = Self::new(is_module);
-        draft.versions = stack.versions;
-        draft.disabled = stack.disabled;
-        draft.auth = stack.auth_config;
-        draft.stargate = stack.stargate_config;
-        stack.additional_labels.iter().for_each(|(key, value)| draft.labels.add(key, value));
-        stack.additional_annotations.iter().for_each(|(key, value)| draft.annotations.add(key, value));
-        stack.modules.iter().for_each(|module| draft.module(&module.name));
-        stack.static_clients.iter().for_each(|client| draft.client(&client.id, client.public));
-        draft
-    }
 }
 
 #[cfg(test)]

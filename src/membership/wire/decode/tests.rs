@@ -2,7 +2,8 @@ use std::collections::HashMap;
 
 use prost::Message as _;
 
-use super::*;
+use super::{super::server, *};
+use crate::order::Change;
 use crate::order::{
     Snapshot,
     limits::{MAX_CLIENTS, MAX_LABELS, MAX_MODULES, NAMED},
@@ -21,7 +22,7 @@ fn stack() -> server::Stack {
 }
 
 fn snapshot(bytes: &[u8]) -> Snapshot {
-    match read(bytes, &|name| name == "ledger").unwrap().unwrap().0.unwrap().change {
+    match decode(bytes, &|name| name == "ledger").unwrap().unwrap().0.unwrap().change {
         Change::Existing(snapshot) => *snapshot,
         change => panic!("{change:?}"),
     }
@@ -61,9 +62,9 @@ fn what_is_read_in_place_is_what_the_generated_type_says() {
     let metadata = [("_otelCtx".into(), r#"{"b3":"64fe8b2a57d3eff7-e457b5a2e4d86bd1-1"}"#.into())];
     for message in messages {
         let order = server::Order { message: Some(message), metadata: metadata.clone().into() };
-        let read = read(&order.encode_to_vec(), &|_| false).unwrap();
+        let read = decode(&order.encode_to_vec(), &|_| false).unwrap();
         let trace = super::super::trace(&order);
-        assert_eq!(read, super::super::order(order).map(|order| (order, trace)));
+        assert_eq!(read, super::super::order(&order).map(|order| (order, trace)));
     }
 }
 
@@ -72,20 +73,20 @@ fn the_kind_of_a_message_is_that_of_its_last_member() {
     let ping = encoded(server::order::Message::Ping(server::Ping {}));
     let connected = encoded(server::order::Message::Connected(server::Connected {}));
     let order = existing(stack());
-    assert_eq!(kind(&ping), Kind::Ping);
-    assert_eq!(kind(&connected), Kind::Connected);
-    assert_eq!(kind(&order), Kind::Other);
-    assert_eq!(kind(&[&order[..], &ping].concat()), Kind::Ping);
-    assert_eq!(kind(&[&ping[..], &order].concat()), Kind::Other);
+    assert_eq!(message_kind(&ping), MessageKind::Ping);
+    assert_eq!(message_kind(&connected), MessageKind::Connected);
+    assert_eq!(message_kind(&order), MessageKind::Other);
+    assert_eq!(message_kind(&[&order[..], &ping].concat()), MessageKind::Ping);
+    assert_eq!(message_kind(&[&ping[..], &order].concat()), MessageKind::Other);
     for junk in [&b""[..], &[0xff; 20], &[0x22, 0x7f]] {
-        assert_eq!(kind(junk), Kind::Other, "{junk:?}");
+        assert_eq!(message_kind(junk), MessageKind::Other, "{junk:?}");
     }
 }
 
 #[test]
 fn what_is_no_protobuf_is_refused() {
     for junk in [&[0x12, 0x7f, 1][..], &[0xff; 40], &[0x1b], &[0x12, 4, 0x0a, 2, 0xff, 0xfe], &[0x10, 1]] {
-        assert!(read(junk, &|_| false).is_err(), "{junk:?}");
+        assert!(decode(junk, &|_| false).is_err(), "{junk:?}");
         assert!(server::Order::decode(junk).is_err(), "{junk:?}");
     }
 }
@@ -174,11 +175,11 @@ fn so_many_fields_at_a_time_read_the_same() {
     let modules = (0..100).map(|n| server::Module { name: format!("m{n}") }).collect();
     let bytes = existing(server::Stack { modules, ..stack() });
     let is_module = |_: &str| false;
-    let mut reading = Reading::new(&bytes, &is_module);
+    let mut reading = OrderDecoder::new(&bytes, &is_module);
     let mut steps = 1;
     while !reading.step(10).unwrap() {
         steps += 1;
     }
     assert_eq!(steps, 11);
-    assert_eq!(reading.finish(), read(&bytes, &is_module).unwrap());
+    assert_eq!(reading.finish(), decode(&bytes, &is_module).unwrap());
 }

@@ -7,10 +7,7 @@ use futures::future::poll_fn;
 use http_body::Body;
 use tonic::{Code, Status};
 
-use super::{
-    frames::{Found, Frame, Frames},
-    inflate::{Encoding, InflateError},
-};
+use super::grpc_frames::{Encoding, GrpcFrame, GrpcFrames, InflateError};
 
 /// The longest message that is taken where no other limit is set, in bytes: that of grpc-go.
 pub const LONGEST: usize = 4 << 20;
@@ -33,7 +30,7 @@ pub enum Inbound {
 pub(crate) struct Downlink<B> {
     body: B,
     encoding: Encoding,
-    frames: Frames,
+    frames: GrpcFrames,
     /// What has come and was not looked at yet.
     chunk: Bytes,
 }
@@ -45,7 +42,7 @@ where
 {
     /// Takes messages of at most so many bytes.
     pub(crate) fn new(body: B, longest: usize) -> Self {
-        Self { body, encoding: Encoding::Identity, frames: Frames::new(longest), chunk: Bytes::new() }
+        Self { body, encoding: Encoding::Identity, frames: GrpcFrames::new(longest), chunk: Bytes::new() }
     }
 
     /// Messages that are compressed are so in this way.
@@ -57,8 +54,11 @@ where
     pub(crate) async fn message(&mut self) -> Result<Option<Inbound>, Status> {
         loop {
             match self.frames.next(&mut self.chunk) {
-                Ok(Some(Found::Frame(frame))) => return Ok(Some(self.opened(frame)?)),
-                Ok(Some(Found::TooLong(bytes))) => {
+                Ok(Some(GrpcFrame::Message { compressed: true, bytes })) => {
+                    return self.inflated(&bytes).map(Some);
+                }
+                Ok(Some(GrpcFrame::Message { bytes, .. })) => return Ok(Some(Inbound::Message(bytes))),
+                Ok(Some(GrpcFrame::TooLong(bytes))) => {
                     return Ok(Some(Inbound::TooLong { bytes, longest: self.frames.longest() }));
                 }
                 Ok(None) => {}
@@ -83,12 +83,9 @@ where
         }
     }
 
-    /// A message as it was before it was sent.
-    fn opened(&self, frame: Frame) -> Result<Inbound, Status> {
-        if !frame.compressed {
-            return Ok(Inbound::Message(frame.bytes));
-        }
-        match self.encoding.inflate(&frame.bytes, self.frames.longest()) {
+    /// A compressed message as it was before it was sent.
+    fn inflated(&self, bytes: &[u8]) -> Result<Inbound, Status> {
+        match self.encoding.inflate(bytes, self.frames.longest()) {
             Ok(bytes) => Ok(Inbound::Message(bytes.into())),
             // How long it would become is not known, only that it is too long.
             Err(InflateError::TooLong(longest)) => {

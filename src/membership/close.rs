@@ -7,10 +7,10 @@ use crate::notify::Notify;
 
 /// How far the leaving is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Stage {
+pub enum CloseStage {
     /// Not leaving.
     #[default]
-    Stay,
+    Open,
     /// Orders are no longer handed on; Pings are answered, heartbeats and reports go out.
     NoOrders,
     /// What waits to be sent is sent, then the stream is closed.
@@ -18,41 +18,41 @@ pub enum Stage {
 }
 
 #[derive(Debug, Default)]
-struct Shared {
-    stage: Cell<Stage>,
+struct CloseState {
+    stage: Cell<CloseStage>,
     changed: Notify,
 }
 
 /// Asks a session to leave. Belongs to one executor.
 #[derive(Debug, Clone, Default)]
-pub struct Leaver(Rc<Shared>);
+pub struct SessionCloser(Rc<CloseState>);
 
 /// What a session looks at.
 #[derive(Debug, Clone)]
-pub struct Leave(Rc<Shared>);
+pub struct CloseSignal(Rc<CloseState>);
 
-impl Leaver {
+impl SessionCloser {
     /// Nobody leaves yet.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// For [`crate::membership::session::Session::run`].
-    pub fn leave(&self) -> Leave {
-        Leave(self.0.clone())
+    pub fn signal(&self) -> CloseSignal {
+        CloseSignal(self.0.clone())
     }
 
     /// First step: no more orders.
     pub fn stop_orders(&self) {
-        self.reach(Stage::NoOrders);
+        self.reach(CloseStage::NoOrders);
     }
 
     /// Second step: send what is left and close.
     pub fn close(&self) {
-        self.reach(Stage::Close);
+        self.reach(CloseStage::Close);
     }
 
-    fn reach(&self, stage: Stage) {
+    fn reach(&self, stage: CloseStage) {
         if self.0.stage.get() < stage {
             self.0.stage.set(stage);
             self.0.changed.notify();
@@ -60,14 +60,14 @@ impl Leaver {
     }
 }
 
-impl Leave {
+impl CloseSignal {
     /// How far it is.
-    pub fn stage(&self) -> Stage {
+    pub fn stage(&self) -> CloseStage {
         self.0.stage.get()
     }
 
     /// Waits for a stage.
-    pub async fn reached(&self, stage: Stage) {
+    pub async fn reached(&self, stage: CloseStage) {
         self.0.changed.until(|| (self.stage() >= stage).then_some(())).await;
     }
 }
@@ -82,18 +82,18 @@ mod tests {
     #[test]
     fn a_stage_is_waited_for_and_never_taken_back() {
         run(async {
-            let leaver = Leaver::new();
-            let leave = leaver.leave();
-            assert!(timeout(Duration::from_millis(2), leave.reached(Stage::NoOrders)).await.is_err());
+            let closer = SessionCloser::new();
+            let closing = closer.signal();
+            assert!(timeout(Duration::from_millis(2), closing.reached(CloseStage::NoOrders)).await.is_err());
             let waiting = spawn({
-                let leave = leave.clone();
-                async move { leave.reached(Stage::NoOrders).await }
+                let closing = closing.clone();
+                async move { closing.reached(CloseStage::NoOrders).await }
             });
             sleep(Duration::from_millis(1)).await;
-            leaver.close();
+            closer.close();
             waiting.await;
-            leaver.stop_orders();
-            assert_eq!(leave.stage(), Stage::Close);
+            closer.stop_orders();
+            assert_eq!(closing.stage(), CloseStage::Close);
         });
     }
 }

@@ -1,8 +1,8 @@
-//! When to join again and when to send a heartbeat. Pure.
+//! When to join again. Pure.
 
 use std::time::{Duration, Instant};
 
-use crate::{backoff::Backoff, time::after};
+use crate::backoff::Backoff;
 
 /// First and longest wait before joining again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
@@ -11,17 +11,14 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::fro
 /// Less would let a server that accepts and drops be joined ten times a second for ever.
 const STABLE: Duration = Duration::from_secs(5);
 
-/// How often an unasked Pong is sent.
-pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);
-
 /// The history of joins, as far as it matters for the next.
 #[derive(Debug)]
-pub(super) struct Joining {
+pub(super) struct Reconnect {
     backoff: Backoff,
     joined: Option<Instant>,
 }
 
-impl Joining {
+impl Reconnect {
     pub(super) fn new() -> Self {
         Self { backoff: Backoff::new(BACKOFF.0, BACKOFF.1), joined: None }
     }
@@ -47,32 +44,6 @@ impl Joining {
     }
 }
 
-/// The rhythm of heartbeats: a late one moves the later ones, none is made up for.
-#[derive(Debug)]
-pub(super) struct Heartbeat {
-    next: Instant,
-}
-
-impl Heartbeat {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { next: after(now, HEARTBEAT) }
-    }
-
-    /// How long until the next one is due.
-    pub(super) fn wait(&self, now: Instant) -> Duration {
-        self.next.saturating_duration_since(now)
-    }
-
-    /// Whether one is due; if so, the next is a whole interval away.
-    pub(super) fn due(&mut self, now: Instant) -> bool {
-        let due = now >= self.next;
-        if due {
-            self.next = after(now, HEARTBEAT);
-        }
-        due
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,36 +56,24 @@ mod tests {
     #[test]
     fn refusals_and_short_streams_are_retried_ever_more_slowly_up_to_half_a_minute() {
         let mut now = time::now();
-        let mut joining = Joining::new();
-        assert_eq!(joining.ended(now, 1.0), Duration::from_millis(100));
-        joining.joined(now);
+        let mut reconnect = Reconnect::new();
+        assert_eq!(reconnect.ended(now, 1.0), Duration::from_millis(100));
+        reconnect.joined(now);
         now += seconds(1);
-        assert_eq!(joining.ended(now, 1.0), Duration::from_millis(200));
-        let longest = (0..20).map(|_| joining.ended(now, 1.0)).max();
+        assert_eq!(reconnect.ended(now, 1.0), Duration::from_millis(200));
+        let longest = (0..20).map(|_| reconnect.ended(now, 1.0)).max();
         assert_eq!(longest, Some(seconds(30)));
     }
 
     #[test]
     fn after_a_stream_that_lived_the_first_wait_is_short_again() {
         let mut now = time::now();
-        let mut joining = Joining::new();
+        let mut reconnect = Reconnect::new();
         for _ in 0..10 {
-            joining.ended(now, 1.0);
+            reconnect.ended(now, 1.0);
         }
-        joining.joined(now);
+        reconnect.joined(now);
         now += seconds(60);
-        assert_eq!(joining.ended(now, 1.0), Duration::from_millis(100));
-    }
-
-    #[test]
-    fn a_heartbeat_is_due_every_five_seconds_and_once_after_a_stall() {
-        let mut now = time::now();
-        let mut heartbeat = Heartbeat::new(now);
-        assert!(!heartbeat.due(now + seconds(4)));
-        assert_eq!(heartbeat.wait(now + seconds(4)), seconds(1));
-        now += seconds(60);
-        assert!(heartbeat.due(now));
-        assert!(!heartbeat.due(now));
-        assert_eq!(heartbeat.wait(now), seconds(5));
+        assert_eq!(reconnect.ended(now, 1.0), Duration::from_millis(100));
     }
 }

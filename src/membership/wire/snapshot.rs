@@ -7,9 +7,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    pairs::{Field, Pairs, Sorted, shown},
+    pairs::{PairField, Pairs, Smallest, SortedPairs, shown},
     server,
-    smallest::Smallest,
 };
 use crate::{
     guard::{self, Guard},
@@ -28,42 +27,41 @@ pub(super) fn labels_are_checked() -> bool {
 }
 
 /// See the [module](self).
-pub(super) struct Draft<'a> {
+pub(super) struct SnapshotBuilder<'a> {
     /// Whether the cluster has a module of this name: one of those is wanted whatever stands beside it.
     is_module: &'a dyn Fn(&str) -> bool,
-    pub(super) versions: String,
     pub(super) disabled: bool,
     pub(super) auth: Option<server::AuthConfig>,
     pub(super) stargate: Option<server::StargateConfig>,
     pub(super) labels: Pairs,
     pub(super) annotations: Pairs,
-    modules: Modules,
-    clients: Clients,
+    modules: ModuleEntries,
+    clients: ClientEntries,
 }
 
-struct Modules {
+struct ModuleEntries {
     known: BTreeMap<String, ()>,
     others: Smallest<()>,
     seen: usize,
-    bad: Bad,
+    bad: BadEntries,
 }
 
-struct Clients {
+struct ClientEntries {
     /// Whether each is public, and which entry it is.
     kept: Smallest<(bool, usize)>,
     seen: usize,
-    bad: Bad,
-    twice: Bad,
+    bad: BadEntries,
+    twice: BadEntries,
 }
 
 /// Entries of a list that cannot be used.
 #[derive(Default)]
-struct Bad {
+struct BadEntries {
     first: Vec<(usize, String)>,
     count: u64,
 }
 
-impl Bad {
+impl BadEntries {
     fn add(&mut self, index: usize, reason: impl FnOnce() -> String) {
         self.count += 1;
         if self.first.len() < NAMED {
@@ -114,40 +112,52 @@ impl Findings {
         }
     }
 
-    fn list(&mut self, field: &str, part: &str, bad: Bad, what: &str) {
+    fn list(&mut self, field: &str, part: &str, bad: BadEntries, what: &str) {
         let named = bad.first.into_iter().map(|(index, reason)| (Some(index.to_string()), reason));
         self.many(field, part, named, bad.count, what);
     }
 }
 
-impl<'a> Draft<'a> {
+impl<'a> SnapshotBuilder<'a> {
     pub(super) fn new(is_module: &'a dyn Fn(&str) -> bool) -> Self {
         Self {
             is_module,
-            versions: String::new(),
             disabled: false,
             auth: None,
             stargate: None,
-            labels: Pairs::new(Field::Labels),
-            annotations: Pairs::new(Field::Annotations),
-            modules: Modules {
+            labels: Pairs::new(PairField::Labels),
+            annotations: Pairs::new(PairField::Annotations),
+            modules: ModuleEntries {
                 known: BTreeMap::new(),
                 others: Smallest::new(MAX_MODULES),
                 seen: 0,
-                bad: Bad::default(),
+                bad: BadEntries::default(),
             },
-            clients: Clients {
+            clients: ClientEntries {
                 kept: Smallest::new(MAX_CLIENTS),
                 seen: 0,
-                bad: Bad::default(),
-                twice: Bad::default(),
+                bad: BadEntries::default(),
+                twice: BadEntries::default(),
             },
         }
     }
 
+    /// The same from the generated type.
+    pub(super) fn of(stack: &server::Stack, is_module: &'a dyn Fn(&str) -> bool) -> Self {
+        let mut builder = Self::new(is_module);
+        builder.disabled = stack.disabled;
+        builder.auth.clone_from(&stack.auth_config);
+        builder.stargate.clone_from(&stack.stargate_config);
+        stack.additional_labels.iter().for_each(|(key, value)| builder.labels.add(key, value));
+        stack.additional_annotations.iter().for_each(|(key, value)| builder.annotations.add(key, value));
+        stack.modules.iter().for_each(|module| builder.module(&module.name));
+        stack.static_clients.iter().for_each(|client| builder.client(&client.id, client.public));
+        builder
+    }
+
     /// The next entry of `modules`.
     pub(super) fn module(&mut self, name: &str) {
-        let Modules { known, others, seen, bad } = &mut self.modules;
+        let ModuleEntries { known, others, seen, bad } = &mut self.modules;
         let index = std::mem::replace(seen, *seen + 1);
         if name.is_empty() {
             return bad.add(index, || "is empty; name a module".into());
@@ -180,7 +190,7 @@ impl<'a> Draft<'a> {
 
     /// The next entry of `staticClients`.
     pub(super) fn client(&mut self, id: &str, public: bool) {
-        let Clients { kept, seen, bad, twice } = &mut self.clients;
+        let ClientEntries { kept, seen, bad, twice } = &mut self.clients;
         let index = std::mem::replace(seen, *seen + 1);
         if id.is_empty() {
             bad.add(index, || "is empty; name the client".into());
@@ -192,17 +202,17 @@ impl<'a> Draft<'a> {
     }
 
     /// All of it, for the stack of this name.
-    pub(super) fn finish(self, name: &StackName) -> Snapshot {
+    pub(super) fn finish(self, name: &StackName, versions: &str) -> Snapshot {
         let mut findings = Findings::default();
         let labels = self.labels.finish(&mut findings);
         let annotations = self.annotations.finish(&mut findings);
         let (modules, spares_modules) = self.modules.finish(&mut findings);
         let stargate = stargate(name, self.stargate, &mut findings);
         let (clients, spares_clients) = self.clients.finish(name, &mut findings);
-        let Sorted { used, mut spared, spares } = annotations;
+        let SortedPairs { used, mut spared, spares } = annotations;
         spared.extend(labels.spared);
         Snapshot {
-            versions: if self.versions.is_empty() { "default".to_owned() } else { self.versions },
+            versions: if versions.is_empty() { "default" } else { versions }.to_owned(),
             disabled: self.disabled,
             labels: labels.used,
             annotations: used,
@@ -226,7 +236,7 @@ impl<'a> Draft<'a> {
     }
 }
 
-impl Modules {
+impl ModuleEntries {
     /// The names, and whether one is missing that may have been any.
     fn finish(self, findings: &mut Findings) -> (std::collections::BTreeSet<String>, bool) {
         let Self { known, others, bad, .. } = self;
@@ -237,7 +247,7 @@ impl Modules {
     }
 }
 
-impl Clients {
+impl ClientEntries {
     fn finish(self, name: &StackName, findings: &mut Findings) -> (BTreeMap<String, bool>, bool) {
         let Self { kept, mut bad, twice, .. } = self;
         let beyond = kept.beyond;

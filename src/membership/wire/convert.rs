@@ -1,10 +1,10 @@
-//! From the wire to the domain and back: the door behind which an order is valid.
+//! From the wire to the domain and back. An order that comes out of here is valid.
 
 use std::collections::HashMap;
 
 use super::{
-    draft::Draft,
     server::{self, message, order::Message},
+    snapshot::SnapshotBuilder,
 };
 use crate::{
     order::{Change, Order, StackName, StackNameError, Trace},
@@ -45,35 +45,62 @@ impl OrderError {
 
 /// Turns a message into an order. `Ok(None)`: it is about no stack (Connected, Ping, or one
 /// that this version does not know).
-pub fn order(message: server::Order) -> Result<Option<Order>, OrderError> {
+pub fn order(message: &server::Order) -> Result<Option<Order>, OrderError> {
     order_with(message, &|_| false)
 }
 
-/// The same where it is known which modules the cluster has: see [`super::Reading`], which reads the
+/// The same where it is known which modules the cluster has: see [`super::OrderDecoder`], which reads the
 /// bytes of such a message.
 pub fn order_with(
-    message: server::Order,
+    message: &server::Order,
     is_module: &dyn Fn(&str) -> bool,
 ) -> Result<Option<Order>, OrderError> {
-    let name =
-        |order, name: &str| StackName::new(name).map_err(|source| OrderError::StackName { order, source });
-    Ok(match message.message {
-        Some(Message::ExistingStack(stack)) => {
-            let name = name("existingStack", &stack.cluster_name)?;
-            let change = Change::Existing(Box::new(Draft::of(stack, is_module).finish(&name)));
-            Some(Order { stack: name, change })
-        }
-        Some(Message::DeletedStack(stack)) => {
-            Some(Order { stack: name("deletedStack", &stack.cluster_name)?, change: Change::Deleted })
-        }
-        Some(Message::DisabledStack(stack)) => {
-            Some(Order { stack: name("disabledStack", &stack.cluster_name)?, change: Change::Disabled(true) })
-        }
-        Some(Message::EnabledStack(stack)) => {
-            Some(Order { stack: name("enabledStack", &stack.cluster_name)?, change: Change::Disabled(false) })
-        }
-        Some(Message::Connected(_) | Message::Ping(_)) | None => None,
-    })
+    match &message.message {
+        Some(Message::ExistingStack(stack)) => OrderBody::Existing {
+            builder: Box::new(SnapshotBuilder::of(stack, is_module)),
+            name: &stack.cluster_name,
+            versions: &stack.versions,
+        },
+        Some(Message::DeletedStack(stack)) => OrderBody::Deleted(&stack.cluster_name),
+        Some(Message::DisabledStack(stack)) => OrderBody::Disabled(&stack.cluster_name),
+        Some(Message::EnabledStack(stack)) => OrderBody::Enabled(&stack.cluster_name),
+        Some(Message::Connected(_) | Message::Ping(_)) | None => OrderBody::Nothing,
+    }
+    .order()
+}
+
+/// What a message is about, its texts where they stand.
+pub(super) enum OrderBody<'a> {
+    /// No stack.
+    Nothing,
+    Existing {
+        builder: Box<SnapshotBuilder<'a>>,
+        name: &'a str,
+        versions: &'a str,
+    },
+    Deleted(&'a str),
+    Disabled(&'a str),
+    Enabled(&'a str),
+}
+
+impl OrderBody<'_> {
+    pub(super) fn order(self) -> Result<Option<Order>, OrderError> {
+        let named = |order, name: &str| {
+            StackName::new(name).map_err(|source| OrderError::StackName { order, source })
+        };
+        let (stack, change) = match self {
+            Self::Nothing => return Ok(None),
+            Self::Existing { builder, name, versions } => {
+                let stack = named("existingStack", name)?;
+                let snapshot = builder.finish(&stack, versions);
+                (stack, Change::Existing(Box::new(snapshot)))
+            }
+            Self::Deleted(name) => (named("deletedStack", name)?, Change::Deleted),
+            Self::Disabled(name) => (named("disabledStack", name)?, Change::Disabled(true)),
+            Self::Enabled(name) => (named("enabledStack", name)?, Change::Disabled(false)),
+        };
+        Ok(Some(Order { stack, change }))
+    }
 }
 
 /// The trace that an order belongs to, where it names one.
@@ -121,7 +148,7 @@ fn version_kind(kind: &str) -> server::VersionKind {
     server::VersionKind { version: VERSION.to_owned(), kind: kind.to_owned() }
 }
 
-/// A status as protobuf has it. It is an object, as it is cut down at the door.
+/// A status as protobuf has it. It is an object: [`crate::stack::status`] sees to that.
 fn structure(status: &serde_json::Value) -> Option<pbjson_types::Struct> {
     serde_json::from_value(status.clone()).ok()
 }

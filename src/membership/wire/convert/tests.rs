@@ -6,7 +6,7 @@ use crate::order::{Snapshot, Stargate, StargateWish};
 fn existing(json: &str) -> Snapshot {
     let text = format!("{{\"existingStack\":{{{json}}}}}");
     let message: server::Order = serde_json::from_str(&text).unwrap();
-    match order(message).unwrap().unwrap().change {
+    match order(&message).unwrap().unwrap().change {
         Change::Existing(snapshot) => *snapshot,
         change => panic!("{change:?}"),
     }
@@ -23,7 +23,7 @@ fn every_order_with_a_stack_comes_through() {
         (r#"{"disabledStack":{"clusterName":"a-b"}}"#, Change::Disabled(true)),
         (r#"{"enabledStack":{"clusterName":"a-b"}}"#, Change::Disabled(false)),
     ] {
-        let order = order(serde_json::from_str(json).unwrap()).unwrap().unwrap();
+        let order = order(&serde_json::from_str(json).unwrap()).unwrap().unwrap();
         assert_eq!((order.stack.as_str(), order.change), ("a-b", change));
     }
 }
@@ -31,7 +31,7 @@ fn every_order_with_a_stack_comes_through() {
 #[test]
 fn messages_without_a_stack_are_no_orders() {
     for json in ["{}", r#"{"connected":{}}"#, r#"{"ping":{}}"#] {
-        assert_eq!(order(serde_json::from_str(json).unwrap()), Ok(None));
+        assert_eq!(order(&serde_json::from_str(json).unwrap()), Ok(None));
     }
 }
 
@@ -41,7 +41,7 @@ fn a_bad_name_is_refused_with_the_order_and_the_name() {
     for (name, part) in [("", "empty"), ("../x", "../x"), ("Upper", "Upper"), (long.as_str(), "300 bytes")] {
         let stack = server::DeletedStack { cluster_name: name.to_owned() };
         let message = server::Order { message: Some(Message::DeletedStack(stack)), ..Default::default() };
-        let error = order(message).unwrap_err().to_string();
+        let error = order(&message).unwrap_err().to_string();
         assert!(error.contains("deletedStack") && error.contains(part), "{error}");
     }
 }

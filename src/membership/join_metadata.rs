@@ -1,13 +1,20 @@
-//! Who the agent says it is when it joins: the metadata of the request.
+//! Who the agent says it is when it joins: the metadata of the request, and that it has changed.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
+
+use crate::notify::Notify;
 
 /// The agent's version as membership shows it.
 pub const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
 
 /// The agent as it presents itself. URLs go out exactly as they are here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Hello {
+pub struct JoinMetadata {
     /// The agent's id, which is the region's.
     pub id: String,
     /// Where the region's stacks are reached.
@@ -34,7 +41,7 @@ pub struct NotAscii {
     pub what: &'static str,
 }
 
-impl Hello {
+impl JoinMetadata {
     /// The request metadata of a join, without authentication. gRPC has lower-case keys only.
     pub fn metadata(&self) -> Result<MetadataMap, NotAscii> {
         let mut metadata = MetadataMap::new();
@@ -77,6 +84,45 @@ fn sorted(names: &[String]) -> Vec<&str> {
     names
 }
 
+/// The metadata of the next join; a session that has joined with older metadata closes its stream and joins
+/// again. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct CurrentMetadata(Rc<MetadataState>);
+
+#[derive(Debug, Default)]
+struct MetadataState {
+    metadata: RefCell<MetadataMap>,
+    version: Cell<u64>,
+    changed: Notify,
+}
+
+impl CurrentMetadata {
+    /// Fails where something cannot be sent as metadata.
+    pub fn new(metadata: &JoinMetadata) -> Result<Self, NotAscii> {
+        let current = Self(Rc::default());
+        current.change(metadata)?;
+        Ok(current)
+    }
+
+    /// From now on the agent joins with this.
+    pub fn change(&self, metadata: &JoinMetadata) -> Result<(), NotAscii> {
+        self.0.metadata.replace(metadata.metadata()?);
+        self.0.version.set(self.0.version.get() + 1);
+        self.0.changed.notify();
+        Ok(())
+    }
+
+    /// The metadata of a join, and which version of it.
+    pub(super) fn current(&self) -> (MetadataMap, u64) {
+        (self.0.metadata.borrow().clone(), self.0.version.get())
+    }
+
+    /// Waits until a join under this version is out of date.
+    pub(super) async fn newer_than(&self, version: u64) {
+        self.0.changed.until(|| (self.0.version.get() > version).then_some(())).await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,7 +133,7 @@ mod tests {
 
     #[test]
     fn says_everything_that_membership_asks_for() {
-        let hello = Hello {
+        let join_metadata = JoinMetadata {
             id: "region-1".into(),
             base_url: "https://Region.Example.com:443/x".into(),
             additional_base_urls: vec!["http://b".into(), "http://a".into()],
@@ -97,7 +143,7 @@ mod tests {
             modules: vec!["wallets".into(), "auth".into(), "stargate".into()],
             enterprise_modules: vec!["wallets".into(), "auth".into()],
         };
-        let metadata = hello.metadata().unwrap();
+        let metadata = join_metadata.metadata().unwrap();
         assert_eq!(all(&metadata, "id"), ["region-1"]);
         assert_eq!(all(&metadata, "baseurl"), ["https://Region.Example.com:443/x"]);
         assert_eq!(all(&metadata, "additionalbaseurls"), ["http://b", "http://a"]);
@@ -111,9 +157,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_metadata_is_named() {
-        let hello = Hello { base_url: "https://bücher".into(), ..Hello::default() };
-        assert_eq!(hello.metadata().unwrap_err(), NotAscii { what: "the base URL" });
-        let hello = Hello { id: "a\nb".into(), ..Hello::default() };
-        assert_eq!(hello.metadata().unwrap_err(), NotAscii { what: "the id" });
+        let join_metadata = JoinMetadata { base_url: "https://bücher".into(), ..JoinMetadata::default() };
+        assert_eq!(join_metadata.metadata().unwrap_err(), NotAscii { what: "the base URL" });
+        let join_metadata = JoinMetadata { id: "a\nb".into(), ..JoinMetadata::default() };
+        assert_eq!(join_metadata.metadata().unwrap_err(), NotAscii { what: "the id" });
     }
 }
