@@ -19,7 +19,6 @@ use super::{
     order_handler::OrderHandler,
 };
 use crate::{
-    guard::{self, Guard},
     order::{Change, StackName},
     stack::{
         desired::fingerprint,
@@ -77,7 +76,7 @@ impl<'a> OrderRun<'a> {
             // A stopping shard begins nothing, and waits for what is on its way. So does a stack
             // that is to give its slot back: with ever newer orders there would always be something
             // on its way.
-            let yields = self.slot.should_yield() && guard::stands(Guard::YieldSlot);
+            let yields = self.slot.should_yield();
             let stopping = self.handler.stop.requested() || yields;
             match step {
                 MachineStep::Read(keys) if !stopping => {
@@ -126,9 +125,7 @@ impl<'a> OrderRun<'a> {
     async fn write(&mut self) {
         let client = self.handler.client.clone();
         let permit = self.meanwhile(client.permit()).await;
-        if guard::stands(Guard::NewestOrder) {
-            self.follow();
-        }
+        self.follow();
         self.refresh();
         if let Some(write) = self.machine.write(now()) {
             debug!(stack = %self.stack, object = %write.key(), verb = write.verb(), "write");
@@ -178,7 +175,6 @@ impl<'a> OrderRun<'a> {
         let breakers = &self.handler.breakers;
         if let &MachineStep::Later { at, refused: false } = step
             && let Some(class) = self.machine.fails_with(now())
-            && guard::stands(Guard::EndOutage)
         {
             let at = breakers.waits(&self.stack, class, at);
             return self.later(at, Keep::UntilSuperseded);

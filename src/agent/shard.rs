@@ -25,7 +25,6 @@ use super::{
 };
 use crate::{
     cluster::{Client, Limits},
-    guard::{self, Guard},
     log_throttle::LogThrottle,
     net,
     order::StackName,
@@ -131,10 +130,8 @@ impl Shard {
             stop.clone(),
         );
         let runner = Runner::new(handler, slots);
-        if guard::stands(Guard::LearnFirst) {
-            // Until everything is known that there is, orders wait.
-            runner.hold();
-        }
+        // Until everything is known that there is, orders wait.
+        runner.hold();
         let qps = setup.report_qps / shards as f64;
         Rc::new(Self {
             id,

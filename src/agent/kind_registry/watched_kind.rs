@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use super::{KindLog, failure_run::FailureRun};
 use crate::{
-    guard::{self, Guard},
     stack::object::{Resource, Role},
     time::Instant,
 };
@@ -81,7 +80,7 @@ impl WatchedKind {
     /// API server that is away, and nothing can be done in any case.
     pub(super) fn is_overdue(&self, lists: &FirstLists, now: Instant) -> bool {
         let (Some(stacks), Some(last)) = (lists.stacks, lists.last_at) else { return false };
-        if self.state != KindState::Pending || !self.may_be_out() || !guard::stands(Guard::StartWithout) {
+        if self.state != KindState::Pending || !self.may_be_out() {
             return false;
         }
         let after = |since: Instant| now.saturating_duration_since(since);
