@@ -7,7 +7,6 @@
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-mod budget;
 mod chain;
 pub mod conduct;
 pub mod connect;
@@ -26,8 +25,9 @@ pub mod tls;
 
 pub use chain::chain;
 pub use executor::{StartError, Thread, block_on, start_thread};
+pub use shards::engine::{Task, spawn};
 use shards::time;
-pub use task::{BlockingError, Task, blocking, spawn, yield_now};
+pub use task::{BlockingError, blocking, yield_now};
 pub use timer::{Elapsed, sleep, timeout};
 
 /// For tests of any module.

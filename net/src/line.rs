@@ -23,7 +23,7 @@ use super::{
     io::Io,
     timer::timeout,
 };
-use shards::{notify::Notify, time};
+use shards::{Wakeup, time};
 
 /// Most of what a peer says in another protocol that is quoted.
 const EXCERPT: usize = 60;
@@ -48,7 +48,7 @@ pub struct Line {
     /// What the peer did so that no more is read.
     offence: RefCell<Option<String>>,
     /// The peer greeted, goes away, or is gone.
-    news: Notify,
+    news: Wakeup,
 }
 
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl Line {
             informational: Arc::default(),
             ended: RefCell::default(),
             offence: RefCell::default(),
-            news: Notify::default(),
+            news: Wakeup::default(),
         }
     }
 

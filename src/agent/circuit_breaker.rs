@@ -19,11 +19,11 @@ use std::{
 
 use ahash::AHashMap;
 use futures::future::select;
+use shards::Wakeup;
 use tracing::info;
 
 use crate::{
     net,
-    notify::Notify,
     order::StackName,
     stack::{
         failure::FailureClass,
@@ -273,14 +273,14 @@ pub(super) struct BreakerDriver {
     breakers: RefCell<CircuitBreakers>,
     /// Counts what may make somebody due.
     moves: Cell<u64>,
-    moved: Notify,
+    moved: Wakeup,
 }
 
 impl BreakerDriver {
     /// Of a shard that works on so many stacks at a time.
     pub(super) fn new(window: usize) -> Self {
         let breakers = RefCell::new(CircuitBreakers::new(window, fastrand::u64(..)));
-        Self { breakers, moves: Cell::new(0), moved: Notify::default() }
+        Self { breakers, moves: Cell::new(0), moved: Wakeup::default() }
     }
 
     /// A run of the stack begins. True where it was called: it need not pause any longer.

@@ -17,7 +17,7 @@ use std::{
 };
 
 use futures::future::{Either, join_all, join3, select};
-use shards::{ShardId, Stop};
+use shards::{ShardId, Stop, Wakeup};
 use tracing::{info, warn};
 
 pub use self::source::{ClusterModules, OrderSource, SourceHandle};
@@ -31,7 +31,6 @@ use crate::{
     cluster::Client,
     membership::report_channel::ReportChannel,
     net,
-    notify::Notify,
     stack::object::{Catalog, Resource},
     time::now,
 };
@@ -50,7 +49,7 @@ pub(super) struct Coordinator {
     /// Shards that have yet to say that nothing is left to be reported.
     unflushed: Cell<usize>,
     /// Anything of the above has changed.
-    changed: Rc<Notify>,
+    changed: Rc<Wakeup>,
     client: Client,
     counters: Arc<Counters>,
     stop: Stop,
@@ -129,7 +128,7 @@ impl Coordinator {
         self.stop.request();
         self.all_drained().await;
         work.cancel().await;
-        self.messages.close().await;
+        self.messages.close();
     }
 
     /// All that goes on beside the source of orders.

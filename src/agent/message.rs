@@ -88,8 +88,8 @@ pub(super) enum OrderStage {
     Ended,
 }
 
-impl shards::Order for QueuedOrder {
-    fn class(&self) -> shards::Class {
+impl shards::ClassedOrder for QueuedOrder {
+    fn class(&self) -> shards::OrderClass {
         self.order.class()
     }
 }
@@ -119,25 +119,28 @@ pub(super) enum Envelope {
 
 /// Sends from one shard. Each message has one place that it can be sent to.
 #[derive(Clone)]
-pub(super) struct MessageSender(Router<Envelope>);
+pub(super) struct MessageSender {
+    router: Router<Envelope>,
+    shards: usize,
+}
 
 impl MessageSender {
-    pub(super) fn new(router: Router<Envelope>) -> Self {
-        Self(router)
+    pub(super) fn new(router: Router<Envelope>, shards: usize) -> Self {
+        Self { router, shards }
     }
 
     pub(super) fn shards(&self) -> impl Iterator<Item = ShardId> + use<> {
-        (0..self.0.shards()).map(ShardId::new)
+        (0..self.shards).map(ShardId::new)
     }
 
     /// The shard that owns a stack.
     pub(super) fn owner(&self, stack: &str) -> ShardId {
-        shard_of(stack.as_bytes(), self.0.shards())
+        shard_of(stack.as_bytes(), self.shards)
     }
 
     /// Waits while the shard is behind, and says where it takes nothing any more.
     pub(super) async fn submit(&self, shard: ShardId, order: QueuedOrder) -> Result<(), Rejected<Envelope>> {
-        self.0.send(shard, Envelope::Shard(ToShard::Order(order))).await
+        self.router.send(shard, Envelope::Shard(ToShard::Order(order))).await
     }
 
     /// Waits while the shard is behind. One that is gone misses nothing.
@@ -151,13 +154,13 @@ impl MessageSender {
     }
 
     async fn send(&self, shard: ShardId, envelope: Envelope) {
-        if self.0.send(shard, envelope).await.is_err() {
+        if self.router.send(shard, envelope).await.is_err() {
             debug!(%shard, "a shard is gone");
         }
     }
 
     /// This shard sends nothing more.
-    pub(super) async fn close(&self) {
-        self.0.close().await;
+    pub(super) fn close(&self) {
+        self.router.close();
     }
 }

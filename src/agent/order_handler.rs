@@ -7,7 +7,7 @@ use std::{
 };
 
 use ahash::AHashMap;
-use shards::{Handler, Slot, Stop, Verdict};
+use shards::{Handler, Outcome, Slot, Stop};
 use tracing::warn;
 
 use super::{
@@ -112,7 +112,7 @@ impl OrderHandler {
 }
 
 impl Handler<StackName, QueuedOrder> for OrderHandler {
-    async fn handle(&self, slot: Slot<StackName, QueuedOrder>, order: QueuedOrder) -> Verdict<QueuedOrder> {
+    async fn handle(&self, slot: Slot<StackName, QueuedOrder>, order: QueuedOrder) -> Outcome<QueuedOrder> {
         let stack = order.order.stack.clone();
         if order.stage == OrderStage::New {
             self.store.trace(&stack, order.trace.as_ref());
@@ -124,7 +124,7 @@ impl Handler<StackName, QueuedOrder> for OrderHandler {
             if order.stage != OrderStage::Ended {
                 self.counters.ended(OrderEnd::Applied, 1);
             }
-            return Verdict::Done;
+            return Outcome::Done;
         }
         let carryover = self.carryovers.borrow_mut().remove(&stack).unwrap_or_default();
         let mut run = OrderRun::new(self, slot, order, carryover);

@@ -10,7 +10,7 @@ use futures::{
     future::{Either, LocalBoxFuture, select},
     stream::{FuturesUnordered, StreamExt},
 };
-use shards::{Keep, Slot, Verdict};
+use shards::{Outcome, RequeuePolicy, Slot};
 use tracing::debug;
 
 use super::{
@@ -28,7 +28,7 @@ use crate::{
     time::{Duration, Instant, after, now},
 };
 
-/// While a shard stops and its runner still takes up orders, each is put off for so long.
+/// While a shard stops and its dispatcher still takes up orders, each is put off for so long.
 const STOPPING: Duration = Duration::from_millis(100);
 
 /// One order, or a chain of orders that took over from each other, in one slot.
@@ -67,7 +67,7 @@ impl<'a> OrderRun<'a> {
         }
     }
 
-    pub(super) async fn drive(&mut self) -> Verdict<QueuedOrder> {
+    pub(super) async fn drive(&mut self) -> Outcome<QueuedOrder> {
         loop {
             self.follow();
             self.refresh();
@@ -92,7 +92,7 @@ impl<'a> OrderRun<'a> {
                 }
                 MachineStep::Write if !stopping => self.write().await,
                 _ if !self.writes.is_empty() => self.answer().await,
-                step => return self.verdict(&step),
+                step => return self.outcome(&step),
             }
         }
     }
@@ -171,39 +171,39 @@ impl<'a> OrderRun<'a> {
         }
     }
 
-    fn verdict(&mut self, step: &MachineStep) -> Verdict<QueuedOrder> {
+    fn outcome(&mut self, step: &MachineStep) -> Outcome<QueuedOrder> {
         let breakers = &self.handler.breakers;
         if let &MachineStep::Later { at, refused: false } = step
             && let Some(class) = self.machine.fails_with(now())
         {
             let at = breakers.waits(&self.stack, class, at);
-            return self.later(at, Keep::UntilSuperseded);
+            return self.later(at, RequeuePolicy::UntilSuperseded);
         }
         breakers.ends(&self.stack);
         match step {
             MachineStep::Done | MachineStep::Attend { .. } | MachineStep::Later { refused: true, .. }
                 if self.is_outdated() =>
             {
-                self.later(now(), Keep::UntilSuperseded)
+                self.later(now(), RequeuePolicy::UntilSuperseded)
             }
             MachineStep::Done => {
                 self.applied();
-                Verdict::Done
+                Outcome::Done
             }
             &MachineStep::Attend { at } => {
                 self.applied();
-                self.later(at, Keep::UntilAnything)
+                self.later(at, RequeuePolicy::UntilNewer)
             }
             &MachineStep::Later { at, refused: true } => {
                 self.end(OrderEnd::Failed);
-                self.later(at, Keep::UntilAnything)
+                self.later(at, RequeuePolicy::UntilNewer)
             }
-            &MachineStep::Later { at, refused: false } => self.later(at, Keep::UntilSuperseded),
-            // The shard is stopping, and its runner will be drained in a moment; or the slot is given
+            &MachineStep::Later { at, refused: false } => self.later(at, RequeuePolicy::UntilSuperseded),
+            // The shard is stopping, and its dispatcher will be drained in a moment; or the slot is given
             // back for others that wait.
             MachineStep::Read(_) | MachineStep::Write | MachineStep::Await => {
                 let pause = if self.handler.stop.requested() { STOPPING } else { Duration::ZERO };
-                self.later(after(now(), pause), Keep::UntilSuperseded)
+                self.later(after(now(), pause), RequeuePolicy::UntilSuperseded)
             }
         }
     }
@@ -238,11 +238,11 @@ impl<'a> OrderRun<'a> {
         }
     }
 
-    fn later(&self, at: Instant, keep: Keep) -> Verdict<QueuedOrder> {
+    fn later(&self, at: Instant, policy: RequeuePolicy) -> Outcome<QueuedOrder> {
         let order = self.machine.order().clone();
         let stage = if self.counted { OrderStage::Ended } else { OrderStage::PutOff };
         let order = QueuedOrder { order, trace: None, stage };
-        Verdict::Later { order, at, keep }
+        Outcome::Requeue { order, at, policy }
     }
 
     fn log_notices(&mut self) {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::future::select;
-use shards::{ShardId, Turn};
+use shards::{CoopBudget, ShardId};
 
 use super::{
     message::{MessageSender, ToCoordinator},
@@ -118,7 +118,7 @@ impl Reporter {
 
     /// Works until it is dropped.
     pub(super) async fn run(self: Rc<Self>) {
-        let mut turn = Turn::new();
+        let mut budget = CoopBudget::new();
         loop {
             self.store.changed.until(|| self.has_work().then_some(())).await;
             let activated = self.activated.take();
@@ -130,7 +130,7 @@ impl Reporter {
             } else {
                 self.report().await;
             }
-            turn.check().await;
+            budget.check().await;
         }
     }
 

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shards::{Inbox, Runner, ShardId, Stop, Turn};
+use shards::{CoopBudget, Dispatcher, Inbox, ShardId, Stop};
 use tracing::{debug, warn};
 
 use super::{
@@ -45,9 +45,9 @@ const NEWCOMERS: usize = 2_000;
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs one shard until the agent was stopped and what it had in flight has ended.
-pub(super) async fn run(context: shards::Context<Envelope>, setup: Arc<Setup>, counters: Arc<Counters>) {
-    let shards::Context { id, shards, router, mut inbox, stop, .. } = context;
-    let messages = MessageSender::new(router);
+pub(super) async fn run(context: shards::ShardContext<Envelope>, setup: Arc<Setup>, counters: Arc<Counters>) {
+    let shards::ShardContext { id, shards, router, mut inbox, stop, .. } = context;
+    let messages = MessageSender::new(router, shards);
     let client = client(&setup, shards);
     let shard = Shard::new(id, shards, messages.clone(), stop.clone(), &client, setup, counters);
     #[cfg(test)]
@@ -83,7 +83,7 @@ pub(super) async fn run(context: shards::Context<Envelope>, setup: Arc<Setup>, c
 
 struct Shard {
     id: ShardId,
-    runner: Runner<StackName, QueuedOrder, OrderHandler>,
+    dispatcher: Dispatcher<StackName, QueuedOrder, OrderHandler>,
     store: Rc<ShardStore>,
     breakers: Rc<BreakerDriver>,
     reporter: Rc<Reporter>,
@@ -129,13 +129,13 @@ impl Shard {
             Rc::clone(&log),
             stop.clone(),
         );
-        let runner = Runner::new(handler, slots);
+        let dispatcher = Dispatcher::new(handler, slots);
         // Until everything is known that there is, orders wait.
-        runner.hold();
+        dispatcher.hold();
         let qps = setup.report_qps / shards as f64;
         Rc::new(Self {
             id,
-            runner,
+            dispatcher,
             breakers,
             reporter: Rc::new(Reporter::new(id, messages.clone(), Rc::clone(&store), qps)),
             reflectors: ReflectorDriver::new(client.clone(), messages),
@@ -155,14 +155,14 @@ impl Shard {
     /// Takes messages until every shard has said that it has nothing more to send. Nothing here may wait
     /// for another shard.
     async fn take_messages(&self, inbox: &mut Inbox<Envelope>, coordinator: Option<&Coordinator>) {
-        let mut turn = Turn::new();
+        let mut budget = CoopBudget::new();
         while let Some(envelope) = inbox.recv().await {
             match (envelope, coordinator) {
                 (Envelope::Shard(message), _) => self.handle(message).await,
                 (Envelope::Coordinator(message), Some(coordinator)) => coordinator.handle(message),
                 (Envelope::Coordinator(_), None) => {}
             }
-            turn.check().await;
+            budget.check().await;
         }
     }
 
@@ -194,7 +194,7 @@ impl Shard {
             return;
         }
         self.store.order_came(&ObjectKey::new(&self.stack, stack.as_str()));
-        let displaced = self.runner.offer(stack, order);
+        let displaced = self.dispatcher.offer(stack, order);
         let uncounted = displaced.into_iter().filter(|order| order.stage != OrderStage::Ended).count();
         if uncounted > 0 {
             self.counters.ended(OrderEnd::Superseded, uncounted as u64);
@@ -216,7 +216,7 @@ impl Shard {
     }
 
     fn has_order(&self, stack: &StackName) -> bool {
-        self.runner.has(stack) || self.runner.handler().remembers(stack)
+        self.dispatcher.has(stack) || self.dispatcher.handler().remembers(stack)
     }
 
     /// Says how many stacks this shard knows of, after a look at so many newcomers.
@@ -227,12 +227,12 @@ impl Shard {
 
     /// Looks now and then at what changes without a message.
     async fn upkeep(self: Rc<Self>) {
-        let mut turn = Turn::new();
+        let mut budget = CoopBudget::new();
         loop {
             net::sleep(UPKEEP_EVERY).await;
             for _ in 0..20 {
                 self.recount(NEWCOMERS);
-                turn.check().await;
+                budget.check().await;
             }
             self.log.rest();
         }
@@ -240,20 +240,20 @@ impl Shard {
 
     /// Runs stacks again that an outage kept waiting.
     async fn retry_after_outages(self: Rc<Self>, client: Client) {
-        self.breakers.run(|| client.paused_until(), |stack| self.runner.wake(stack)).await;
+        self.breakers.run(|| client.paused_until(), |stack| self.dispatcher.wake(stack)).await;
     }
 
     /// An object is not as it was: an order that was put off for it goes on.
     fn wake(&self, stack: &str, key: &ObjectKey) {
-        if let Some(stack) = self.runner.handler().awaiting(stack, key) {
-            self.runner.wake(&stack);
+        if let Some(stack) = self.dispatcher.handler().awaiting(stack, key) {
+            self.dispatcher.wake(&stack);
         }
     }
 
     /// What a complete list does not name is gone.
     async fn sweep(&self, kind: &Arc<Resource>, asked: Instant, version: String) {
         let mut sweep = self.store.complete(kind, asked, version);
-        let mut turn = Turn::new();
+        let mut budget = CoopBudget::new();
         loop {
             let (gone, done) = self.store.sweep(&mut sweep, SWEPT_TOGETHER);
             // Clients are named after more than their stack; what waits for one looks by itself.
@@ -261,7 +261,7 @@ impl Shard {
             if done {
                 return self.activate();
             }
-            turn.check().await;
+            budget.check().await;
         }
     }
 
@@ -281,13 +281,13 @@ impl Shard {
             }
         }
         self.store.unmark_converged();
-        let handler = self.runner.handler();
+        let handler = self.dispatcher.handler();
         handler.set_context(machines(&self.setup, &catalog));
         // What they lacked may be in play now.
-        handler.incomplete().iter().for_each(|stack| self.runner.wake(stack));
+        handler.incomplete().iter().for_each(|stack| self.dispatcher.wake(stack));
         if !self.ready.replace(true) {
             debug!(shard = %self.id, "all objects are known, orders are taken up");
-            self.runner.release();
+            self.dispatcher.release();
         }
         self.reporter.activated(catalog);
     }
@@ -296,15 +296,15 @@ impl Shard {
     async fn leave(self: Rc<Self>, messages: MessageSender) {
         self.stop.wait().await;
         self.reflectors.end().await;
-        if net::timeout(self.setup.grace_period, self.runner.drain()).await.is_err() {
-            self.runner.abort();
+        if net::timeout(self.setup.grace_period, self.dispatcher.drain()).await.is_err() {
+            self.dispatcher.abort();
             warn!(shard = %self.id, "writes were still in flight after --grace-period; their stacks are put right at the next start");
         }
-        self.runner.handler().log_forgotten();
+        self.dispatcher.handler().log_forgotten();
         self.reporter.send_last().await;
         messages.to_coordinator(ToCoordinator::Drained).await;
         if self.id != COORDINATOR {
-            messages.close().await;
+            messages.close();
         }
     }
 }
@@ -312,7 +312,7 @@ impl Shard {
 #[cfg(test)]
 impl super::simulated::InspectShard for Shard {
     fn load(&self) -> super::simulated::ShardLoad {
-        let (ready, orders) = (self.ready.get(), self.runner.stats());
+        let (ready, orders) = (self.ready.get(), self.dispatcher.stats());
         super::simulated::ShardLoad { ready, orders, permits: self.reflectors.client().load() }
     }
 

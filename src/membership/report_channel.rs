@@ -12,7 +12,9 @@ use std::{
     rc::Rc,
 };
 
-use crate::{notify::Notify, stack::report::Report};
+use shards::Wakeup;
+
+use crate::stack::report::Report;
 
 /// Reports of one shard that may be on their way to a stream.
 pub const CREDIT: usize = 256;
@@ -57,13 +59,13 @@ pub struct ReportChannel(Rc<ReportQueue>);
 struct ReportQueue {
     /// Each with the number of its shard.
     reports: RefCell<VecDeque<(usize, Report)>>,
-    arrived: Notify,
+    arrived: Wakeup,
     /// The stream that is open, if one is.
     stream: Cell<Option<(u64, ReportScope)>>,
     streams: Cell<u64>,
     credits: RefCell<Vec<ShardCredit>>,
     /// There may be a [`StreamGrant`] to be told.
-    granted: Rc<Notify>,
+    granted: Rc<Wakeup>,
 }
 
 #[derive(Clone, Default)]
@@ -85,7 +87,7 @@ impl ReportChannel {
     pub fn new(shards: usize) -> Self {
         Self(Rc::new(ReportQueue {
             reports: RefCell::default(),
-            arrived: Notify::default(),
+            arrived: Wakeup::default(),
             stream: Cell::default(),
             streams: Cell::default(),
             credits: RefCell::new(vec![ShardCredit::default(); shards]),
@@ -94,7 +96,7 @@ impl ReportChannel {
     }
 
     /// Notified whenever there may be a [grant](Self::next_grant).
-    pub(crate) fn granted(&self) -> Rc<Notify> {
+    pub(crate) fn granted(&self) -> Rc<Wakeup> {
         Rc::clone(&self.0.granted)
     }
 
