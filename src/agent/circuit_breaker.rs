@@ -25,10 +25,7 @@ use tracing::info;
 use crate::{
     net,
     order::StackName,
-    stack::{
-        failure::FailureClass,
-        write::{Write, WriteAnswer},
-    },
+    stack::write::{FailureClass, Write, WriteAnswer},
     time::{Duration, Instant, after, now, times},
 };
 

@@ -96,7 +96,7 @@ impl OrderHandler {
     /// Says what the end of the process forgets.
     pub(super) fn log_forgotten(&self) {
         for (stack, carryover) in &*self.carryovers.borrow() {
-            if let Some(objects) = carryover.unsettled() {
+            if let Some(objects) = carryover.in_doubt() {
                 warn!(%stack, "the outcome of the last write to {objects} is not known; should it arrive late, the next order of this stack puts it right");
             }
         }

@@ -24,7 +24,7 @@ impl OrderLog {
             return;
         };
         match notice {
-            Notice::Faults { .. } | Notice::Clash { .. } | Notice::Refused { .. } => {
+            Notice::Faults { .. } | Notice::Clash { .. } | Notice::Rejected { .. } => {
                 error!("{notice}{unsaid}");
             }
             Notice::Failed { .. } => warn!("{notice}{unsaid}"),

@@ -22,7 +22,7 @@ use crate::{
     order::{Change, StackName},
     stack::{
         desired::fingerprint,
-        machine::{Carryover, Machine, MachineContext, MachineStep, Notice},
+        machine::{Carryover, Machine, MachineContext, MachineStep, Notice, OrderArrival},
         write::{Write, WriteAnswer},
     },
     time::{Duration, Instant, after, now},
@@ -55,11 +55,12 @@ impl<'a> OrderRun<'a> {
     ) -> Self {
         let context = Rc::clone(&handler.context());
         let QueuedOrder { order, stage, .. } = order;
+        let arrival = if stage == OrderStage::New { OrderArrival::New } else { OrderArrival::Again };
         Self {
             handler,
             slot,
             stack: order.stack.clone(),
-            machine: Machine::new(order, carryover, Rc::clone(&context), stage != OrderStage::New),
+            machine: Machine::new(order, carryover, Rc::clone(&context), arrival),
             context,
             revision: None,
             writes: FuturesUnordered::new(),
@@ -148,7 +149,7 @@ impl<'a> OrderRun<'a> {
     fn apply(&mut self, write: &Write, answer: WriteAnswer) {
         self.handler.store.answered(&self.stack, write, &answer);
         self.handler.breakers.answered(write, &answer);
-        self.machine.answered(now(), write, answer);
+        self.machine.apply_answer(now(), write, answer);
         // What the answer says may be gone by now, as the store knew before.
         self.revision = None;
     }
@@ -173,7 +174,7 @@ impl<'a> OrderRun<'a> {
 
     fn outcome(&mut self, step: &MachineStep) -> Outcome<QueuedOrder> {
         let breakers = &self.handler.breakers;
-        if let &MachineStep::Later { at, refused: false } = step
+        if let &MachineStep::Retry { at } = step
             && let Some(class) = self.machine.fails_with(now())
         {
             let at = breakers.waits(&self.stack, class, at);
@@ -181,7 +182,7 @@ impl<'a> OrderRun<'a> {
         }
         breakers.ends(&self.stack);
         match step {
-            MachineStep::Done | MachineStep::Attend { .. } | MachineStep::Later { refused: true, .. }
+            MachineStep::Done | MachineStep::Attend { .. } | MachineStep::Rejected { .. }
                 if self.is_outdated() =>
             {
                 self.later(now(), RequeuePolicy::UntilSuperseded)
@@ -194,11 +195,11 @@ impl<'a> OrderRun<'a> {
                 self.applied();
                 self.later(at, RequeuePolicy::UntilNewer)
             }
-            &MachineStep::Later { at, refused: true } => {
+            &MachineStep::Rejected { at } => {
                 self.end(OrderEnd::Failed);
                 self.later(at, RequeuePolicy::UntilNewer)
             }
-            &MachineStep::Later { at, refused: false } => self.later(at, RequeuePolicy::UntilSuperseded),
+            &MachineStep::Retry { at } => self.later(at, RequeuePolicy::UntilSuperseded),
             // The shard is stopping, and its dispatcher will be drained in a moment; or the slot is given
             // back for others that wait.
             MachineStep::Read(_) | MachineStep::Write | MachineStep::Await => {

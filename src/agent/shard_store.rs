@@ -214,17 +214,17 @@ impl ShardStore {
 
     /// Whether nothing is to be done for an order of this fingerprint.
     pub(super) fn is_converged(&self, stack: &StackName, fingerprint: u64) -> bool {
-        self.store.borrow().is_settled(stack.as_str(), fingerprint)
+        self.store.borrow().is_converged(stack.as_str(), fingerprint)
     }
 
     /// Nothing is to be done for an order of this fingerprint, as long as the stack is as it is.
     pub(super) fn mark_converged(&self, stack: &StackName, fingerprint: u64) {
-        self.store.borrow_mut().settle(stack.as_str(), fingerprint);
+        self.store.borrow_mut().mark_converged(stack.as_str(), fingerprint);
     }
 
     /// Other kinds are in play: what had converged may not have.
     pub(super) fn unmark_converged(&self) {
-        self.store.borrow_mut().unsettle_all();
+        self.store.borrow_mut().forget_converged();
     }
 
     /// An order for this Stack has come.

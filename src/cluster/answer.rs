@@ -144,6 +144,7 @@ pub fn write(write: &Write, reply: &Reply) -> WriteAnswer {
     if let Write::Create { body, .. } | Write::Patch { body, .. } = write {
         let text = match &mut answer {
             WriteAnswer::Refused(refusal) => &mut refusal.message,
+            WriteAnswer::StoredInPart { warning } => warning,
             WriteAnswer::NotApplied { cause, .. } | WriteAnswer::InDoubt { cause, .. } => cause,
             _ => return answer,
         };
@@ -186,12 +187,7 @@ fn read_write(write: &Write, reply: &Reply) -> WriteAnswer {
 
 fn stored(key: &ObjectKey, reply: &Reply) -> WriteAnswer {
     if let Some(message) = warning::read(&reply.headers).not_stored {
-        return WriteAnswer::Refused(Refusal {
-            // Of a create, too, though it answers 201: the code says "taken, but".
-            code: 200,
-            reason: "UnknownField".into(),
-            message: format!("taken, but without it: {message}"),
-        });
+        return WriteAnswer::StoredInPart { warning: message };
     }
     match object(key, reply) {
         Ok(object) => WriteAnswer::Stored(Box::new(object)),

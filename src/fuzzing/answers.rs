@@ -70,8 +70,8 @@ fn check(write: &Write, answer: WriteAnswer, reply: &Reply) {
             assert!(says_absent(reply));
             assert!(!matches!(write, Write::Create { .. }));
         }
-        WriteAnswer::Refused(refusal) if status.is_success() => {
-            assert!(reply.headers.contains_key("warning"), "{refusal}");
+        WriteAnswer::StoredInPart { warning } => {
+            assert!(status.is_success() && reply.headers.contains_key("warning"), "{warning}");
         }
         WriteAnswer::Refused(_) => assert!(status != StatusCode::UNAUTHORIZED && status.as_u16() >= 300),
         WriteAnswer::NotApplied { .. } => assert!([401, 429].contains(&status.as_u16()), "{status}"),

@@ -15,7 +15,7 @@ pub struct MachineOptions {
     /// First and longest delay after a transient failure, per stack.
     pub retry: (Duration, Duration),
     /// First and longest delay before a refused write is tried again.
-    pub park: (Duration, Duration),
+    pub rejected: (Duration, Duration),
     /// When to look again where an event is awaited that does not come.
     pub fallback: Duration,
     /// How long after its deadline a create may still arrive.
@@ -30,7 +30,7 @@ impl Default for MachineOptions {
         Self {
             children_in_flight: 4,
             retry: (Duration::from_millis(500), seconds(10)),
-            park: (seconds(60), seconds(600)),
+            rejected: (seconds(60), seconds(600)),
             fallback: seconds(30),
             create_may_arrive: seconds(600),
             conflicts_at_once: 3,

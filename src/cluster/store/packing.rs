@@ -1,6 +1,6 @@
 //! Bytes as they are packed: small numbers in few of them, frequent texts as numbers.
 
-use super::names::Interner;
+use super::interner::Interner;
 
 /// Writes what [`PackReader`] reads.
 #[derive(Debug)]

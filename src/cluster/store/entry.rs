@@ -1,12 +1,12 @@
 //! What is held of one stack.
 
-use super::{names::Interner, record::PackedObject};
-use crate::stack::{object::Object, status};
+use super::{interner::Interner, packed::PackedObject};
+use crate::stack::{object::Object, report};
 
 /// One object.
 #[derive(Debug)]
 pub(super) struct StoredObject {
-    pub(super) record: PackedObject,
+    pub(super) packed: PackedObject,
     /// In nanoseconds since the store's start.
     pub(super) learnt: u64,
     pub(super) kind: u16,
@@ -18,26 +18,26 @@ pub(super) struct StoredObject {
 
 /// The objects of one stack.
 #[derive(Debug, Default)]
-pub(super) struct Stack {
+pub(super) struct StackEntry {
     pub(super) objects: Vec<StoredObject>,
     pub(super) revision: u64,
     /// The fingerprint of an order for which nothing is to be done.
-    pub(super) settled: Option<u64>,
+    pub(super) converged: Option<u64>,
 }
 
 impl StoredObject {
     /// An object among those of this stack. Of what is only left over of it, it has nothing to say.
-    pub(super) fn new(kind: u16, learnt: u64, record: PackedObject, object: &Object, stack: &str) -> Self {
+    pub(super) fn new(kind: u16, learnt: u64, packed: PackedObject, object: &Object, stack: &str) -> Self {
         let is_its_own = object.belongs_to() == Some(stack);
-        let ready = !is_its_own || status::is_ready(&object.status);
-        Self { record, learnt, kind, says_something: is_its_own && object.says_something(), ready }
+        let ready = !is_its_own || report::is_ready(&object.status);
+        Self { packed, learnt, kind, says_something: is_its_own && object.says_something(), ready }
     }
 }
 
-impl Stack {
+impl StackEntry {
     /// Where an object is.
     pub(super) fn find(&self, kind: u16, name: &str, stack: &str, names: &Interner) -> Option<usize> {
-        let is = |held: &StoredObject| held.kind == kind && held.record.name(stack, names) == Some(name);
+        let is = |held: &StoredObject| held.kind == kind && held.packed.name(stack, names) == Some(name);
         self.objects.iter().position(is)
     }
 

@@ -326,19 +326,16 @@ fn only_labelled_objects_that_are_not_wanted_are_deleted() {
     let mut world = ModelCluster::default();
     world.create("stackherd", &payments, ledger());
     let object = world.get(&payments).expect("there");
-    assert!(is_unwanted(&desired, &payments, "authclients"));
+    assert!(is_unwanted(&desired, &payments));
     assert!(matches!(unwanted(STACK, Some(&object)), Action::Write(Write::Delete { .. })));
     assert_eq!(unwanted("other", Some(&object)), Action::Nothing);
     assert_eq!(unwanted(STACK, Some(&Object { terminating: true, ..object })), Action::Nothing);
 
-    assert!(!is_unwanted(&desired, &key(&catalog, "ledgers/org-stack"), "authclients"));
-    assert!(
-        is_unwanted(&desired, &key(&catalog, "ledgers/second"), "authclients"),
-        "the operator fails on two"
-    );
-    assert!(is_unwanted(&desired, &key(&catalog, "authclients/org-stack-old"), "authclients"));
-    assert!(!is_unwanted(&desired, &key(&catalog, "authclients/org-stack-web"), "authclients"));
-    assert!(!is_unwanted(&desired, &key(&catalog, "stacks/org-stack"), "authclients"));
+    assert!(!is_unwanted(&desired, &key(&catalog, "ledgers/org-stack")));
+    assert!(is_unwanted(&desired, &key(&catalog, "ledgers/second")), "the operator fails on two");
+    assert!(is_unwanted(&desired, &key(&catalog, "authclients/org-stack-old")));
+    assert!(!is_unwanted(&desired, &key(&catalog, "authclients/org-stack-web")));
+    assert!(!is_unwanted(&desired, &key(&catalog, "stacks/org-stack")));
 }
 
 fn stack_object(json: Value) -> Object {

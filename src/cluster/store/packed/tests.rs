@@ -133,9 +133,8 @@ proptest! {
         for object in objects.iter().chain(&objects) {
             let record = PackedObject::pack(object, STACK, &mut names);
             prop_assert_eq!(unpacked(&record, &names), pruned(object.clone()));
-            let identity = record.identity(STACK, &names).expect("a record");
-            let (name, uid) = (object.key.name.to_string(), object.uid.clone());
-            prop_assert_eq!(identity, (name, uid, object.resource_version.clone()));
+            prop_assert_eq!(record.version(&names), Some(ObjectVersion::of(object)));
+            prop_assert_eq!(record.name(STACK, &names), Some(&*object.key.name));
             prop_assert_eq!(record.status(STACK, &names), Some(object.status.clone()));
         }
     }
@@ -159,7 +158,8 @@ proptest! {
     fn any_bytes_are_read_or_refused(bytes in collection::vec(any::<u8>(), 0..80)) {
         let (record, names) = (PackedObject(bytes.into()), Interner::default());
         record.unpack(|name| ObjectKey::new(&catalog().stack, name), STACK, &names);
-        record.identity(STACK, &names);
+        record.version(&names);
+        record.name(STACK, &names);
         record.status(STACK, &names);
     }
 }

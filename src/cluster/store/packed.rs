@@ -9,14 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{
-    bytes::{PackReader, PackWriter},
+    interner::Interner,
     json,
-    names::Interner,
+    packing::{PackReader, PackWriter},
 };
 use crate::stack::{
     desired, labels,
     object::{API_VERSION, Object, ObjectKey, Owner},
     ownership::Removable,
+    version::ObjectVersion,
 };
 
 /// Bits of a record's first byte.
@@ -66,13 +67,15 @@ impl PackedObject {
         Some(object)
     }
 
-    /// The name, uid and resourceVersion.
-    pub(super) fn identity(&self, stack: &str, names: &Interner) -> Option<(String, String, String)> {
+    /// The uid and resourceVersion.
+    pub(super) fn version(&self, names: &Interner) -> Option<ObjectVersion> {
         let (decided, mut rest) = self.parts(names)?;
         let mut decided = PackReader::new(decided, names);
         let flags = decided.byte()?;
-        let name = if flags & NAMED != 0 { stack } else { decided.text()? };
-        Some((name.to_owned(), read_uid(&mut decided)?, read_version(&mut rest)?))
+        if flags & NAMED == 0 {
+            decided.text()?;
+        }
+        Some(ObjectVersion { uid: read_uid(&mut decided)?, resource_version: read_version(&mut rest)? })
     }
 
     /// The name.

@@ -19,7 +19,7 @@ fn made_anew() -> (StackRig, Object) {
 
 /// The end of this order where the store shows these objects; reads and writes reach the world.
 fn shown(rig: &mut StackRig, objects: Vec<Object>) -> (MachineStep, Vec<Write>, usize) {
-    let mut machine = Machine::new(existing(snapshot()), Carryover::default(), context(), false);
+    let mut machine = Machine::new(existing(snapshot()), Carryover::default(), context(), OrderArrival::New);
     machine.refresh(objects);
     let (mut flying, mut writes, mut reads) = (Vec::new(), Vec::new(), 0);
     for _ in 0..100 {
@@ -32,7 +32,7 @@ fn shown(rig: &mut StackRig, objects: Vec<Object>) -> (MachineStep, Vec<Write>, 
             MachineStep::Await => {
                 let write: Write = flying.remove(0);
                 let answer = rig.world.write(&write);
-                machine.answered(rig.now, &write, answer);
+                machine.apply_answer(rig.now, &write, answer);
                 writes.push(write);
             }
             end => return (end, writes, reads),

@@ -16,22 +16,22 @@ use crate::step;
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// A test that must fail without a safeguard, by its full name, and what it says then.
-struct Trial<'a> {
+struct RedRun<'a> {
     safeguard: &'a Safeguard,
     test: String,
     says: &'static str,
 }
 
 /// The tests of some safeguards, in a build that can do without each of them.
-pub(super) struct Trials<'a> {
+pub(super) struct RedRuns<'a> {
     binary: &'a Path,
     copy: &'a Path,
-    trials: Vec<Trial<'a>>,
+    red_runs: Vec<RedRun<'a>>,
 }
 
-impl<'a> Trials<'a> {
+impl<'a> RedRuns<'a> {
     pub(super) fn new(binary: &'a Path, copy: &'a Path, chosen: &[&'a Safeguard]) -> Result<Self, String> {
-        let mut all = Self { binary, copy, trials: Vec::new() };
+        let mut all = Self { binary, copy, red_runs: Vec::new() };
         let listed = step::output(all.command().arg("--list"))?;
         for safeguard in chosen {
             for (test, says) in safeguard.tests {
@@ -41,7 +41,7 @@ impl<'a> Trials<'a> {
                         "safeguard {name}: the lib has no test {test}: say in {LIST} what it is called now"
                     ));
                 };
-                all.trials.push(Trial { safeguard, test: test.to_owned(), says });
+                all.red_runs.push(RedRun { safeguard, test: test.to_owned(), says });
             }
         }
         Ok(all)
@@ -49,7 +49,7 @@ impl<'a> Trials<'a> {
 
     /// As long as nothing is out. Otherwise the failures to come would show nothing.
     pub(super) fn pass_with_all(&self) -> Result<(), String> {
-        let mut tests: Vec<_> = self.trials.iter().map(|trial| &trial.test).collect();
+        let mut tests: Vec<_> = self.red_runs.iter().map(|red_run| &red_run.test).collect();
         tests.sort_unstable();
         tests.dedup();
         step::run("safeguards: all in place", self.command().arg("--exact").args(tests))
@@ -60,9 +60,9 @@ impl<'a> Trials<'a> {
         let next = AtomicUsize::new(0);
         let work = || {
             let mut surprises = Vec::new();
-            while let Some(trial) = self.trials.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let Trial { safeguard: Safeguard { name, file, .. }, test, .. } = trial;
-                match self.fails(trial) {
+            while let Some(red_run) = self.red_runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let RedRun { safeguard: Safeguard { name, file, .. }, test, .. } = red_run;
+                match self.fails(red_run) {
                     Ok(reason) => eprintln!("without {name} fails {test}\n    {reason}"),
                     Err(surprise) => surprises.push(format!("without {name} ({file}) {test} {surprise}")),
                 }
@@ -77,7 +77,7 @@ impl<'a> Trials<'a> {
     }
 
     /// How it failed, or what it did instead.
-    fn fails(&self, Trial { safeguard, test, says }: &Trial<'_>) -> Result<String, String> {
+    fn fails(&self, RedRun { safeguard, test, says }: &RedRun<'_>) -> Result<String, String> {
         let (code, output) =
             run(self.command().args(["--exact", test]).env("STACKHERD_WITHOUT", safeguard.name))?;
         if code == Some(0) {
