@@ -28,7 +28,7 @@ use super::{
     message::{MessageSender, ToCoordinator, ToShard},
 };
 use crate::{
-    cluster::Client,
+    cluster::KubeClient,
     membership::report_channel::ReportChannel,
     net,
     stack::object::{Catalog, Resource},
@@ -50,7 +50,7 @@ pub(super) struct Coordinator {
     unflushed: Cell<usize>,
     /// Anything of the above has changed.
     changed: Rc<Wakeup>,
-    client: Client,
+    client: KubeClient,
     counters: Arc<Counters>,
     stop: Stop,
 }
@@ -75,7 +75,7 @@ impl Coordinator {
     /// Has the kinds watched that are there in any cluster.
     pub(super) fn new(
         messages: MessageSender,
-        client: Client,
+        client: KubeClient,
         counters: Arc<Counters>,
         stop: Stop,
     ) -> Rc<Self> {

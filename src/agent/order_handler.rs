@@ -19,7 +19,7 @@ use super::{
     shard_store::ShardStore,
 };
 use crate::{
-    cluster::Client,
+    cluster::KubeClient,
     order::{Change, StackName},
     stack::{
         desired::fingerprint,
@@ -31,7 +31,7 @@ use crate::{
 
 /// What all orders of one shard share.
 pub(super) struct OrderHandler {
-    pub(super) client: Client,
+    pub(super) client: KubeClient,
     pub(super) store: Rc<ShardStore>,
     pub(super) breakers: Rc<BreakerDriver>,
     pub(super) counters: Arc<Counters>,
@@ -46,7 +46,7 @@ pub(super) struct OrderHandler {
 
 impl OrderHandler {
     pub(super) fn new(
-        client: Client,
+        client: KubeClient,
         store: Rc<ShardStore>,
         breakers: Rc<BreakerDriver>,
         context: MachineContext,

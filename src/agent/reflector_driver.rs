@@ -9,7 +9,7 @@ use super::{
     message::{MessageSender, ObjectEvent, ToCoordinator, ToShard},
 };
 use crate::{
-    cluster::{Client, News, Target, watching},
+    cluster::{KubeClient, ReflectorEvent, WatchTarget, reflector},
     net,
     stack::object::{Object, ObjectKey, Resource, Role},
     time::{Duration, Instant, now},
@@ -20,20 +20,20 @@ const LISTING_EVERY: Duration = Duration::from_millis(500);
 
 /// The reflectors that run on a shard.
 pub(super) struct ReflectorDriver {
-    client: Client,
+    client: KubeClient,
     messages: MessageSender,
     /// By plural of the kind; `None` once the shard is stopping.
     tasks: RefCell<Option<HashMap<String, net::Task<()>>>>,
 }
 
 impl ReflectorDriver {
-    pub(super) fn new(client: Client, messages: MessageSender) -> Self {
+    pub(super) fn new(client: KubeClient, messages: MessageSender) -> Self {
         Self { client, messages, tasks: RefCell::new(Some(HashMap::new())) }
     }
 
     /// The shard's client.
     #[cfg(test)]
-    pub(super) fn client(&self) -> &Client {
+    pub(super) fn client(&self) -> &KubeClient {
         &self.client
     }
 
@@ -47,10 +47,10 @@ impl ReflectorDriver {
             homes: AHashMap::new(),
             leftovers: AHashMap::new(),
         };
-        let (client, target) = (self.client.clone(), Target::kind(kind));
+        let (client, target) = (self.client.clone(), WatchTarget::kind(kind));
         if let Some(tasks) = &mut *self.tasks.borrow_mut() {
             let task = net::spawn(async move {
-                watching::watch(client, target, async |news| forwarder.forward(news).await).await;
+                reflector::run(client, target, async |news| forwarder.forward(news).await).await;
             });
             // An older watch of the kind ends here.
             tasks.insert(kind.plural.clone(), task);
@@ -90,18 +90,18 @@ struct EventForwarder {
 type Homes = AHashMap<Arc<str>, (Arc<str>, Option<Instant>)>;
 
 impl EventForwarder {
-    async fn forward(&mut self, news: News) {
+    async fn forward(&mut self, news: ReflectorEvent) {
         match news {
-            News::Listed { object, asked } => {
+            ReflectorEvent::Listed { object, asked } => {
                 self.note_home(&object, Some(asked)).await;
                 self.hand_over(object, |object| ObjectEvent::Listed(object, asked)).await;
                 self.goes_on().await;
             }
-            News::Changed { object, at } => {
+            ReflectorEvent::Changed { object, at } => {
                 self.note_home(&object, None).await;
                 self.hand_over(object, |object| ObjectEvent::Changed(object, at)).await;
             }
-            News::Removed { object, at } => {
+            ReflectorEvent::Removed { object, at } => {
                 if self.leftover(&object.key).is_some_and(|of| object.leftover_of() != Some(&*of)) {
                     self.no_longer_leftover(&object.key).await;
                 }
@@ -115,7 +115,7 @@ impl EventForwarder {
                 }
                 self.hand_over(object, |object| ObjectEvent::Removed(object, at)).await;
             }
-            News::Complete { asked, version } => {
+            ReflectorEvent::Complete { asked, version } => {
                 // Later than the list was asked for they came by events.
                 for homes in [&mut self.homes, &mut self.leftovers] {
                     homes.retain(|_, (_, listed)| listed.is_none_or(|at| at >= asked));
@@ -129,14 +129,14 @@ impl EventForwarder {
                 self.tell(KindStatus::Listed).await;
             }
             // A definition that was made just now is served a moment later.
-            News::Refused { missing: true, refusal } => {
+            ReflectorEvent::Refused { missing: true, refusal } => {
                 self.tell(KindStatus::Failing(refusal.to_string())).await
             }
-            News::Refused { missing: false, refusal } => {
+            ReflectorEvent::Refused { missing: false, refusal } => {
                 self.tell(KindStatus::Refused(refusal.to_string())).await;
             }
-            News::Failing { cause } => self.tell(KindStatus::Failing(cause)).await,
-            News::Recovered => self.tell(KindStatus::Recovered).await,
+            ReflectorEvent::Failing { cause } => self.tell(KindStatus::Failing(cause)).await,
+            ReflectorEvent::Recovered => self.tell(KindStatus::Recovered).await,
         }
     }
 

@@ -24,7 +24,8 @@ use super::{
     stack_limit::StackLimit,
 };
 use crate::{
-    cluster::{Client, Limits},
+    cluster::{ClientLimits, KubeClient},
+    config,
     log_throttle::LogThrottle,
     net,
     order::StackName,
@@ -48,7 +49,7 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 pub(super) async fn run(context: shards::ShardContext<Envelope>, setup: Arc<Setup>, counters: Arc<Counters>) {
     let shards::ShardContext { id, shards, router, mut inbox, stop, .. } = context;
     let messages = MessageSender::new(router, shards);
-    let client = client(&setup, shards);
+    let client = client(&setup, id);
     let shard = Shard::new(id, shards, messages.clone(), stop.clone(), &client, setup, counters);
     #[cfg(test)]
     {
@@ -110,7 +111,7 @@ impl Shard {
         shards: usize,
         messages: MessageSender,
         stop: Stop,
-        client: &Client,
+        client: &KubeClient,
         setup: Arc<Setup>,
         counters: Arc<Counters>,
     ) -> Rc<Self> {
@@ -118,7 +119,8 @@ impl Shard {
         let nothing = Arc::new(Catalog::new(Vec::new()));
         let throttle = if setup.says_all { LogThrottle::off() } else { LogThrottle::shared_by(shards) };
         let log = Rc::new(OrderLog::new(throttle));
-        let slots = setup.engine.max_in_flight_stacks.get().div_ceil(shards);
+        let engine = setup.engine;
+        let slots = config::share(engine.max_in_flight_stacks.get(), id.index(), engine.shards).max(1);
         let breakers = Rc::new(BreakerDriver::new(slots));
         let handler = OrderHandler::new(
             client.clone(),
@@ -239,7 +241,7 @@ impl Shard {
     }
 
     /// Runs stacks again that an outage kept waiting.
-    async fn retry_after_outages(self: Rc<Self>, client: Client) {
+    async fn retry_after_outages(self: Rc<Self>, client: KubeClient) {
         self.breakers.run(|| client.paused_until(), |stack| self.dispatcher.wake(stack)).await;
     }
 
@@ -327,20 +329,18 @@ fn machines(setup: &Setup, catalog: &Arc<Catalog>) -> MachineContext {
     MachineContext::new(Catalog::clone(catalog), setup.base_url.clone(), options, fastrand::u64(..))
 }
 
-fn client(setup: &Setup, shards: usize) -> Client {
-    Client::new(&setup.cluster, share(setup.limits, shards)).listing_at_most(setup.max_list_items)
+fn client(setup: &Setup, shard: ShardId) -> KubeClient {
+    KubeClient::new(&setup.cluster, share(setup, shard)).listing_at_most(setup.max_list_items)
 }
 
-/// One shard's part of the process' limits.
-fn share(limits: Limits, shards: usize) -> Limits {
-    let burst = match limits.burst {
-        0 => 0,
-        burst => burst.div_ceil(u32::try_from(shards).unwrap_or(u32::MAX)),
-    };
-    Limits {
-        qps: limits.qps / shards as f64,
-        burst,
-        max_in_flight: limits.max_in_flight.div_ceil(shards),
+/// One shard's part of the process' limits. A rate can be divided into parts of any size.
+fn share(setup: &Setup, shard: ShardId) -> ClientLimits {
+    let (limits, shards) = (setup.limits, setup.engine.shards);
+    let part = |whole| config::share(whole, shard.index(), shards);
+    ClientLimits {
+        qps: limits.qps / shards.get() as f64,
+        burst: part(limits.burst as usize) as u32,
+        max_in_flight: part(limits.max_in_flight),
         deadline: limits.deadline,
     }
 }

@@ -29,7 +29,10 @@ use super::{
     wishes::Wishes,
 };
 use crate::{
-    cluster::simulated::{Network, Outcome},
+    cluster::{
+        SendError,
+        simulated::{Network, SimulatedAnswer},
+    },
     embedded::{
         cluster::EmbeddedCluster,
         respond::{self, ServedAnswer, ServedRequest},
@@ -289,7 +292,7 @@ impl ApiServer {
 }
 
 impl Network for ApiServer {
-    fn send(&self, request: http::Request<Bytes>) -> LocalBoxFuture<'static, Outcome> {
+    fn send(&self, request: http::Request<Bytes>) -> LocalBoxFuture<'static, SimulatedAnswer> {
         let Some(server) = self.me.upgrade() else { return Box::pin(std::future::pending()) };
         Box::pin(async move {
             let request = read(request);
@@ -302,11 +305,13 @@ impl Network for ApiServer {
             if let Fate::Refuse = fate {
                 server.strike(fate.name());
                 net::sleep(server.random(Duration::from_millis(2))).await;
-                return Outcome::NotSent("connection refused".into());
+                return SimulatedAnswer::Failed(SendError::GivenBack("connection refused".into()));
             }
             let (tell, told) = oneshot::channel();
             server.group.spawn(delivery::deliver(Rc::clone(&server), request, call, fate, tell)).detach();
-            told.await.unwrap_or_else(|_| Outcome::Lost("the connection was reset".into()))
+            told.await.unwrap_or_else(|_| {
+                SimulatedAnswer::Failed(SendError::Broke("the connection was reset".into()))
+            })
         })
     }
 }

@@ -16,7 +16,7 @@ use super::{
     faults::{FaultRates, Struck},
     world::{Options, World},
 };
-use crate::{agent::simulated, cluster::Limits, embedded::operator, net, time};
+use crate::{agent::simulated, cluster::ClientLimits, embedded::operator, net, time};
 
 /// How long faults and orders last.
 const LENGTH: Duration = Duration::from_secs(60);
@@ -73,7 +73,7 @@ fn options(seed: u64, verbose: bool) -> (Options, usize) {
     let qps = [0.0, 20.0, 100.0, 1000.0][rng.usize(..4)];
     let options = Options {
         shards: rng.usize(1..4),
-        limits: Limits {
+        limits: ClientLimits {
             qps,
             burst: rng.u32(1..60),
             max_in_flight: rng.usize(4..40),

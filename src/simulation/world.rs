@@ -40,7 +40,7 @@ pub(crate) struct Options {
     pub(crate) seed: u64,
     pub(crate) shards: usize,
     /// Of the agent, over all shards.
-    pub(crate) limits: cluster::Limits,
+    pub(crate) limits: cluster::ClientLimits,
     pub(crate) stacks_in_flight: usize,
     pub(crate) resync_period: Option<Duration>,
     pub(crate) operator: operator::OperatorOptions,
@@ -61,7 +61,7 @@ impl Options {
         Self {
             seed,
             shards: 2,
-            limits: cluster::Limits {
+            limits: cluster::ClientLimits {
                 qps: 200.0,
                 burst: 50,
                 max_in_flight: 32,
@@ -80,11 +80,12 @@ impl Options {
 
     /// What the API server sees at most.
     pub(crate) fn limits_seen(&self) -> LimitsSeen {
-        let shards = self.shards as u32;
+        // Each shard has one at least: outside of here there are no more shards than parts.
+        let most = |whole: usize| whole.max(self.shards);
         LimitsSeen {
             qps: self.limits.qps,
-            burst: f64::from(self.limits.burst.div_ceil(shards).max(1) * shards),
-            in_flight: self.limits.max_in_flight.div_ceil(self.shards) * self.shards,
+            burst: most(self.limits.burst as usize) as f64,
+            in_flight: most(self.limits.max_in_flight),
         }
     }
 }
@@ -171,7 +172,7 @@ impl World {
             },
             cluster: ClusterConfig::plain("http://api.simulated").expect("a URL"),
             limits: options.limits,
-            max_list_items: crate::cluster::watch::MOST_ITEMS,
+            max_list_items: crate::cluster::reflector::MOST_ITEMS,
             base_url: StackBaseUrl { scheme: "https".into(), host: BASE_HOST.into() },
             grace_period: Duration::from_secs(30),
             resync_period: options.resync_period,

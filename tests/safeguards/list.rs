@@ -209,7 +209,7 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
     Safeguard {
         name: "NoticeSilence",
         about: "A watch that says nothing for long is given up.",
-        file: "src/cluster/watch.rs",
+        file: "src/cluster/reflector.rs",
         within: "watching.quiet.get_or_insert(now), IDLE)",
         text: "IDLE",
         without: "1000 * IDLE",

@@ -7,14 +7,14 @@ use tracing::warn;
 
 use crate::{
     agent::kind_registry::KindEvent,
-    cluster::{Client, News, Target, catalog, watching},
+    cluster::{KubeClient, ReflectorEvent, WatchTarget, catalog, reflector},
     net,
     stack::object::{Object, Resource},
 };
 
-/// Tells which modules are defined, for ever: by watching, or where that is refused by listing once in
+/// Tells which modules are defined, for ever: by reflector, or where that is refused by listing once in
 /// a `period`.
-pub(super) async fn follow(client: Client, period: Option<Duration>, tell: impl Fn(KindEvent)) {
+pub(super) async fn follow(client: KubeClient, period: Option<Duration>, tell: impl Fn(KindEvent)) {
     let mut definitions = Definitions::default();
     let (refuse, refused) = oneshot::channel();
     let mut refuse = Some(refuse);
@@ -23,7 +23,7 @@ pub(super) async fn follow(client: Client, period: Option<Duration>, tell: impl 
         Some(Learnt::WatchRefused) => drop(refuse.take().map(|refuse| refuse.send(()))),
         None => {}
     };
-    select(pin!(watching::watch(client.clone(), Target::definitions(), follow)), refused).await;
+    select(pin!(reflector::run(client.clone(), WatchTarget::definitions(), follow)), refused).await;
     let Some(period) = period else {
         warn!(
             "CRDs cannot be watched and --resync-period is 0, so modules that come and go are not \
@@ -62,25 +62,27 @@ struct Definitions {
 }
 
 impl Definitions {
-    fn handle(&mut self, news: News) -> Option<Learnt> {
+    fn handle(&mut self, news: ReflectorEvent) -> Option<Learnt> {
         let undefined = |cause| Some(Learnt::Event(KindEvent::Undefined(cause)));
         match news {
-            News::Listed { object, .. } => {
+            ReflectorEvent::Listed { object, .. } => {
                 set(&mut self.listed, &object, catalog::module(&object));
                 return None;
             }
-            News::Complete { .. } => {
+            ReflectorEvent::Complete { .. } => {
                 self.modules = std::mem::take(&mut self.listed);
                 self.complete = true;
             }
-            News::Changed { object, .. } => set(&mut self.modules, &object, catalog::module(&object)),
-            News::Removed { object, .. } => set(&mut self.modules, &object, None),
-            News::Refused { missing, .. } if self.complete => {
+            ReflectorEvent::Changed { object, .. } => {
+                set(&mut self.modules, &object, catalog::module(&object))
+            }
+            ReflectorEvent::Removed { object, .. } => set(&mut self.modules, &object, None),
+            ReflectorEvent::Refused { missing, .. } if self.complete => {
                 return (!missing).then_some(Learnt::WatchRefused);
             }
-            News::Refused { refusal, .. } => return undefined(refusal.to_string()),
-            News::Failing { cause } if !self.complete => return undefined(cause),
-            News::Failing { .. } | News::Recovered => return None,
+            ReflectorEvent::Refused { refusal, .. } => return undefined(refusal.to_string()),
+            ReflectorEvent::Failing { cause } if !self.complete => return undefined(cause),
+            ReflectorEvent::Failing { .. } | ReflectorEvent::Recovered => return None,
         }
         let modules = self.modules.values().cloned().collect();
         self.complete.then_some(Learnt::Event(KindEvent::Defined(modules)))
@@ -116,16 +118,16 @@ mod tests {
             },
             "status": {"conditions": [{"type": "Established", "status": if established { "True" } else { "False" }}]},
         });
-        Box::new(Object::from_json(Target::definitions().resource(), json).unwrap())
+        Box::new(Object::from_json(WatchTarget::definitions().resource(), json).unwrap())
     }
 
     fn listed(definitions: &mut Definitions, kinds: &[&str]) -> Option<Learnt> {
         let asked = now();
         for kind in kinds {
-            let news = News::Listed { object: crd(kind, true), asked };
+            let news = ReflectorEvent::Listed { object: crd(kind, true), asked };
             assert!(definitions.handle(news).is_none(), "not before the list is complete");
         }
-        definitions.handle(News::Complete { asked, version: "9".into() })
+        definitions.handle(ReflectorEvent::Complete { asked, version: "9".into() })
     }
 
     fn singulars(event: Option<Learnt>) -> Vec<String> {
@@ -141,9 +143,9 @@ mod tests {
     fn modules_are_those_of_the_last_complete_list_and_what_came_since() {
         let mut definitions = Definitions::default();
         assert_eq!(singulars(listed(&mut definitions, &["Ledger", "Auth"])), ["auth", "ledger"]);
-        let added = News::Changed { object: crd("Wallet", true), at: now() };
+        let added = ReflectorEvent::Changed { object: crd("Wallet", true), at: now() };
         assert_eq!(singulars(definitions.handle(added)), ["auth", "ledger", "wallet"]);
-        let removed = News::Removed { object: crd("Auth", true), at: now() };
+        let removed = ReflectorEvent::Removed { object: crd("Auth", true), at: now() };
         assert_eq!(singulars(definitions.handle(removed)), ["ledger", "wallet"]);
         assert_eq!(singulars(listed(&mut definitions, &["Auth"])), ["auth"]);
     }
@@ -152,9 +154,9 @@ mod tests {
     fn a_definition_counts_once_its_kind_is_served() {
         let mut definitions = Definitions::default();
         listed(&mut definitions, &[]);
-        let early = News::Changed { object: crd("Ledger", false), at: now() };
+        let early = ReflectorEvent::Changed { object: crd("Ledger", false), at: now() };
         assert!(singulars(definitions.handle(early)).is_empty());
-        let served = News::Changed { object: crd("Ledger", true), at: now() };
+        let served = ReflectorEvent::Changed { object: crd("Ledger", true), at: now() };
         assert_eq!(singulars(definitions.handle(served)), ["ledger"]);
     }
 
@@ -162,7 +164,7 @@ mod tests {
     fn a_refusal_after_a_complete_list_is_that_of_the_watch() {
         let refused = |missing| {
             let refusal = Refusal { code: 403, reason: "Forbidden".into(), message: "no".into() };
-            News::Refused { missing, refusal }
+            ReflectorEvent::Refused { missing, refusal }
         };
         let mut definitions = Definitions::default();
         assert!(matches!(definitions.handle(refused(false)), Some(Learnt::Event(KindEvent::Undefined(_)))));

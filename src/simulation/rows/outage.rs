@@ -1,7 +1,7 @@
 //! Row 14 again: what an outage kept waiting is right soon after its end, however long it was.
 
 use super::*;
-use crate::{cluster::Limits, time};
+use crate::{cluster::ClientLimits, time};
 
 /// What keeps requests from being carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl Scene {
 /// Orders come in the outage; then it ends. Gives the requests that were turned down.
 fn outage(scene: Scene) -> Result<usize, String> {
     let options = Options {
-        limits: Limits { qps: QPS, burst: 50, max_in_flight: 64, deadline: DEADLINE },
+        limits: ClientLimits { qps: QPS, burst: 50, max_in_flight: 64, deadline: DEADLINE },
         stacks_in_flight: 128,
         operated: false,
         ..Options::quiet(scene.stacks as u64)

@@ -3,8 +3,8 @@
 use std::{cell::RefCell, time::Duration};
 
 use crate::{
+    backoff,
     stack::{desired::StackBaseUrl, object::Catalog},
-    time::times,
 };
 
 /// Paces and bounds of stack machines.
@@ -61,9 +61,8 @@ impl MachineContext {
         self.random.borrow_mut().f64()
     }
 
-    /// The `n`th delay of a pace: it doubles from the first to the longest, and is drawn from the
-    /// upper half of its step.
-    pub(super) fn delay(&self, (first, longest): (Duration, Duration), n: u32) -> Duration {
-        times(first.saturating_mul(1 << n.min(20)).min(longest), 0.5 + self.random() / 2.0)
+    /// The `n`th delay of a pace.
+    pub(super) fn delay(&self, pace: (Duration, Duration), n: u32) -> Duration {
+        backoff::delay(pace, n, self.random())
     }
 }

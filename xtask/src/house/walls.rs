@@ -25,7 +25,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("output", &["time"]),
     ("net", &["shards", "time"]),
     ("order", &["shards", "stack"]),
-    ("stack", &["order", "time"]),
+    ("stack", &["backoff", "order", "time"]),
     ("cluster", &["backoff", "log_throttle", "net", "order", "redact", "shards", "stack", "time"]),
     ("membership", &["backoff", "net", "order", "proto", "redact", "shards", "stack", "time"]),
     ("config", &["net", "output", "shards", "stack"]),

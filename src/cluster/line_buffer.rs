@@ -7,7 +7,7 @@ const KEPT: usize = 64 << 10;
 
 /// Splits a stream into lines, wherever its chunks begin and end.
 #[derive(Debug)]
-pub(crate) struct Lines {
+pub(crate) struct LineBuffer {
     buffer: BytesMut,
     /// How much of the buffer was searched already and holds no line's end.
     searched: usize,
@@ -17,9 +17,9 @@ pub(crate) struct Lines {
 /// A line that grew beyond what one event may weigh. The stream is of no use after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an event is larger than {} KiB", .0 >> 10)]
-pub(crate) struct TooLong(usize);
+pub(crate) struct LineTooLong(usize);
 
-impl Lines {
+impl LineBuffer {
     /// Lines of at most so many bytes, their ends not counted.
     pub(crate) fn new(longest: usize) -> Self {
         Self { buffer: BytesMut::new(), searched: 0, longest }
@@ -36,7 +36,7 @@ impl Lines {
     }
 
     /// The next complete line without its end; empty ones are left out.
-    pub(crate) fn next(&mut self) -> Result<Option<Bytes>, TooLong> {
+    pub(crate) fn next(&mut self) -> Result<Option<Bytes>, LineTooLong> {
         loop {
             if self.searched == 0 {
                 // All at once: a server may send nothing else.
@@ -45,13 +45,13 @@ impl Lines {
                     self.buffer = BytesMut::new();
                 }
             }
-            let end = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n');
+            let end = memchr::memchr(b'\n', &self.buffer[self.searched..]);
             let Some(end) = end.map(|end| end + self.searched) else {
                 self.searched = self.buffer.len();
-                return if self.searched > self.longest { Err(TooLong(self.longest)) } else { Ok(None) };
+                return if self.searched > self.longest { Err(LineTooLong(self.longest)) } else { Ok(None) };
             };
             if end > self.longest {
-                return Err(TooLong(self.longest));
+                return Err(LineTooLong(self.longest));
             }
             let line = self.buffer.split_to(end + 1);
             self.searched = 0;
@@ -95,13 +95,13 @@ mod tests {
 
     use super::*;
 
-    fn all(lines: &mut Lines) -> Vec<Bytes> {
+    fn all(lines: &mut LineBuffer) -> Vec<Bytes> {
         std::iter::from_fn(|| lines.next().unwrap()).collect()
     }
 
     #[test]
     fn a_line_comes_out_once_its_end_is_there() {
-        let mut lines = Lines::new(100);
+        let mut lines = LineBuffer::new(100);
         lines.push(b"{\"a\":");
         assert_eq!(lines.next(), Ok(None));
         lines.push(b"1}\n{\"b\"");
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn what_follows_the_last_end_is_the_rest() {
-        let mut lines = Lines::new(100);
+        let mut lines = LineBuffer::new(100);
         lines.push(b"one\ntwo");
         assert_eq!(all(&mut lines), ["one"]);
         assert_eq!(lines.rest(), Some(Bytes::from_static(b"two")));
@@ -122,19 +122,19 @@ mod tests {
 
     #[test]
     fn a_line_without_end_is_given_up() {
-        let mut lines = Lines::new(8);
+        let mut lines = LineBuffer::new(8);
         lines.push(b"12345678");
         assert_eq!(lines.next(), Ok(None));
         lines.push(b"\n123456789");
         assert_eq!(lines.next(), Ok(Some(Bytes::from_static(b"12345678"))));
-        assert_eq!(lines.next(), Err(TooLong(8)));
+        assert_eq!(lines.next(), Err(LineTooLong(8)));
         lines.push(b"\n");
-        assert_eq!(lines.next(), Err(TooLong(8)));
+        assert_eq!(lines.next(), Err(LineTooLong(8)));
     }
 
     #[test]
     fn what_a_long_line_needed_is_given_back() {
-        let mut lines = Lines::new(4 << 20);
+        let mut lines = LineBuffer::new(4 << 20);
         lines.push(&vec![b'x'; 2 << 20]);
         assert_eq!((lines.next(), lines.held()), (Ok(None), 2 << 20));
         lines.push(b"\n\n");
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn work_grows_no_faster_than_the_line() {
         let looks = |pieces: usize| {
-            let (mut lines, mut looks) = (Lines::new(1 << 20), 0);
+            let (mut lines, mut looks) = (LineBuffer::new(1 << 20), 0);
             for _ in 0..pieces {
                 lines.push(b"0123456789");
                 let before = lines.searched;
@@ -169,7 +169,7 @@ mod tests {
             let mut cuts: Vec<usize> = cuts.into_iter().filter(|cut| *cut <= text.len()).collect();
             cuts.extend([0, text.len()]);
             cuts.sort_unstable();
-            let mut lines = Lines::new(1000);
+            let mut lines = LineBuffer::new(1000);
             let mut found = Vec::new();
             for pair in cuts.windows(2) {
                 lines.push(&text.as_bytes()[pair[0]..pair[1]]);

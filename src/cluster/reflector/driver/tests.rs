@@ -4,41 +4,41 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    cluster::{ClusterConfig, Limits},
+    cluster::{ClientLimits, ClusterConfig},
     embedded::{
         cluster::{Caller, DeleteOptions, EmbeddedCluster, WriteEndpoint},
         faults::{FaultScript, InjectedFault},
         server::{EmbeddedServer, ServerOptions},
     },
-    net::testing::run,
+    net::testing::run as on_executor,
     stack::object::{Catalog, Resource},
 };
 
 /// What a watch has told so far. Dropped, it ends.
-struct View {
-    told: Rc<RefCell<Vec<News>>>,
+struct ToldEvents {
+    told: Rc<RefCell<Vec<ReflectorEvent>>>,
     _watching: net::Task<()>,
 }
 
-impl View {
-    fn of(client: &Client, resource: &Arc<Resource>) -> Self {
+impl ToldEvents {
+    fn of(client: &KubeClient, resource: &Arc<Resource>) -> Self {
         let told = Rc::new(RefCell::new(Vec::new()));
         let telling = Rc::clone(&told);
         let tell = async move |news| telling.borrow_mut().push(news);
-        let watching = net::spawn(watch(client.clone(), Target::kind(resource), tell));
+        let watching = net::spawn(run(client.clone(), WatchTarget::kind(resource), tell));
         Self { told, _watching: watching }
     }
 
     /// What was told, in short.
     fn words(&self) -> Vec<String> {
-        let word = |news: &News| {
+        let word = |news: &ReflectorEvent| {
             Some(match news {
-                News::Listed { object, .. } => format!("listed {}", object.key.name),
-                News::Complete { .. } => "complete".into(),
-                News::Changed { object, .. } => format!("changed {}", object.key.name),
-                News::Removed { object, .. } => format!("removed {}", object.key.name),
-                News::Refused { missing, .. } => format!("refused, missing: {missing}"),
-                News::Failing { .. } | News::Recovered => return None,
+                ReflectorEvent::Listed { object, .. } => format!("listed {}", object.key.name),
+                ReflectorEvent::Complete { .. } => "complete".into(),
+                ReflectorEvent::Changed { object, .. } => format!("changed {}", object.key.name),
+                ReflectorEvent::Removed { object, .. } => format!("removed {}", object.key.name),
+                ReflectorEvent::Refused { missing, .. } => format!("refused, missing: {missing}"),
+                ReflectorEvent::Failing { .. } | ReflectorEvent::Recovered => return None,
             })
         };
         self.told.borrow().iter().filter_map(word).collect()
@@ -59,9 +59,9 @@ fn server(options: ServerOptions) -> EmbeddedServer {
     EmbeddedServer::start(options).unwrap()
 }
 
-fn client(server: &EmbeddedServer) -> Client {
-    let limits = Limits { qps: 0.0, burst: 1, max_in_flight: 4, deadline: Duration::from_secs(10) };
-    Client::new(&ClusterConfig::plain(&server.url()).unwrap(), limits)
+fn client(server: &EmbeddedServer) -> KubeClient {
+    let limits = ClientLimits { qps: 0.0, burst: 1, max_in_flight: 4, deadline: Duration::from_secs(10) };
+    KubeClient::new(&ClusterConfig::plain(&server.url()).unwrap(), limits)
 }
 
 fn stacks() -> Arc<Resource> {
@@ -94,14 +94,14 @@ fn delete(server: &EmbeddedServer, name: &'static str) {
 
 #[test]
 fn objects_are_listed_in_pages_and_then_events_come_in_order() {
-    run(async {
+    on_executor(async {
         let server = server(ServerOptions::default());
         server.with_model(|cluster, now| {
             for n in 0..1100 {
                 create(cluster, &format!("s-{n:04}"), now);
             }
         });
-        let view = View::of(&client(&server), &stacks());
+        let view = ToldEvents::of(&client(&server), &stacks());
         let mut words: Vec<String> = (0..1100).map(|n| format!("listed s-{n:04}")).collect();
         words.push("complete".into());
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -119,9 +119,9 @@ fn objects_are_listed_in_pages_and_then_events_come_in_order() {
 
 #[test]
 fn a_version_that_expired_has_it_list_again() {
-    run(async {
+    on_executor(async {
         let server = server(ServerOptions::default());
-        let view = View::of(&client(&server), &stacks());
+        let view = ToldEvents::of(&client(&server), &stacks());
         view.tells(&["complete"]).await;
         server.with_model(|cluster, now| {
             create(cluster, "a", now);
@@ -135,7 +135,7 @@ fn a_version_that_expired_has_it_list_again() {
 
 #[test]
 fn connections_that_break_and_errors_cost_time_and_nothing_else() {
-    run(async {
+    on_executor(async {
         let mut lists = 0;
         let mut watches = 0;
         let script = move |call: &crate::embedded::faults::RequestInfo<'_>| {
@@ -153,7 +153,7 @@ fn connections_that_break_and_errors_cost_time_and_nothing_else() {
         };
         let server = server(ServerOptions { script: Some(Box::new(script)), ..ServerOptions::default() });
         put(&server, "a");
-        let view = View::of(&client(&server), &stacks());
+        let view = ToldEvents::of(&client(&server), &stacks());
         view.tells(&["listed a", "complete"]).await;
         put(&server, "b");
         view.tells(&["listed a", "complete", "changed b"]).await;
@@ -165,28 +165,28 @@ fn connections_that_break_and_errors_cost_time_and_nothing_else() {
 
 #[test]
 fn a_kind_that_is_not_served_is_told_as_missing() {
-    run(async {
+    on_executor(async {
         let server = server(ServerOptions::default());
         let nothing = Resource::new("Nothing", "nothing", "nothings");
-        let view = View::of(&client(&server), &nothing);
+        let view = ToldEvents::of(&client(&server), &nothing);
         view.tells(&["refused, missing: true"]).await;
         let forbid = |_: &crate::embedded::faults::RequestInfo<'_>| InjectedFault::Refuse {
             code: 403,
             retry_after: None,
         };
         server.handle().set_script(Some(Box::new(forbid)));
-        let view = View::of(&client(&server), &stacks());
+        let view = ToldEvents::of(&client(&server), &stacks());
         view.tells(&["refused, missing: false"]).await;
     });
 }
 
 #[test]
 fn many_watches_leave_requests_their_way() {
-    run(async {
+    on_executor(async {
         let server = server(ServerOptions::default());
         put(&server, "a");
         let client = client(&server);
-        let views: Vec<View> = (0..40).map(|_| View::of(&client, &stacks())).collect();
+        let views: Vec<ToldEvents> = (0..40).map(|_| ToldEvents::of(&client, &stacks())).collect();
         for view in &views {
             view.tells(&["listed a", "complete"]).await;
         }
@@ -201,7 +201,7 @@ fn many_watches_leave_requests_their_way() {
 
 #[test]
 fn a_consumer_without_room_holds_back_itself_alone_and_loses_nothing() {
-    run(async {
+    on_executor(async {
         let server = server(ServerOptions::default());
         for name in ["a", "b", "c"] {
             put(&server, name);
@@ -209,14 +209,14 @@ fn a_consumer_without_room_holds_back_itself_alone_and_loses_nothing() {
         let told = Rc::new(RefCell::new(0));
         let (room, mut given) = futures::channel::mpsc::unbounded::<()>();
         let counting = Rc::clone(&told);
-        let tell = async move |_: News| {
+        let tell = async move |_: ReflectorEvent| {
             futures::StreamExt::next(&mut given).await;
             *counting.borrow_mut() += 1;
         };
         let client = client(&server);
-        let _watching = net::spawn(watch(client.clone(), Target::kind(&stacks()), tell));
+        let _watching = net::spawn(run(client.clone(), WatchTarget::kind(&stacks()), tell));
         net::sleep(Duration::from_millis(50)).await;
-        let other = View::of(&client, &stacks());
+        let other = ToldEvents::of(&client, &stacks());
         other.tells(&["listed a", "listed b", "listed c", "complete"]).await;
         assert_eq!(*told.borrow(), 0);
         for _ in 0..4 {
@@ -230,24 +230,24 @@ fn a_consumer_without_room_holds_back_itself_alone_and_loses_nothing() {
 
 #[test]
 fn a_watch_that_is_dropped_leaves_nothing_behind() {
-    run(async {
+    on_executor(async {
         let server = server(ServerOptions::default());
         put(&server, "a");
         let client = client(&server);
         // At whatever it is doing.
         for micros in (0..20_000).step_by(400) {
-            let view = View::of(&client, &stacks());
+            let view = ToldEvents::of(&client, &stacks());
             net::sleep(Duration::from_micros(micros)).await;
             drop(view);
         }
-        let view = View::of(&client, &stacks());
+        let view = ToldEvents::of(&client, &stacks());
         view.tells(&["listed a", "complete"]).await;
     });
 }
 
 #[test]
 fn a_list_that_is_not_answered_keeps_no_other_waiting() {
-    run(async {
+    on_executor(async {
         let script: FaultScript = Box::new(|call| match (call.verb, call.plural) {
             ("list", "authclients") => InjectedFault::Hold(Duration::from_secs(8)),
             _ => InjectedFault::None,
@@ -255,10 +255,11 @@ fn a_list_that_is_not_answered_keeps_no_other_waiting() {
         let server = server(ServerOptions { script: Some(script), ..ServerOptions::default() });
         put(&server, "a");
         let client = client(&server);
-        let _slow: Vec<_> = (0..3).map(|_| View::of(&client, &Catalog::new(vec![]).auth_client)).collect();
+        let _slow: Vec<_> =
+            (0..3).map(|_| ToldEvents::of(&client, &Catalog::new(vec![]).auth_client)).collect();
         net::sleep(Duration::from_millis(50)).await;
         let begun = crate::time::now();
-        View::of(&client, &stacks()).tells(&["listed a", "complete"]).await;
+        ToldEvents::of(&client, &stacks()).tells(&["listed a", "complete"]).await;
         // Each of the three keeps it for half a second at most.
         assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     });

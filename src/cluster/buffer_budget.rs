@@ -10,24 +10,24 @@ pub(crate) const MOST: usize = 16 << 20;
 
 /// What is held, over all.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Unread(Rc<Cell<usize>>);
+pub(crate) struct BufferBudget(Rc<Cell<usize>>);
 
 /// What one of them holds. Dropped, it holds nothing.
 #[derive(Debug)]
-pub(crate) struct Share {
-    all: Unread,
+pub(crate) struct BudgetShare {
+    all: BufferBudget,
     held: usize,
 }
 
 /// There is no room for more. What asked for it is to be given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("what has begun to come in for all kinds together is larger than {} MiB", MOST >> 20)]
-pub(crate) struct Full;
+pub(crate) struct BudgetExhausted;
 
-impl Unread {
+impl BufferBudget {
     /// A share that holds nothing yet.
-    pub(crate) fn share(&self) -> Share {
-        Share { all: self.clone(), held: 0 }
+    pub(crate) fn share(&self) -> BudgetShare {
+        BudgetShare { all: self.clone(), held: 0 }
     }
 
     /// What all of them hold.
@@ -37,12 +37,12 @@ impl Unread {
     }
 }
 
-impl Share {
+impl BudgetShare {
     /// Holds so many bytes from now on; refused where it would be more than before, and too much.
-    pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), Full> {
+    pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
         let all = self.all.0.get().saturating_sub(self.held).saturating_add(bytes);
         if all > MOST && bytes > self.held {
-            return Err(Full);
+            return Err(BudgetExhausted);
         }
         self.all.0.set(all);
         self.held = bytes;
@@ -50,7 +50,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for BudgetShare {
     fn drop(&mut self) {
         self.all.0.set(self.all.0.get().saturating_sub(self.held));
     }
@@ -62,13 +62,13 @@ mod tests {
 
     #[test]
     fn all_shares_together_hold_no_more_than_there_is() {
-        let all = Unread::default();
-        let mut shares: Vec<Share> = (0..8).map(|_| all.share()).collect();
+        let all = BufferBudget::default();
+        let mut shares: Vec<BudgetShare> = (0..8).map(|_| all.share()).collect();
         for share in &mut shares {
             let _ = share.hold(4 << 20);
         }
         assert_eq!(all.held(), MOST);
-        assert_eq!(shares[7].hold(1), Err(Full));
+        assert_eq!(shares[7].hold(1), Err(BudgetExhausted));
         assert_eq!(shares[0].hold(100), Ok(()), "less is never refused");
         assert_eq!(shares[7].hold(1), Ok(()));
         drop(shares);

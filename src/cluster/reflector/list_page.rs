@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::{Hurry, Input, Listing, News, State, Step, Watch};
+use super::{Listing, Reflector, ReflectorEvent, ReflectorInput, ReflectorState, ReflectorStep, RetryEarly};
 use crate::{
-    cluster::page::{Next, Page},
+    cluster::list_reader::{ListItem, ListReader},
     stack::object::Object,
 };
 
@@ -18,25 +18,25 @@ const TO_A_PAGE: u64 = 10;
 
 /// A page that is being read.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(super) struct PageProgress {
     /// The list as it was before this page.
     listing: Listing,
     /// When its first page was asked for.
     asked: Instant,
-    page: Page,
+    page: ListReader,
     items: u64,
-    left_out: LeftOut,
+    left_out: UnreadableItems,
 }
 
 /// Items that could not be read.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LeftOut {
+pub(super) struct UnreadableItems {
     count: u64,
     /// The first of them, and why.
     example: Option<String>,
 }
 
-impl LeftOut {
+impl UnreadableItems {
     fn add(&mut self, name: Option<&str>, why: &dyn std::fmt::Display) {
         self.count = self.count.saturating_add(1);
         if self.example.is_none() {
@@ -51,11 +51,11 @@ impl LeftOut {
     }
 }
 
-impl Watch {
+impl Reflector {
     /// Bytes of a list that came and are not read yet.
     pub fn unread(&self) -> usize {
         match &self.state {
-            State::Reading(reading) => reading.page.held(),
+            ReflectorState::Reading(reading) => reading.page.held(),
             _ => 0,
         }
     }
@@ -63,37 +63,40 @@ impl Watch {
     pub(super) fn begin_page(&mut self, listing: Listing, asked: Instant) {
         self.stumbles = 0;
         let asked = listing.asked.unwrap_or(asked);
-        let (page, left_out) = (Page::default(), LeftOut::default());
-        self.state = State::Reading(Box::new(Reading { listing, asked, page, items: 0, left_out }));
+        let (page, left_out) = (ListReader::default(), UnreadableItems::default());
+        self.state =
+            ReflectorState::Reading(Box::new(PageProgress { listing, asked, page, items: 0, left_out }));
     }
 
-    pub(super) fn reading(&mut self, mut reading: Box<Reading>, input: Input, now: Instant) {
+    pub(super) fn reading(&mut self, mut reading: Box<PageProgress>, input: ReflectorInput, now: Instant) {
         match input {
-            Input::Piece(piece) => reading.page.push(&piece),
-            Input::Ended => reading.page.finish(),
+            ReflectorInput::Piece(piece) => reading.page.push(&piece),
+            ReflectorInput::Ended => reading.page.finish(),
             // The page is asked for again; what was told of it will be told again.
-            Input::Failed(cause) => return self.stumble(&cause, State::Listing(reading.listing), now),
-            Input::Unusable(cause) => return self.unusable(&cause, now),
+            ReflectorInput::Failed(cause) => {
+                return self.stumble(&cause, ReflectorState::Listing(reading.listing), now);
+            }
+            ReflectorInput::Unusable(cause) => return self.unusable(&cause, now),
             // Nothing of that was asked for.
             _ => {}
         }
-        self.state = State::Reading(reading);
+        self.state = ReflectorState::Reading(reading);
     }
 
     /// To the next object of a page, the next page, or the end of the list. `None` where the next
     /// step follows from that.
-    pub(super) fn read_on(&mut self, now: Instant) -> Option<Step> {
+    pub(super) fn read_on(&mut self, now: Instant) -> Option<ReflectorStep> {
         for _ in 0..AT_A_TIME {
-            let State::Reading(reading) = &mut self.state else { return None };
+            let ReflectorState::Reading(reading) = &mut self.state else { return None };
             let item = match reading.page.next() {
-                Ok(Next::Item(item)) => item,
-                Ok(Next::More) => return Some(Step::More),
-                Ok(Next::End) => {
+                Ok(ListItem::Item(item)) => item,
+                Ok(ListItem::More) => return Some(ReflectorStep::More),
+                Ok(ListItem::End) => {
                     self.end_page(now);
                     return None;
                 }
-                Err(cause) => {
-                    self.unusable(&cause, now);
+                Err(error) => {
+                    self.unusable(&error.to_string(), now);
                     return None;
                 }
             };
@@ -105,19 +108,20 @@ impl Watch {
             let name = item.pointer("/metadata/name").and_then(|name| name.as_str()).map(str::to_owned);
             match Object::from_json(self.target.resource(), item) {
                 Ok(object) => {
-                    self.news = Some(News::Listed { object: Box::new(object), asked: reading.asked });
+                    self.news =
+                        Some(ReflectorEvent::Listed { object: Box::new(object), asked: reading.asked });
                     return None;
                 }
-                // See `News::Complete`.
+                // See `ReflectorEvent::Complete`.
                 Err(error) => reading.left_out.add(name.as_deref(), &error),
             }
         }
-        Some(Step::GoOn)
+        Some(ReflectorStep::GoOn)
     }
 
     fn end_page(&mut self, now: Instant) {
-        let State::Reading(reading) = std::mem::take(&mut self.state) else { return };
-        let Reading { listing, asked, page, items, left_out } = *reading;
+        let ReflectorState::Reading(reading) = std::mem::take(&mut self.state) else { return };
+        let PageProgress { listing, asked, page, items, left_out } = *reading;
         if page.version().is_empty() {
             return self.unusable("the list says no version", now);
         }
@@ -135,10 +139,10 @@ impl Watch {
         };
         if listing.token.is_none() {
             self.say_left_out(&listing.left_out);
-            self.hurry = Hurry::May;
+            self.hurry = RetryEarly::May;
             let version = page.version().to_owned();
-            self.news = Some(News::Complete { asked, version: version.clone() });
-            self.state = State::Opening { version };
+            self.news = Some(ReflectorEvent::Complete { asked, version: version.clone() });
+            self.state = ReflectorState::Opening { version };
             return;
         }
         let few = EMPTY.saturating_add(listing.items / TO_A_PAGE);
@@ -150,19 +154,19 @@ impl Watch {
             let (pages, items) = (listing.pages, listing.items);
             self.endless(&format!("goes on after {pages} pages with {items} items"), now);
         } else {
-            self.state = State::Listing(listing);
+            self.state = ReflectorState::Listing(listing);
         }
     }
 
     /// A list that does not end, or has more than there can be, is a failure of the kind.
     fn endless(&mut self, what: &str, now: Instant) {
         let left_out = match std::mem::take(&mut self.state) {
-            State::Reading(reading) => {
+            ReflectorState::Reading(reading) => {
                 let mut left_out = reading.listing.left_out;
                 left_out.join(reading.left_out);
                 left_out
             }
-            _ => LeftOut::default(),
+            _ => UnreadableItems::default(),
         };
         self.say_left_out(&left_out);
         self.unusable(
@@ -171,7 +175,7 @@ impl Watch {
         );
     }
 
-    fn say_left_out(&self, left_out: &LeftOut) {
+    fn say_left_out(&self, left_out: &UnreadableItems) {
         if let Some(example) = &left_out.example {
             tracing::error!(kind = %self.target, items = left_out.count, example,
                 "items of the list could not be read and were left out");

@@ -8,9 +8,60 @@ const UTF16_LITTLE: [u8; 2] = [0xff, 0xfe];
 const UTF16_BIG: [u8; 2] = [0xfe, 0xff];
 const UTF8_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 
-/// The first document of a text; null where there is none. The error says where and shows nothing of
-/// the text, which may be a secret.
-pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
+/// What is wrong with the text of a kubeconfig. It shows nothing of the text, which may be a secret,
+/// but names and types of fields.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KubeconfigFault {
+    /// Where its structure ends.
+    #[error("no YAML at line {line} column {column}")]
+    NotYamlAt {
+        /// From 1.
+        line: u64,
+        /// From 1.
+        column: u64,
+    },
+    /// The same, somewhere.
+    #[error("no YAML")]
+    NotYaml,
+    /// An odd number of bytes.
+    #[error("half a letter of UTF-16 at its end")]
+    HalfLetter,
+    /// Half a pair.
+    #[error("no UTF-16, though it begins so")]
+    NotUtf16,
+    /// Where it cannot be read on.
+    #[error("no UTF-8 at byte {0}")]
+    NotUtf8(usize),
+    /// A field of another type.
+    #[error("{subject} is {found} and should be {wanted}")]
+    Unfit {
+        /// Its path.
+        subject: String,
+        /// What it is.
+        found: &'static str,
+        /// What it would have to be.
+        wanted: &'static str,
+    },
+    /// Something else than a kubeconfig.
+    #[error("its {field} should be {wanted}")]
+    OtherKind {
+        /// `kind` or `apiVersion`.
+        field: &'static str,
+        /// What is taken.
+        wanted: &'static str,
+    },
+    /// One name for two.
+    #[error("{list} has {name:?} twice")]
+    Twice {
+        /// `users`, say.
+        list: &'static str,
+        /// The name.
+        name: String,
+    },
+}
+
+/// The first document of a text; null where there is none.
+pub(super) fn parse(bytes: &[u8]) -> Result<Value, KubeconfigFault> {
     let text = decode(bytes)?;
     let mut reader = text.as_bytes();
     let mut documents = serde_saphyr::read_with_options::<_, Value>(&mut reader, options());
@@ -18,8 +69,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
         None => Ok(Value::Null),
         Some(Ok(value)) => Ok(value),
         Some(Err(error)) => Err(match error.location() {
-            Some(at) => format!("no YAML at line {} column {}", at.line(), at.column()),
-            None => "no YAML".into(),
+            Some(at) => KubeconfigFault::NotYamlAt { line: at.line(), column: at.column() },
+            None => KubeconfigFault::NotYaml,
         }),
     }
 }
@@ -29,14 +80,14 @@ fn options() -> Options {
 }
 
 /// UTF-8 or UTF-16, with or without a byte order mark, as YAML has it.
-fn decode(bytes: &[u8]) -> Result<String, String> {
+fn decode(bytes: &[u8]) -> Result<String, KubeconfigFault> {
     let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let (pairs, rest) = bytes.as_chunks::<2>();
         if !rest.is_empty() {
-            return Err("half a letter of UTF-16 at its end".to_owned());
+            return Err(KubeconfigFault::HalfLetter);
         }
         let units: Vec<u16> = pairs.iter().map(|pair| unit(*pair)).collect();
-        String::from_utf16(&units).map_err(|_| "no UTF-16, though it begins so".to_owned())
+        String::from_utf16(&units).map_err(|_| KubeconfigFault::NotUtf16)
     };
     if let Some(rest) = bytes.strip_prefix(&UTF16_LITTLE) {
         return utf16(rest, u16::from_le_bytes);
@@ -46,22 +97,22 @@ fn decode(bytes: &[u8]) -> Result<String, String> {
     }
     let rest = bytes.strip_prefix(&UTF8_MARK).unwrap_or(bytes);
     String::from_utf8(rest.to_vec())
-        .map_err(|error| format!("no UTF-8 at byte {}", error.utf8_error().valid_up_to()))
+        .map_err(|error| KubeconfigFault::NotUtf8(error.utf8_error().valid_up_to()))
 }
 
 /// A mapping of the tree, with its path for errors. A null, and one that is absent, is an empty one.
 #[derive(Clone)]
-pub(super) struct Node<'a> {
+pub(super) struct YamlNode<'a> {
     path: String,
     map: Option<&'a Map<String, Value>>,
 }
 
-impl<'a> Node<'a> {
-    pub(super) fn root(value: &'a Value) -> Result<Self, String> {
+impl<'a> YamlNode<'a> {
+    pub(super) fn root(value: &'a Value) -> Result<Self, KubeconfigFault> {
         Self::at(String::new(), Some(value))
     }
 
-    fn at(path: String, value: Option<&'a Value>) -> Result<Self, String> {
+    fn at(path: String, value: Option<&'a Value>) -> Result<Self, KubeconfigFault> {
         let map = match value {
             None | Some(Value::Null) => None,
             Some(Value::Object(map)) => Some(map),
@@ -80,7 +131,7 @@ impl<'a> Node<'a> {
     }
 
     /// Text; empty where there is none.
-    pub(super) fn text(&self, key: &str) -> Result<String, String> {
+    pub(super) fn text(&self, key: &str) -> Result<String, KubeconfigFault> {
         match self.value(key) {
             None => Ok(String::new()),
             Some(Value::String(text)) => Ok(text.clone()),
@@ -89,7 +140,7 @@ impl<'a> Node<'a> {
     }
 
     /// A switch; off where there is none.
-    pub(super) fn switch(&self, key: &str) -> Result<bool, String> {
+    pub(super) fn switch(&self, key: &str) -> Result<bool, KubeconfigFault> {
         match self.value(key) {
             None => Ok(false),
             Some(Value::Bool(on)) => Ok(*on),
@@ -98,28 +149,28 @@ impl<'a> Node<'a> {
     }
 
     /// A mapping, if it is there.
-    pub(super) fn child(&self, key: &str) -> Result<Option<Node<'a>>, String> {
-        self.value(key).map(|value| Node::at(self.path(key), Some(value))).transpose()
+    pub(super) fn child(&self, key: &str) -> Result<Option<YamlNode<'a>>, KubeconfigFault> {
+        self.value(key).map(|value| YamlNode::at(self.path(key), Some(value))).transpose()
     }
 
     /// A mapping, empty where there is none.
-    pub(super) fn child_or_empty(&self, key: &str) -> Result<Node<'a>, String> {
-        Node::at(self.path(key), self.value(key))
+    pub(super) fn child_or_empty(&self, key: &str) -> Result<YamlNode<'a>, KubeconfigFault> {
+        YamlNode::at(self.path(key), self.value(key))
     }
 
     /// The mappings of a list.
-    pub(super) fn children(&self, key: &str) -> Result<Vec<Node<'a>>, String> {
-        let item = |(at, value)| Node::at(format!("{}[{at}]", self.path(key)), Some(value));
+    pub(super) fn children(&self, key: &str) -> Result<Vec<YamlNode<'a>>, KubeconfigFault> {
+        let item = |(at, value)| YamlNode::at(format!("{}[{at}]", self.path(key)), Some(value));
         self.list(key)?.iter().enumerate().map(item).collect()
     }
 
     /// The texts of a list.
-    pub(super) fn texts(&self, key: &str) -> Result<Vec<String>, String> {
+    pub(super) fn texts(&self, key: &str) -> Result<Vec<String>, KubeconfigFault> {
         texts(&self.path(key), self.list(key)?)
     }
 
     /// A mapping to lists of texts, sorted by its keys.
-    pub(super) fn text_lists(&self, key: &str) -> Result<Vec<(String, Vec<String>)>, String> {
+    pub(super) fn text_lists(&self, key: &str) -> Result<Vec<(String, Vec<String>)>, KubeconfigFault> {
         let Some(child) = self.child(key)? else { return Ok(Vec::new()) };
         let mut lists = Vec::new();
         for key in child.map.into_iter().flat_map(Map::keys) {
@@ -129,7 +180,7 @@ impl<'a> Node<'a> {
         Ok(lists)
     }
 
-    fn list(&self, key: &str) -> Result<&'a [Value], String> {
+    fn list(&self, key: &str) -> Result<&'a [Value], KubeconfigFault> {
         match self.value(key) {
             None => Ok(&[]),
             Some(Value::Array(items)) => Ok(items),
@@ -138,7 +189,7 @@ impl<'a> Node<'a> {
     }
 }
 
-fn texts(path: &str, items: &[Value]) -> Result<Vec<String>, String> {
+fn texts(path: &str, items: &[Value]) -> Result<Vec<String>, KubeconfigFault> {
     let text = |(at, value): (usize, &Value)| match value {
         Value::Null => Ok(String::new()),
         Value::String(text) => Ok(text.clone()),
@@ -147,7 +198,7 @@ fn texts(path: &str, items: &[Value]) -> Result<Vec<String>, String> {
     items.iter().enumerate().map(text).collect()
 }
 
-fn unfit(path: &str, value: &Value, wanted: &str) -> String {
+fn unfit(path: &str, value: &Value, wanted: &'static str) -> KubeconfigFault {
     let found = match value {
         Value::Null => "nothing",
         Value::Bool(_) => "true or false",
@@ -157,7 +208,7 @@ fn unfit(path: &str, value: &Value, wanted: &str) -> String {
         Value::Object(_) => "a mapping",
     };
     let subject = if path.is_empty() { "the file" } else { path };
-    format!("{subject} is {found} and should be {wanted}")
+    KubeconfigFault::Unfit { subject: subject.to_owned(), found, wanted }
 }
 
 #[cfg(test)]
@@ -182,7 +233,7 @@ mod tests {
         assert_eq!(parse(b"\xef\xbb\xbf{\"a\":\t[null]}").unwrap(), json!({"a": [null]}));
         assert_eq!(parse(b"\xff\xfea\0:\0 \0b\0").unwrap(), json!({"a": "b"}));
         assert_eq!(parse(b"\xfe\xff\0a\0:\0 \0b").unwrap(), json!({"a": "b"}));
-        assert!(parse(b"\xff\xfea\0:").unwrap_err().contains("UTF-16"));
+        assert!(parse(b"\xff\xfea\0:").unwrap_err().to_string().contains("UTF-16"));
     }
 
     #[test]
@@ -202,7 +253,7 @@ mod tests {
     #[test]
     fn an_error_says_where_and_shows_nothing() {
         for text in ["a: [s3cret", "a: s3cret: b", "a: *s3cret", "a: \"s3cret"] {
-            let error = parse(text.as_bytes()).unwrap_err();
+            let error = parse(text.as_bytes()).unwrap_err().to_string();
             assert!(error.starts_with("no YAML") && !error.contains("s3cret"), "{error}");
         }
     }
@@ -210,10 +261,13 @@ mod tests {
     #[test]
     fn a_field_of_another_kind_is_named() {
         let tree = json!({"a": {"b": 1, "c": [true]}});
-        let a = Node::root(&tree).unwrap().child_or_empty("a").unwrap();
-        assert_eq!(a.text("b").unwrap_err(), "a.b is a number and should be text: put it into quotes");
+        let a = YamlNode::root(&tree).unwrap().child_or_empty("a").unwrap();
         assert_eq!(
-            a.texts("c").unwrap_err(),
+            a.text("b").unwrap_err().to_string(),
+            "a.b is a number and should be text: put it into quotes"
+        );
+        assert_eq!(
+            a.texts("c").unwrap_err().to_string(),
             "a.c[0] is true or false and should be text: put it into quotes"
         );
         assert_eq!((a.text("x").unwrap(), a.switch("x").unwrap()), (String::new(), false));

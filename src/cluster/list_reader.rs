@@ -6,15 +6,13 @@
 //! them the reader may wait for whatever it likes. Each byte is looked at twice.
 
 use bytes::{Buf, BytesMut};
-use serde::{
-    Deserialize,
-    de::{DeserializeOwned, IgnoredAny},
-};
+use kube::core::ListMeta;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use super::{
     body::OBJECT,
-    scan::{self, Scan},
+    json_scanner::{self, JsonScanner, TooManyValues},
 };
 
 /// Blanks between two values that are taken for a way of writing; beyond it they are somebody's joke.
@@ -24,10 +22,10 @@ const FIELDS: usize = 64;
 
 /// A page that is being read.
 #[derive(Debug, Default)]
-pub(crate) struct Page {
+pub(crate) struct ListReader {
     /// What came and was not read yet; the value that is next begins it.
     buffer: BytesMut,
-    scan: Scan,
+    scan: JsonScanner,
     /// How much of the buffer the scan has seen.
     scanned: usize,
     blanks: usize,
@@ -36,14 +34,14 @@ pub(crate) struct Page {
     read: u64,
     /// Nothing more comes.
     whole: bool,
-    place: Place,
+    place: ListPosition,
     listed: bool,
-    metadata: Metadata,
+    metadata: ListMeta,
 }
 
 /// Where the reader stands.
 #[derive(Debug, Clone, Default)]
-enum Place {
+enum ListPosition {
     /// Before the list.
     #[default]
     Start,
@@ -64,16 +62,9 @@ enum Place {
     End,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Metadata {
-    resource_version: String,
-    r#continue: String,
-}
-
 /// What comes next of a page.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Next {
+pub(crate) enum ListItem {
     /// An item.
     Item(Value),
     /// Nothing until more of it has come.
@@ -82,15 +73,47 @@ pub(crate) enum Next {
     End,
 }
 
-/// Why reading stops.
-enum Stop {
-    More,
-    Fault(String),
+/// Why a list cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ListError {
+    #[error("the list cannot be read after byte {at}: {fault}")]
+    Unreadable { at: u64, fault: ListFault },
+    #[error("the answer is no list: it has no items")]
+    NoItems,
+    #[error("the list ends too early")]
+    CutShort,
 }
 
-type Read<T> = Result<T, Stop>;
+/// What is wrong with the text of a list.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ListFault {
+    #[error("it has more than {FIELDS} fields")]
+    TooManyFields,
+    #[error("{found:?} in the place of {wanted:?}")]
+    Misplaced { found: char, wanted: char },
+    #[error("something follows the list")]
+    Follows,
+    #[error("a single value is larger than {} MiB", OBJECT >> 20)]
+    TooLarge,
+    #[error(transparent)]
+    TooManyValues(#[from] TooManyValues),
+    #[error("it ends too early")]
+    Ends,
+    #[error("there is nothing but blanks")]
+    Blanks,
+    #[error("{0}")]
+    Syntax(String),
+}
 
-impl Page {
+/// Why reading stops.
+enum ReadStop {
+    More,
+    Fault(ListError),
+}
+
+type ReadResult<T> = Result<T, ReadStop>;
+
+impl ListReader {
     /// Takes what came next.
     pub(crate) fn push(&mut self, piece: &[u8]) {
         self.buffer.extend_from_slice(piece);
@@ -107,38 +130,38 @@ impl Page {
     }
 
     /// What comes next. After a fault, nothing does.
-    pub(crate) fn next(&mut self) -> Result<Next, String> {
+    pub(crate) fn next(&mut self) -> Result<ListItem, ListError> {
         loop {
             match self.advance() {
                 Ok(None) => {}
                 Ok(Some(next)) => return Ok(next),
-                Err(Stop::More) => return Ok(Next::More),
-                Err(Stop::Fault(fault)) => return Err(fault),
+                Err(ReadStop::More) => return Ok(ListItem::More),
+                Err(ReadStop::Fault(fault)) => return Err(fault),
             }
         }
     }
 
     /// The version that it shows, once it was read; empty where it says none.
     pub(crate) fn version(&self) -> &str {
-        &self.metadata.resource_version
+        self.metadata.resource_version.as_deref().unwrap_or_default()
     }
 
     /// Where the list goes on, once it was read.
     pub(crate) fn token(&self) -> Option<&str> {
-        Some(self.metadata.r#continue.as_str()).filter(|token| !token.is_empty())
+        self.metadata.continue_.as_deref().filter(|token| !token.is_empty())
     }
 
-    fn advance(&mut self) -> Read<Option<Next>> {
+    fn advance(&mut self) -> ReadResult<Option<ListItem>> {
         match std::mem::take(&mut self.place) {
-            Place::Start => {
-                self.expect(b'{', &Place::Start)?;
-                self.place = Place::Field { first: true };
+            ListPosition::Start => {
+                self.expect(b'{', &ListPosition::Start)?;
+                self.place = ListPosition::Field { first: true };
             }
-            Place::Field { first } => {
-                let again = Place::Field { first };
+            ListPosition::Field { first } => {
+                let again = ListPosition::Field { first };
                 if self.need(&again)? == b'}' {
                     self.skip(1);
-                    self.place = Place::Tail;
+                    self.place = ListPosition::Tail;
                     return Ok(None);
                 }
                 if !first {
@@ -146,52 +169,52 @@ impl Page {
                 }
                 self.fields += 1;
                 if self.fields > FIELDS {
-                    return Err(self.fault(&format!("it has more than {FIELDS} fields")));
+                    return Err(self.fault(ListFault::TooManyFields));
                 }
-                self.place = Place::Name;
+                self.place = ListPosition::Name;
             }
-            Place::Name => {
-                let name = self.value(Place::Name)?;
-                self.place = Place::Colon(name);
+            ListPosition::Name => {
+                let name = self.value(ListPosition::Name)?;
+                self.place = ListPosition::Colon(name);
             }
-            Place::Colon(name) => {
-                self.expect(b':', &Place::Colon(name.clone()))?;
-                self.place = Place::Content(name);
+            ListPosition::Colon(name) => {
+                self.expect(b':', &ListPosition::Colon(name.clone()))?;
+                self.place = ListPosition::Content(name);
             }
-            Place::Content(name) => self.content(&name)?,
-            Place::Item { first } => {
-                let again = Place::Item { first };
+            ListPosition::Content(name) => self.content(&name)?,
+            ListPosition::Item { first } => {
+                let again = ListPosition::Item { first };
                 if self.need(&again)? == b']' {
                     self.skip(1);
-                    self.place = Place::Field { first: false };
+                    self.place = ListPosition::Field { first: false };
                     return Ok(None);
                 }
                 if !first {
                     self.expect(b',', &again)?;
                 }
-                self.place = Place::Element;
+                self.place = ListPosition::Element;
             }
-            Place::Element => {
-                let item = self.value(Place::Element)?;
-                self.place = Place::Item { first: false };
-                return Ok(Some(Next::Item(item)));
+            ListPosition::Element => {
+                let item = self.value(ListPosition::Element)?;
+                self.place = ListPosition::Item { first: false };
+                return Ok(Some(ListItem::Item(item)));
             }
-            Place::Tail => self.tail()?,
-            Place::End => {
-                self.place = Place::End;
-                return Ok(Some(Next::End));
+            ListPosition::Tail => self.tail()?,
+            ListPosition::End => {
+                self.place = ListPosition::End;
+                return Ok(Some(ListItem::End));
             }
         }
         Ok(None)
     }
 
-    fn content(&mut self, name: &str) -> Read<()> {
-        let again = Place::Content(name.to_owned());
+    fn content(&mut self, name: &str) -> ReadResult<()> {
+        let again = ListPosition::Content(name.to_owned());
         match name {
             "items" if self.need(&again)? == b'[' => {
                 self.skip(1);
                 self.listed = true;
-                self.place = Place::Item { first: true };
+                self.place = ListPosition::Item { first: true };
                 return Ok(());
             }
             // Go's word for a list of nothing.
@@ -199,27 +222,27 @@ impl Page {
             "metadata" => self.metadata = self.value(again)?,
             _ => drop(self.value::<IgnoredAny>(again)?),
         }
-        self.place = Place::Field { first: false };
+        self.place = ListPosition::Field { first: false };
         Ok(())
     }
 
-    fn tail(&mut self) -> Read<()> {
-        self.place = Place::Tail;
+    fn tail(&mut self) -> ReadResult<()> {
+        self.place = ListPosition::Tail;
         if self.peek()?.is_some() {
-            return Err(self.fault("something follows the list"));
+            return Err(self.fault(ListFault::Follows));
         }
         if !self.whole {
-            return Err(Stop::More);
+            return Err(ReadStop::More);
         }
         if !self.listed {
-            return Err(Stop::Fault("the answer is no list: it has no items".into()));
+            return Err(ReadStop::Fault(ListError::NoItems));
         }
-        self.place = Place::End;
+        self.place = ListPosition::End;
         Ok(())
     }
 
     /// The value that is next, once all of it is there; until then, the place is what it was.
-    fn value<T: DeserializeOwned>(&mut self, again: Place) -> Read<T> {
+    fn value<T: DeserializeOwned>(&mut self, again: ListPosition) -> ReadResult<T> {
         self.need(&again)?;
         let end = match self.scan.push(&self.buffer[self.scanned..]) {
             Some(more) => self.scanned + more,
@@ -229,33 +252,33 @@ impl Page {
                 self.scanned = self.buffer.len();
                 self.check_size(self.scanned)?;
                 self.place = again;
-                return Err(Stop::More);
+                return Err(ReadStop::More);
             }
         };
         self.check_size(end)?;
         let value = serde_json::from_slice(&self.buffer[..end]);
-        let value = value.map_err(|error| self.fault(&error.to_string()))?;
+        let value = value.map_err(|error| self.fault(ListFault::Syntax(error.to_string())))?;
         self.skip(end);
-        (self.scan, self.scanned) = (Scan::default(), 0);
+        (self.scan, self.scanned) = (JsonScanner::default(), 0);
         Ok(value)
     }
 
-    fn check_size(&self, length: usize) -> Read<()> {
+    fn check_size(&self, length: usize) -> ReadResult<()> {
         if length > OBJECT {
-            return Err(self.fault(&format!("a single value is larger than {} MiB", OBJECT >> 20)));
+            return Err(self.fault(ListFault::TooLarge));
         }
-        if self.scan.values() > scan::VALUES {
-            return Err(self.fault(&scan::too_many()));
+        if self.scan.values() > json_scanner::VALUES {
+            return Err(self.fault(TooManyValues.into()));
         }
         Ok(())
     }
 
     /// Takes this byte, once it is there.
-    fn expect(&mut self, byte: u8, again: &Place) -> Read<()> {
+    fn expect(&mut self, byte: u8, again: &ListPosition) -> ReadResult<()> {
         let found = self.need(again)?;
         if found != byte {
-            let (found, byte) = (char::from(found), char::from(byte));
-            return Err(self.fault(&format!("{found:?} in the place of {byte:?}")));
+            let (found, wanted) = (char::from(found), char::from(byte));
+            return Err(self.fault(ListFault::Misplaced { found, wanted }));
         }
         self.skip(1);
         Ok(())
@@ -263,24 +286,24 @@ impl Page {
 
     /// The next byte that is no white space, not taken yet. Where it has yet to come, the place is
     /// what it was.
-    fn need(&mut self, again: &Place) -> Read<u8> {
+    fn need(&mut self, again: &ListPosition) -> ReadResult<u8> {
         match self.peek()? {
             Some(byte) => Ok(byte),
-            None if self.whole => Err(self.fault("it ends too early")),
+            None if self.whole => Err(self.fault(ListFault::Ends)),
             None => {
                 self.place = again.clone();
-                Err(Stop::More)
+                Err(ReadStop::More)
             }
         }
     }
 
-    fn peek(&mut self) -> Read<Option<u8>> {
+    fn peek(&mut self) -> ReadResult<Option<u8>> {
         let blank = self.buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         if blank > 0 {
             self.blanks += blank;
             self.skip(blank);
             if self.blanks > BLANKS {
-                return Err(self.fault("there is nothing but blanks"));
+                return Err(self.fault(ListFault::Blanks));
             }
         }
         let found = self.buffer.first().copied();
@@ -299,8 +322,8 @@ impl Page {
         }
     }
 
-    fn fault(&self, what: &str) -> Stop {
-        Stop::Fault(format!("the list cannot be read after byte {}: {what}", self.read))
+    fn fault(&self, fault: ListFault) -> ReadStop {
+        ReadStop::Fault(ListError::Unreadable { at: self.read, fault })
     }
 }
 

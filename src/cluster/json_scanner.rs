@@ -8,8 +8,8 @@ pub(crate) const VALUES: usize = 1 << 18;
 /// Looks at the bytes of one value, each of them once. It only tells text from structure; what is
 /// wrong inside is found by who reads the value.
 #[derive(Debug, Default)]
-pub(crate) struct Scan {
-    begun: Begun,
+pub(crate) struct JsonScanner {
+    begun: ValueStart,
     depth: usize,
     quoted: bool,
     escaped: bool,
@@ -17,7 +17,7 @@ pub(crate) struct Scan {
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Begun {
+enum ValueStart {
     #[default]
     Nothing,
     /// A string, a list or an object, which ends with its last byte.
@@ -26,23 +26,29 @@ enum Begun {
     Open,
 }
 
-impl Scan {
+impl JsonScanner {
     /// How many of these bytes belong to the value; `None` where all do and it may go on. The first
     /// byte of all is the value's first.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Option<usize> {
         let first = *bytes.first()?;
-        if self.begun == Begun::Nothing {
+        if self.begun == ValueStart::Nothing {
             self.values = 1;
-            self.begun = if matches!(first, b'"' | b'{' | b'[') { Begun::Closed } else { Begun::Open };
+            self.begun =
+                if matches!(first, b'"' | b'{' | b'[') { ValueStart::Closed } else { ValueStart::Open };
         }
-        if self.begun == Begun::Open {
+        if self.begun == ValueStart::Open {
             let ends = |byte: &u8| byte.is_ascii_whitespace() || b",:]}[{\"".contains(byte);
             return bytes.iter().position(ends);
         }
-        for (at, byte) in bytes.iter().enumerate() {
-            if self.takes(*byte) {
+        let mut at = 0;
+        while at < bytes.len() {
+            if self.quoted && !self.escaped {
+                at += memchr::memchr2(b'"', b'\\', &bytes[at..])?;
+            }
+            if self.takes(bytes[at]) {
                 return Some(at + 1);
             }
+            at += 1;
         }
         None
     }
@@ -83,17 +89,17 @@ impl Scan {
     }
 }
 
-/// Says why a text cannot be read, where it is made of more than [`VALUES`] values.
-pub(crate) fn check(text: &[u8]) -> Result<(), String> {
-    let mut scan = Scan::default();
+/// A value that is made of more than [`VALUES`] values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("more than {VALUES} fields and values in one object")]
+pub(crate) struct TooManyValues;
+
+/// Whether a text can be read as one value.
+pub(crate) fn check(text: &[u8]) -> Result<(), TooManyValues> {
+    let mut scan = JsonScanner::default();
     let blank = text.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
     scan.push(&text[blank..]);
-    if scan.values() > VALUES { Err(too_many()) } else { Ok(()) }
-}
-
-/// What is said of a value that is made of too many.
-pub(crate) fn too_many() -> String {
-    format!("more than {VALUES} fields and values in one object")
+    if scan.values() > VALUES { Err(TooManyValues) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -101,7 +107,7 @@ mod tests {
     use super::*;
 
     fn end(text: &str) -> Option<usize> {
-        Scan::default().push(text.as_bytes())
+        JsonScanner::default().push(text.as_bytes())
     }
 
     #[test]
@@ -124,9 +130,9 @@ mod tests {
     #[test]
     fn pieces_make_no_difference() {
         let text = br#"{"a":{"b":["\\\"}",[],{}]},"c":-1.5} and more"#;
-        let whole = Scan::default().push(text);
+        let whole = JsonScanner::default().push(text);
         for at in 1..whole.unwrap() {
-            let mut scan = Scan::default();
+            let mut scan = JsonScanner::default();
             assert_eq!(scan.push(&text[..at]), None, "{at}");
             assert_eq!(scan.push(&text[at..]).map(|rest| at + rest), whole);
         }
@@ -136,7 +142,7 @@ mod tests {
     fn an_object_of_too_many_values_is_refused_before_it_is_read() {
         let list = |n: usize| format!("[{}]", "0,".repeat(n - 2) + "0");
         assert_eq!(check(list(VALUES).as_bytes()), Ok(()));
-        assert!(check(list(VALUES + 3).as_bytes()).unwrap_err().contains("262144"));
+        assert!(check(list(VALUES + 3).as_bytes()).unwrap_err().to_string().contains("262144"));
         assert_eq!(check(format!("\"{}\"", ",".repeat(VALUES * 2)).as_bytes()), Ok(()), "text is text");
     }
 }

@@ -2,12 +2,14 @@
 
 use http::{HeaderName, HeaderValue};
 
-use super::kubeconfig::User;
+use super::AuthInfo;
 
 const EXTRA: &str = "impersonate-extra-";
 
 /// The headers of every request. The error is a field and what is wrong with it.
-pub(super) fn headers(user: &User) -> Result<Vec<(HeaderName, HeaderValue)>, (&'static str, &'static str)> {
+pub(super) fn headers(
+    user: &AuthInfo,
+) -> Result<Vec<(HeaderName, HeaderValue)>, (&'static str, &'static str)> {
     let more = !user.impersonate_uid.is_empty()
         || !user.impersonate_groups.is_empty()
         || !user.impersonate_extra.is_empty();
@@ -56,14 +58,14 @@ fn escaped(key: &str) -> String {
 mod tests {
     use super::*;
 
-    fn shown(user: &User) -> Vec<String> {
+    fn shown(user: &AuthInfo) -> Vec<String> {
         let line = |(name, value): &(HeaderName, HeaderValue)| format!("{name}: {}", value.to_str().unwrap());
         headers(user).unwrap().iter().map(line).collect()
     }
 
     #[test]
     fn each_field_becomes_a_header_and_each_value_one_of_its_own() {
-        let user = User {
+        let user = AuthInfo {
             impersonate: "jane".into(),
             impersonate_uid: "7".into(),
             impersonate_groups: vec!["a".into(), "b".into()],
@@ -71,7 +73,7 @@ mod tests {
                 ("Example.com/Scope %".into(), vec!["one".into(), "two".into()]),
                 ("empty".into(), Vec::new()),
             ],
-            ..User::default()
+            ..AuthInfo::default()
         };
         let expected = [
             "impersonate-user: jane",
@@ -82,14 +84,15 @@ mod tests {
             "impersonate-extra-example.com%2fscope%20%25: two",
         ];
         assert_eq!(shown(&user), expected);
-        assert!(shown(&User::default()).is_empty());
+        assert!(shown(&AuthInfo::default()).is_empty());
     }
 
     #[test]
     fn groups_without_a_user_and_line_breaks_are_refused_by_field() {
-        let group = User { impersonate_groups: vec!["a".into()], ..User::default() };
+        let group = AuthInfo { impersonate_groups: vec!["a".into()], ..AuthInfo::default() };
         assert_eq!(headers(&group).unwrap_err().0, "as");
-        let broken = User { impersonate: "a".into(), impersonate_uid: "b\r\nc".into(), ..User::default() };
+        let broken =
+            AuthInfo { impersonate: "a".into(), impersonate_uid: "b\r\nc".into(), ..AuthInfo::default() };
         assert_eq!(headers(&broken).unwrap_err().0, "as-uid");
     }
 }

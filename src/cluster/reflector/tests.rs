@@ -3,18 +3,20 @@ mod trouble;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    cluster::response::ApiResponse,
     stack::object::{Object, Resource},
     time,
 };
 
 /// A machine and a clock that only a test moves.
-struct Rig {
-    watch: Watch,
+struct ReflectorRig {
+    watch: Reflector,
     now: Instant,
 }
 
@@ -30,25 +32,25 @@ fn object(name: &str, version: u32) -> Box<Object> {
     Box::new(Object::from_json(&ledgers(), json_of(name, version)).unwrap())
 }
 
-fn reply(code: u16, body: &str) -> Reply {
+fn reply(code: u16, body: &str) -> ApiResponse {
     let status = StatusCode::from_u16(code).unwrap();
-    Reply { status, headers: HeaderMap::new(), body: body.to_owned().into() }
+    ApiResponse { status, headers: HeaderMap::new(), body: body.to_owned().into() }
 }
 
-fn busy(code: u16, seconds: u64) -> Reply {
+fn busy(code: u16, seconds: u64) -> ApiResponse {
     let mut reply = reply(code, "later");
     reply.headers.insert(header::RETRY_AFTER, seconds.into());
     reply
 }
 
-fn page(items: &[Value], version: &str, token: &str) -> Reply {
+fn page(items: &[Value], version: &str, token: &str) -> ApiResponse {
     let metadata = json!({"resourceVersion": version, "continue": token});
     reply(200, &json!({"kind": "LedgerList", "items": items, "metadata": metadata}).to_string())
 }
 
-impl Rig {
+impl ReflectorRig {
     fn new() -> Self {
-        Self { watch: Watch::new(Target::kind(&ledgers()), 7), now: time::now() }
+        Self { watch: Reflector::new(WatchTarget::kind(&ledgers()), 7), now: time::now() }
     }
 
     /// One that has listed nothing at version 5 and watches.
@@ -59,7 +61,7 @@ impl Rig {
         rig
     }
 
-    fn step(&mut self) -> Step {
+    fn step(&mut self) -> ReflectorStep {
         self.watch.step(self.now)
     }
 
@@ -67,23 +69,23 @@ impl Rig {
         self.now += time;
     }
 
-    fn take(&mut self, input: Input) {
+    fn take(&mut self, input: ReflectorInput) {
         self.watch.take(input, self.now);
     }
 
-    fn reply(&mut self, reply: Reply) {
+    fn reply(&mut self, reply: ApiResponse) {
         let asked = self.now;
-        self.take(Input::Page { reply, asked });
+        self.take(ReflectorInput::Page { reply, asked });
     }
 
     fn line(&mut self, r#type: &str, object: &Value) {
-        self.take(Input::Line(json!({"type": r#type, "object": object}).to_string().into()));
+        self.take(ReflectorInput::Line(json!({"type": r#type, "object": object}).to_string().into()));
     }
 
     #[track_caller]
-    fn told(&mut self) -> News {
+    fn told(&mut self) -> ReflectorEvent {
         match self.step() {
-            Step::Tell(news) => news,
+            ReflectorStep::Tell(news) => news,
             other => panic!("nothing is told: {other:?}"),
         }
     }
@@ -91,29 +93,29 @@ impl Rig {
     /// Wants a list from its first page on, at once.
     #[track_caller]
     fn lists_afresh(&mut self) {
-        assert_eq!(self.step(), Step::List { token: None });
+        assert_eq!(self.step(), ReflectorStep::List { token: None });
     }
 
     /// Wants to watch from this version, at once.
     #[track_caller]
     fn opens(&mut self, from: &str) {
         let step = self.step();
-        assert!(matches!(&step, Step::Open { version, .. } if version == from), "{step:?}");
+        assert!(matches!(&step, ReflectorStep::Open { version, .. } if version == from), "{step:?}");
     }
 
     #[track_caller]
     fn reads(&mut self) {
         let step = self.step();
-        assert!(matches!(step, Step::Read { .. }), "{step:?}");
+        assert!(matches!(step, ReflectorStep::Read { .. }), "{step:?}");
     }
 
     /// Waits, and the test with it; says how long.
     #[track_caller]
     fn waits(&mut self) -> Duration {
-        let Step::Wait { until } = self.step() else { panic!("it does not wait: {:?}", self.watch) };
+        let ReflectorStep::Wait { until } = self.step() else { panic!("it does not wait: {:?}", self.watch) };
         let wait = until - self.now;
         self.pass(wait.checked_sub(Duration::from_millis(1)).expect("no wait to speak of"));
-        assert_eq!(self.step(), Step::Wait { until });
+        assert_eq!(self.step(), ReflectorStep::Wait { until });
         self.pass(Duration::from_millis(1));
         wait
     }
@@ -123,13 +125,13 @@ impl Rig {
         self.lists_afresh();
         self.reply(page(&[], "5", ""));
         let asked = self.now;
-        assert_eq!(self.told(), News::Complete { asked, version: "5".into() });
+        assert_eq!(self.told(), ReflectorEvent::Complete { asked, version: "5".into() });
     }
 
     #[track_caller]
     fn open(&mut self, from: &str) {
         self.opens(from);
-        self.take(Input::Opened);
+        self.take(ReflectorInput::Opened);
         self.reads();
     }
 }
@@ -140,65 +142,65 @@ fn millis(range: std::ops::RangeInclusive<u64>) -> std::ops::RangeInclusive<Dura
 
 #[test]
 fn a_list_is_told_page_by_page_and_then_complete() {
-    let mut rig = Rig::new();
+    let mut rig = ReflectorRig::new();
     rig.lists_afresh();
     let asked = rig.now;
     rig.pass(Duration::from_millis(3));
-    rig.take(Input::Page { reply: page(&[json_of("a", 1), json_of("b", 2)], "9", "more"), asked });
-    assert_eq!(rig.told(), News::Listed { object: object("a", 1), asked });
-    assert_eq!(rig.told(), News::Listed { object: object("b", 2), asked });
-    assert_eq!(rig.step(), Step::List { token: Some("more".into()) });
+    rig.take(ReflectorInput::Page { reply: page(&[json_of("a", 1), json_of("b", 2)], "9", "more"), asked });
+    assert_eq!(rig.told(), ReflectorEvent::Listed { object: object("a", 1), asked });
+    assert_eq!(rig.told(), ReflectorEvent::Listed { object: object("b", 2), asked });
+    assert_eq!(rig.step(), ReflectorStep::List { token: Some("more".into()) });
     rig.pass(Duration::from_secs(1));
     rig.reply(page(&[json_of("c", 3)], "9", ""));
-    assert_eq!(rig.told(), News::Listed { object: object("c", 3), asked });
-    assert_eq!(rig.told(), News::Complete { asked, version: "9".into() });
+    assert_eq!(rig.told(), ReflectorEvent::Listed { object: object("c", 3), asked });
+    assert_eq!(rig.told(), ReflectorEvent::Complete { asked, version: "9".into() });
     rig.opens("9");
 }
 
 #[test]
 fn changes_are_told_with_the_time_they_were_heard() {
-    let mut rig = Rig::watching();
+    let mut rig = ReflectorRig::watching();
     rig.pass(Duration::from_secs(2));
     rig.line("ADDED", &json_of("a", 6));
-    assert_eq!(rig.told(), News::Changed { object: object("a", 6), at: rig.now });
+    assert_eq!(rig.told(), ReflectorEvent::Changed { object: object("a", 6), at: rig.now });
     rig.reads();
     rig.line("MODIFIED", &json_of("a", 7));
-    assert_eq!(rig.told(), News::Changed { object: object("a", 7), at: rig.now });
+    assert_eq!(rig.told(), ReflectorEvent::Changed { object: object("a", 7), at: rig.now });
     rig.line("DELETED", &json_of("a", 8));
-    assert_eq!(rig.told(), News::Removed { object: object("a", 8), at: rig.now });
+    assert_eq!(rig.told(), ReflectorEvent::Removed { object: object("a", 8), at: rig.now });
     rig.reads();
 }
 
 #[test]
 fn a_watch_whose_time_is_over_goes_on_at_once_from_the_last_version() {
     for (r#type, version) in [("MODIFIED", 6), ("DELETED", 7), ("BOOKMARK", 8)] {
-        let mut rig = Rig::watching();
+        let mut rig = ReflectorRig::watching();
         rig.line(r#type, &json_of("a", version));
         if r#type != "BOOKMARK" {
             rig.told();
         }
         rig.reads();
         rig.pass(Duration::from_secs(300));
-        rig.take(Input::Ended);
+        rig.take(ReflectorInput::Ended);
         rig.opens(&version.to_string());
     }
 }
 
 #[test]
 fn a_watch_without_bookmarks_goes_on_from_the_list() {
-    let mut rig = Rig::watching();
+    let mut rig = ReflectorRig::watching();
     for _ in 0..50 {
         rig.pass(Duration::from_secs(100));
-        rig.take(Input::Ended);
+        rig.take(ReflectorInput::Ended);
         rig.open("5");
     }
 }
 
 #[test]
 fn a_watch_that_ends_too_soon_goes_on_after_a_wait() {
-    let mut rig = Rig::watching();
+    let mut rig = ReflectorRig::watching();
     rig.pass(Duration::from_millis(999));
-    rig.take(Input::Ended);
+    rig.take(ReflectorInput::Ended);
     assert!(millis(250..=500).contains(&rig.waits()));
     rig.opens("5");
 }
@@ -206,12 +208,12 @@ fn a_watch_that_ends_too_soon_goes_on_after_a_wait() {
 #[test]
 fn lifetimes_are_drawn_and_the_seed_decides() {
     let draw = |seed| {
-        let mut watch = Watch::new(Target::kind(&ledgers()), seed);
+        let mut watch = Reflector::new(WatchTarget::kind(&ledgers()), seed);
         let now = time::now();
-        watch.state = State::Opening { version: "1".into() };
+        watch.state = ReflectorState::Opening { version: "1".into() };
         (0..100)
             .map(|_| match watch.step(now) {
-                Step::Open { timeout, .. } => timeout.as_secs(),
+                ReflectorStep::Open { timeout, .. } => timeout.as_secs(),
                 other => panic!("{other:?}"),
             })
             .collect::<Vec<_>>()
@@ -225,7 +227,7 @@ fn lifetimes_are_drawn_and_the_seed_decides() {
 
 #[test]
 fn silence_has_it_start_afresh_and_not_go_on() {
-    let mut rig = Rig::watching();
+    let mut rig = ReflectorRig::watching();
     rig.line("ADDED", &json_of("a", 6));
     rig.told();
     rig.reads();
@@ -237,10 +239,10 @@ fn silence_has_it_start_afresh_and_not_go_on() {
 
 #[test]
 fn whatever_is_heard_is_no_silence() {
-    let mut rig = Rig::watching();
+    let mut rig = ReflectorRig::watching();
     let inputs = [
-        || Input::Heard,
-        || Input::Line(json!({"type": "BOOKMARK", "object": json_of("", 6)}).to_string().into()),
+        || ReflectorInput::Heard,
+        || ReflectorInput::Line(json!({"type": "BOOKMARK", "object": json_of("", 6)}).to_string().into()),
     ];
     for input in inputs {
         rig.pass(Duration::from_secs(149));
@@ -253,34 +255,34 @@ fn whatever_is_heard_is_no_silence() {
 
 #[test]
 fn a_consumer_without_room_is_no_silence() {
-    let mut rig = Rig::watching();
+    let mut rig = ReflectorRig::watching();
     rig.line("ADDED", &json_of("a", 6));
     rig.told();
     rig.pass(Duration::from_secs(1000));
     let until = rig.now + IDLE;
-    assert_eq!(rig.step(), Step::Read { until });
+    assert_eq!(rig.step(), ReflectorStep::Read { until });
 }
 
 #[test]
 fn an_item_without_identity_is_left_out_and_the_list_still_complete() {
-    let mut rig = Rig::new();
+    let mut rig = ReflectorRig::new();
     rig.lists_afresh();
     let odd = json!({"metadata": {"name": "odd", "resourceVersion": "3"}});
     rig.reply(page(&[json_of("a", 1), odd, json!(null), json_of("b", 2)], "9", ""));
     let asked = rig.now;
-    assert_eq!(rig.told(), News::Listed { object: object("a", 1), asked });
-    assert_eq!(rig.told(), News::Listed { object: object("b", 2), asked });
-    assert_eq!(rig.told(), News::Complete { asked, version: "9".into() });
+    assert_eq!(rig.told(), ReflectorEvent::Listed { object: object("a", 1), asked });
+    assert_eq!(rig.told(), ReflectorEvent::Listed { object: object("b", 2), asked });
+    assert_eq!(rig.told(), ReflectorEvent::Complete { asked, version: "9".into() });
 }
 
 #[test]
 fn what_comes_of_something_given_up_is_ignored() {
-    let mut rig = Rig::watching();
+    let mut rig = ReflectorRig::watching();
     rig.line("NONSENSE", &json!({}));
     rig.line("ADDED", &json_of("a", 6));
-    rig.take(Input::Ended);
+    rig.take(ReflectorInput::Ended);
     rig.waits();
     rig.lists_afresh();
-    rig.take(Input::Heard);
+    rig.take(ReflectorInput::Heard);
     rig.lists_afresh();
 }

@@ -3,27 +3,30 @@
 //! The rule behind every line: *absent*, *refused* and *applied* are said only where the server
 //! said so; whatever leaves a doubt is a failure of the read or an unknown outcome of the write.
 
-mod retry;
-
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use kube::core::response::Status;
 use serde_json::Value;
 
-use super::{scan, warning};
+use super::{
+    json_scanner::{self, TooManyValues},
+    limiter::LONGEST_PAUSE,
+    warning,
+};
 use crate::{
     redact,
     stack::{
-        object::{Object, ObjectKey, Resource},
+        object::{Object, ObjectKey},
         write::{ReadError, Refusal, Write, WriteAnswer},
     },
 };
 
 /// A whole reply: status, headers, body.
 #[derive(Debug, Clone)]
-pub struct Reply {
+pub struct ApiResponse {
     /// HTTP status.
     pub status: StatusCode,
     /// Headers.
@@ -32,19 +35,10 @@ pub struct Reply {
     pub body: Bytes,
 }
 
-/// A page of a list.
-#[derive(Debug)]
-pub struct Page {
-    /// Its objects.
-    pub objects: Vec<Object>,
-    /// Where the next page begins.
-    pub next: Option<String>,
-}
-
-impl Reply {
+impl ApiResponse {
     /// What `Retry-After` asks for, a minute at most.
     pub fn retry_after(&self) -> Option<Duration> {
-        retry::after(&self.headers)
+        retry_after(&self.headers)
     }
 
     /// Whether the credentials were not accepted.
@@ -62,7 +56,7 @@ impl Reply {
     }
 
     fn json(&self) -> Option<Value> {
-        scan::check(&self.body).ok()?;
+        json_scanner::check(&self.body).ok()?;
         serde_json::from_slice(&self.body).ok()
     }
 
@@ -114,19 +108,45 @@ impl Reply {
     }
 }
 
-/// Names an answer that is not what an API server says: a page of a proxy that stands before it, say.
-/// One that does not say what it is gets the benefit of the doubt.
-pub(super) fn not_json(headers: &HeaderMap) -> Option<String> {
-    let kind = headers.get(header::CONTENT_TYPE)?;
+/// An answer that is not what an API server says: a page of a proxy that stands before it, say.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the answer is {0:?}, no JSON: check the server's URL and what stands before it")]
+pub(crate) struct NotJson(String);
+
+/// Whether an answer says that it is JSON. One that does not say what it is gets the benefit of the
+/// doubt.
+pub(super) fn check_json(headers: &HeaderMap) -> Result<(), NotJson> {
+    let Some(kind) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
     let kind: String = String::from_utf8_lossy(kind.as_bytes()).chars().take(80).collect();
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_json = essence.is_empty() || essence == "application/json" || essence.ends_with("+json");
-    (!is_json)
-        .then(|| format!("the answer is {kind:?}, no JSON: check the server's URL and what stands before it"))
+    if is_json { Ok(()) } else { Err(NotJson(kind)) }
+}
+
+/// Why an answer that tells of success cannot be taken for one.
+#[derive(Debug, thiserror::Error)]
+enum ResponseFault {
+    #[error(transparent)]
+    NotJson(#[from] NotJson),
+    #[error("the answer has {0}")]
+    TooManyValues(#[from] TooManyValues),
+    #[error("with an answer that is no JSON: {0}")]
+    Syntax(String),
+    #[error("with an answer that is no object: {0}")]
+    NotAnObject(String),
+    #[error("the answer is about {0}")]
+    OtherObject(ObjectKey),
+}
+
+impl ResponseFault {
+    /// As it is told of a reply.
+    fn after(&self, reply: &ApiResponse) -> String {
+        format!("{}, but {self}", reply.status)
+    }
 }
 
 /// What the server warns of after a write, without the secrets that it quotes from it.
-pub fn warnings(write: &Write, reply: &Reply) -> warning::Warnings {
+pub fn warnings(write: &Write, reply: &ApiResponse) -> warning::Warnings {
     let mut warnings = warning::read(&reply.headers);
     if let Write::Create { body, .. } | Write::Patch { body, .. } = write {
         let secrets = redact::secrets_in(body);
@@ -137,8 +157,33 @@ pub fn warnings(write: &Write, reply: &Reply) -> warning::Warnings {
     warnings
 }
 
+/// How long the server wants to be left alone, of which [`LONGEST_PAUSE`] is believed: a header may
+/// hold any number, and what is asked for by mistake must not be heeded for years. `None` where it
+/// does not say, or says what is neither.
+///
+/// A date is read beside the answer's own `Date`, as proxies send both and clocks differ; without
+/// that it says nothing.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = header_text(headers, &header::RETRY_AFTER)?;
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than a number has room for are many seconds.
+        return Some(text.parse().map_or(LONGEST_PAUSE, Duration::from_secs).min(LONGEST_PAUSE));
+    }
+    let (then, now) = (date(text)?, date(header_text(headers, &header::DATE)?)?);
+    let seconds = then.as_second().saturating_sub(now.as_second());
+    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(LONGEST_PAUSE))
+}
+
+fn header_text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    Some(headers.get(name)?.to_str().ok()?.trim())
+}
+
+fn date(text: &str) -> Option<Timestamp> {
+    DateTimeParser::new().parse_timestamp(text).ok()
+}
+
 /// How a write ended.
-pub fn write(write: &Write, reply: &Reply) -> WriteAnswer {
+pub fn write(write: &Write, reply: &ApiResponse) -> WriteAnswer {
     let mut answer = read_write(write, reply);
     // The server quotes the values that it does not like.
     if let Write::Create { body, .. } | Write::Patch { body, .. } = write {
@@ -153,7 +198,7 @@ pub fn write(write: &Write, reply: &Reply) -> WriteAnswer {
     answer
 }
 
-fn read_write(write: &Write, reply: &Reply) -> WriteAnswer {
+fn read_write(write: &Write, reply: &ApiResponse) -> WriteAnswer {
     let status = reply.status;
     let retry_after = reply.retry_after();
     if status.is_success() {
@@ -185,19 +230,19 @@ fn read_write(write: &Write, reply: &Reply) -> WriteAnswer {
     }
 }
 
-fn stored(key: &ObjectKey, reply: &Reply) -> WriteAnswer {
+fn stored(key: &ObjectKey, reply: &ApiResponse) -> WriteAnswer {
     if let Some(message) = warning::read(&reply.headers).not_stored {
         return WriteAnswer::StoredInPart { warning: message };
     }
     match object(key, reply) {
         Ok(object) => WriteAnswer::Stored(Box::new(object)),
-        Err(cause) => WriteAnswer::InDoubt { cause, retry_after: None },
+        Err(fault) => WriteAnswer::InDoubt { cause: fault.after(reply), retry_after: None },
     }
 }
 
 /// A deletion answers with the object while something holds it, with a Status once it is gone. The
 /// precondition says which one went; an answer that speaks of another, or of a failure, is in doubt.
-fn deleted(key: &ObjectKey, uid: &str, reply: &Reply) -> WriteAnswer {
+fn deleted(key: &ObjectKey, uid: &str, reply: &ApiResponse) -> WriteAnswer {
     let unknown = |cause| WriteAnswer::InDoubt { cause, retry_after: None };
     let gone = |told: &str| match told {
         "" => WriteAnswer::Gone { uid: uid.to_owned() },
@@ -215,38 +260,30 @@ fn deleted(key: &ObjectKey, uid: &str, reply: &Reply) -> WriteAnswer {
     match object(key, reply) {
         Ok(object) if object.terminating => WriteAnswer::Stored(Box::new(object)),
         Ok(object) => gone(&object.uid),
-        Err(cause) => unknown(cause),
+        Err(fault) => unknown(fault.after(reply)),
     }
 }
 
-fn object(key: &ObjectKey, reply: &Reply) -> Result<Object, String> {
-    if let Some(other) = not_json(&reply.headers) {
-        return Err(format!("{}, but {other}", reply.status));
-    }
-    scan::check(&reply.body).map_err(|problem| format!("{}, but the answer has {problem}", reply.status))?;
-    let json = serde_json::from_slice(&reply.body).map_err(|error| {
-        format!("{}, but with an answer that is no JSON: {}", reply.status, redact::serde(&error.to_string()))
-    })?;
-    let object = Object::from_json(&key.resource, json).map_err(|error| {
-        format!(
-            "{}, but with an answer that is no object: {}",
-            reply.status,
-            redact::serde(&error.to_string())
-        )
-    })?;
+fn object(key: &ObjectKey, reply: &ApiResponse) -> Result<Object, ResponseFault> {
+    check_json(&reply.headers)?;
+    json_scanner::check(&reply.body)?;
+    let json = serde_json::from_slice(&reply.body)
+        .map_err(|error| ResponseFault::Syntax(redact::serde(&error.to_string())))?;
+    let object = Object::from_json(&key.resource, json)
+        .map_err(|error| ResponseFault::NotAnObject(redact::serde(&error.to_string())))?;
     if object.key.name != key.name {
-        return Err(format!("{}, but the answer is about {}", reply.status, object.key));
+        return Err(ResponseFault::OtherObject(object.key));
     }
     Ok(object)
 }
 
 /// The object that was read by name; `None` where it surely is absent.
-pub fn read_one(key: &ObjectKey, reply: &Reply) -> Result<Option<Object>, ReadError> {
+pub fn read_one(key: &ObjectKey, reply: &ApiResponse) -> Result<Option<Object>, ReadError> {
     let subject = key.to_string();
     if reply.status.is_success() {
         return match object(key, reply) {
             Ok(object) => Ok(Some(object)),
-            Err(cause) => Err(ReadError::Failed { subject, cause, retry_after: None }),
+            Err(fault) => Err(ReadError::Failed { subject, cause: fault.after(reply), retry_after: None }),
         };
     }
     if reply.says_object_is_absent(&key.name) {
@@ -255,42 +292,7 @@ pub fn read_one(key: &ObjectKey, reply: &Reply) -> Result<Option<Object>, ReadEr
     Err(read_error(subject, reply))
 }
 
-/// A page of objects of one kind.
-pub fn read_page(resource: &Arc<Resource>, reply: &Reply) -> Result<Page, ReadError> {
-    let failed =
-        |cause: String| ReadError::Failed { subject: resource.plural.clone(), cause, retry_after: None };
-    let mut json = list(&resource.plural, reply)?;
-    let next = next_page(&json);
-    let Some(Value::Array(items)) = json.get_mut("items").map(Value::take) else {
-        return Err(failed("the answer is no list".into()));
-    };
-    let objects = items
-        .into_iter()
-        .map(|item| Object::from_json(resource, item))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| failed(error.to_string()))?;
-    Ok(Page { objects, next })
-}
-
-/// The JSON of a list that was answered.
-pub(super) fn list(subject: &str, reply: &Reply) -> Result<Value, ReadError> {
-    if !reply.status.is_success() {
-        return Err(read_error(subject.to_owned(), reply));
-    }
-    serde_json::from_slice(&reply.body).map_err(|error| ReadError::Failed {
-        subject: subject.to_owned(),
-        cause: format!("the answer is no JSON: {error}"),
-        retry_after: None,
-    })
-}
-
-/// Where a list goes on.
-pub(super) fn next_page(list: &Value) -> Option<String> {
-    let token = list.pointer("/metadata/continue")?.as_str()?;
-    (!token.is_empty()).then(|| token.to_owned())
-}
-
-pub(super) fn read_error(subject: String, reply: &Reply) -> ReadError {
+pub(super) fn read_error(subject: String, reply: &ApiResponse) -> ReadError {
     let status = reply.status;
     let passing = matches!(
         status,

@@ -5,14 +5,14 @@ use serde_json::json;
 use super::*;
 
 /// In pieces of this size.
-fn read_in(text: &str, size: usize) -> Result<(Vec<Value>, Page), String> {
-    let (mut page, mut items) = (Page::default(), Vec::new());
+fn read_in(text: &str, size: usize) -> Result<(Vec<Value>, ListReader), ListError> {
+    let (mut page, mut items) = (ListReader::default(), Vec::new());
     let mut pieces = text.as_bytes().chunks(size);
     loop {
         match page.next()? {
-            Next::Item(item) => items.push(item),
-            Next::End => return Ok((items, page)),
-            Next::More => match pieces.next() {
+            ListItem::Item(item) => items.push(item),
+            ListItem::End => return Ok((items, page)),
+            ListItem::More => match pieces.next() {
                 Some(piece) => page.push(piece),
                 None => page.finish(),
             },
@@ -20,7 +20,7 @@ fn read_in(text: &str, size: usize) -> Result<(Vec<Value>, Page), String> {
     }
 }
 
-fn read(text: &str) -> Result<(Vec<Value>, Page), String> {
+fn read(text: &str) -> Result<(Vec<Value>, ListReader), ListError> {
     read_in(text, usize::MAX)
 }
 
@@ -38,10 +38,10 @@ fn pieces_make_no_difference() {
 fn what_is_held_of_a_page_is_one_value() {
     let item = format!(r#"{{"text":"{}"}}"#, "x".repeat(100_000));
     let text = format!(r#"{{"items":[{}],"metadata":{{}}}}"#, vec![item.as_str(); 200].join(","));
-    let (mut page, mut most, mut items) = (Page::default(), 0, 0);
+    let (mut page, mut most, mut items) = (ListReader::default(), 0, 0);
     for piece in text.as_bytes().chunks(1000) {
         page.push(piece);
-        while let Next::Item(_) = page.next().unwrap() {
+        while let ListItem::Item(_) = page.next().unwrap() {
             items += 1;
         }
         most = most.max(page.held());
@@ -62,7 +62,7 @@ fn what_is_larger_than_an_object_is_given_up_before_it_has_come() {
         (r#"{"items":["#, "\n"),
         ("{", r#""a":1,"#),
     ] {
-        let (mut page, piece, mut pushed) = (Page::default(), more.repeat(10_000), begin.len());
+        let (mut page, piece, mut pushed) = (ListReader::default(), more.repeat(10_000), begin.len());
         page.push(begin.as_bytes());
         let given_up = (0..2000).find_map(|_| {
             page.push(piece.as_bytes());
@@ -79,11 +79,11 @@ fn what_is_larger_than_an_object_is_given_up_before_it_has_come() {
 fn work_grows_no_faster_than_the_page() {
     let looks = |n: usize| {
         let text = format!(r#"{{"items":[{}],"metadata":{{}}}}"#, vec![r#"{"a":"b"}"#; n].join(","));
-        let (mut page, mut looks) = (Page::default(), 0_usize);
+        let (mut page, mut looks) = (ListReader::default(), 0_usize);
         for piece in text.as_bytes().chunks(64) {
             page.push(piece);
             looks += page.held();
-            while let Next::Item(_) = page.next().unwrap() {}
+            while let ListItem::Item(_) = page.next().unwrap() {}
             looks += page.held();
         }
         looks

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::stack::object::Resource;
 
 fn key() -> ObjectKey {
     ObjectKey::new(&Resource::new("Ledger", "ledger", "ledgers"), "org-one")
@@ -22,20 +23,20 @@ fn every_verb() -> [Write; 3] {
     [create(), patch(), delete()]
 }
 
-fn reply(status: u16, body: &str) -> Reply {
-    Reply {
+fn reply(status: u16, body: &str) -> ApiResponse {
+    ApiResponse {
         status: StatusCode::from_u16(status).unwrap(),
         headers: HeaderMap::new(),
         body: Bytes::copy_from_slice(body.as_bytes()),
     }
 }
 
-fn with(mut reply: Reply, name: &'static str, value: &str) -> Reply {
+fn with(mut reply: ApiResponse, name: &'static str, value: &str) -> ApiResponse {
     reply.headers.append(name, value.parse().unwrap());
     reply
 }
 
-fn failure(code: u16, reason: &str, message: &str) -> Reply {
+fn failure(code: u16, reason: &str, message: &str) -> ApiResponse {
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "message": message, "reason": reason, "details": {"name": "org-one", "kind": "ledgers"}, "code": code,
@@ -55,7 +56,7 @@ fn an_object(name: &str, metadata: &Value) -> Value {
     object
 }
 
-fn ok(body: &Value) -> Reply {
+fn ok(body: &Value) -> ApiResponse {
     reply(200, &body.to_string())
 }
 
@@ -142,7 +143,7 @@ fn a_missing_object_and_a_missing_kind_are_told_apart() {
     assert!(matches!(write(&create(), &object), WriteAnswer::Refused(_)));
     assert_eq!(read_one(&key(), &object), Ok(None));
     assert!(matches!(read_one(&key(), &kind), Err(ReadError::Refused { .. })));
-    assert!(matches!(read_page(&key().resource, &kind), Err(ReadError::Refused { .. })));
+    assert!(matches!(read_error("ledgers".into(), &kind), ReadError::Refused { .. }));
 }
 
 #[test]
@@ -224,7 +225,7 @@ fn reads_tell_refusals_from_what_passes() {
         assert!(matches!(error, ReadError::Refused { .. }), "{code}");
     }
     for code in [401, 408, 410, 429, 500, 503, 504] {
-        let error = read_page(&key().resource, &failure(code, "X", "later")).unwrap_err();
+        let error = read_one(&key(), &failure(code, "X", "later")).unwrap_err();
         assert!(matches!(error, ReadError::Failed { .. }), "{code}");
     }
 }
@@ -232,23 +233,9 @@ fn reads_tell_refusals_from_what_passes() {
 #[test]
 fn a_read_that_is_cut_off_is_no_absence() {
     for body in ["", "{\"kind\":\"LedgerList\",\"items\":[", "[]", "{\"items\":null}", "{\"items\":[{}]}"] {
-        let error = read_page(&key().resource, &reply(200, body)).unwrap_err();
+        let error = read_one(&key(), &reply(200, body)).unwrap_err();
         assert!(matches!(error, ReadError::Failed { .. }), "{body:?}");
-        assert!(read_one(&key(), &reply(200, body)).is_err(), "{body:?}");
     }
-}
-
-#[test]
-fn a_page_names_the_next_one() {
-    let list = json!({
-        "kind": "LedgerList", "metadata": {"continue": "token", "resourceVersion": "9"},
-        "items": [an_object("org-one", &json!({})), an_object("org-two", &json!({}))],
-    });
-    let page = read_page(&key().resource, &ok(&list)).unwrap();
-    assert_eq!(page.objects.len(), 2);
-    assert_eq!(page.next.as_deref(), Some("token"));
-    let last = json!({"metadata": {"continue": ""}, "items": []});
-    assert_eq!(read_page(&key().resource, &ok(&last)).unwrap().next, None);
 }
 
 #[test]
@@ -271,4 +258,50 @@ fn a_deletion_is_not_believed_where_its_answer_is_about_another_or_a_failure() {
     assert_eq!(write(&delete(), &ok(&nameless)), WriteAnswer::Gone { uid: "u-1".into() });
     let another = write(&delete(), &ok(&an_object("org-one", &json!({"uid": "u-2"}))));
     assert!(matches!(another, WriteAnswer::InDoubt { .. }), "{another:?}");
+}
+
+const DATE: &str = "Wed, 21 Oct 2015 07:28:00 GMT";
+
+fn retry_after_of(value: &str, date: Option<&str>) -> Option<Duration> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::RETRY_AFTER, value.parse().unwrap());
+    headers.extend(date.map(|date| (header::DATE, date.parse().unwrap())));
+    retry_after(&headers)
+}
+
+#[test]
+fn seconds_are_believed_up_to_a_minute() {
+    assert_eq!(retry_after_of("0", None), Some(Duration::ZERO));
+    assert_eq!(retry_after_of(" 7 ", None), Some(Duration::from_secs(7)));
+    for huge in [
+        "61",
+        "99999999",
+        "9223372036854775807",
+        "18446744073709551615",
+        "18446744073709551616",
+        "999999999999999999999999999999999999",
+    ] {
+        assert_eq!(retry_after_of(huge, None), Some(LONGEST_PAUSE), "{huge}");
+    }
+}
+
+#[test]
+fn a_date_is_believed_up_to_a_minute_after_the_answers_own() {
+    let then = |text| retry_after_of(text, Some(DATE));
+    assert_eq!(then("Wed, 21 Oct 2015 07:28:05 GMT"), Some(Duration::from_secs(5)));
+    assert_eq!(then("Thu, 31 Dec 9998 23:59:59 GMT"), Some(LONGEST_PAUSE));
+    assert_eq!(then("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+    assert_eq!(retry_after_of(DATE, None), None);
+    assert_eq!(retry_after_of(DATE, Some("yesterday")), None);
+}
+
+#[test]
+fn what_is_neither_says_nothing() {
+    for odd in ["", "-1", "+5", "1.5", "1e9", "0x10", "NaN", "inf", "soon", "7 s", "Wed, 99 Foo 2015"] {
+        assert_eq!(retry_after_of(odd, Some(DATE)), None, "{odd:?}");
+    }
+    let mut headers = HeaderMap::new();
+    headers.insert(header::RETRY_AFTER, http::HeaderValue::from_bytes(b"\xff\xfe").unwrap());
+    assert_eq!(retry_after(&headers), None);
+    assert_eq!(retry_after(&HeaderMap::new()), None);
 }

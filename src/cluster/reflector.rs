@@ -1,7 +1,7 @@
 //! List and watch, as a pure machine: no clock, no IO, no await.
 //!
-//! One [`Watch`] keeps one [`Target`] in view. [`Watch::step`] says what is to be done now, whoever
-//! performs it feeds back what came of it by [`Watch::take`], and steps on:
+//! One [`Reflector`] keeps one [`WatchTarget`] in view. [`Reflector::step`] says what is to be done now, whoever
+//! performs it feeds back what came of it by [`Reflector::take`], and steps on:
 //!
 //! ```text
 //!    ┌────────────────────── expired, silent ──────────────────┐
@@ -22,28 +22,24 @@
 //! any age. A watch that falls silent is not resumed but followed by a fresh list, since a version
 //! that the server has yet to reach (its store was restored from a backup) shows just so.
 
+mod driver;
 mod event;
-mod news;
-mod reading;
-mod trouble;
-mod verdict;
+mod failure;
+mod list_page;
+mod watch_event;
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
-pub use self::news::News;
+pub use self::{
+    driver::run,
+    event::{ReflectorEvent, ReflectorInput, ReflectorStep},
+};
 use self::{
-    event::Event,
-    reading::{LeftOut, Reading},
-    trouble::{Hurry, Run},
-    verdict::Verdict,
+    failure::{FailureRun, RetryEarly},
+    list_page::{PageProgress, UnreadableItems},
+    watch_event::WatchEvent,
 };
-use super::{
-    answer::{Reply, not_json},
-    limiter::LONGEST_PAUSE,
-    target::Target,
-};
+use super::{limiter::LONGEST_PAUSE, request::WatchTarget, response::check_json};
 use crate::{backoff::Backoff, time::after};
 
 /// Between failures, growing.
@@ -68,83 +64,12 @@ const STUMBLES: u32 = 3;
 const _: () = assert!(IDLE.as_secs() > 120 && IDLE.as_secs() < *LIFETIME.start());
 const _: () = assert!(SHORT.as_secs() < STEADY.as_secs() && BACKOFF.1.as_secs() <= REFUSED.0.as_secs());
 
-/// What is to be done now.
-#[derive(Debug, PartialEq)]
-pub enum Step {
-    /// To be handed to the consumer; then on.
-    Tell(News),
-    /// To ask for a page of the list, the first one or the one that the token names. Answered by
-    /// [`Input::Page`], [`Input::Begun`], [`Input::Failed`] or [`Input::Unusable`].
-    List {
-        /// Where the list goes on.
-        token: Option<String>,
-    },
-    /// To wait for more of the page that has begun. Answered by [`Input::Piece`], [`Input::Ended`],
-    /// [`Input::Failed`] or [`Input::Unusable`].
-    More,
-    /// To let others have their turn, where it is theirs, and step on.
-    GoOn,
-    /// To open a watch. Answered by [`Input::Opened`], [`Input::Answer`], [`Input::Failed`] or
-    /// [`Input::Unusable`].
-    Open {
-        /// The version that it goes on from.
-        version: String,
-        /// What the server is asked to end it after.
-        timeout: Duration,
-    },
-    /// To wait for more of the watch, until then at most. Answered by [`Input::Heard`],
-    /// [`Input::Line`], [`Input::Ended`], [`Input::Failed`], [`Input::Unusable`], or by nothing:
-    /// then the next step has noticed.
-    Read {
-        /// Nothing is expected to take longer.
-        until: Instant,
-    },
-    /// To do nothing until then.
-    Wait {
-        /// When to go on.
-        until: Instant,
-    },
-}
-
-/// What came of a step.
-#[derive(Debug)]
-pub enum Input {
-    /// Whatever was answered to a [`Step::List`].
-    Page {
-        /// The answer.
-        reply: Reply,
-        /// When the request was sent.
-        asked: Instant,
-    },
-    /// A page has begun to come in; its pieces follow.
-    Begun {
-        /// When the request was sent.
-        asked: Instant,
-    },
-    /// What came next of a page.
-    Piece(Bytes),
-    /// A watch has begun; its lines follow.
-    Opened,
-    /// No watch has begun; this was the answer.
-    Answer(Reply),
-    /// Something came that is not a whole line yet.
-    Heard,
-    /// A line of the watch, without its end.
-    Line(Bytes),
-    /// The page or the watch has ended in order.
-    Ended,
-    /// There is no answer, or the watch broke.
-    Failed(String),
-    /// What came cannot be decoded.
-    Unusable(String),
-}
-
 /// The machine.
 #[derive(Debug)]
-pub struct Watch {
-    target: Target,
-    state: State,
-    news: Option<News>,
+pub struct Reflector {
+    target: WatchTarget,
+    state: ReflectorState,
+    news: Option<ReflectorEvent>,
     random: fastrand::Rng,
     backoff: Backoff,
     /// Failures to go on from where it stood, in a row.
@@ -152,29 +77,29 @@ pub struct Watch {
     /// Items of a list at most.
     most_items: u64,
     /// Whether a wait after a failure may be cut short where others succeed.
-    hurry: Hurry,
+    hurry: RetryEarly,
     /// What the run of refusals that lasts was about: a missing kind, or a missing right.
     refused: Option<bool>,
     /// The run of failures that lasts, as it is logged.
-    run: Option<Run>,
+    run: Option<FailureRun>,
     /// It was told that it goes badly, and not yet that it goes well again.
     bad: bool,
     /// What is to be told of how it goes.
-    health: Option<News>,
+    health: Option<ReflectorEvent>,
 }
 
 #[derive(Debug)]
-enum State {
+enum ReflectorState {
     /// A page is asked for.
     Listing(Listing),
     /// A page is read out.
-    Reading(Box<Reading>),
+    Reading(Box<PageProgress>),
     /// A watch is asked for.
     Opening { version: String },
     /// It lasts.
     Watching(Watching),
     /// Until the time comes for another state; `early`: or until things go well elsewhere.
-    Waiting { until: Instant, then: Box<State>, early: bool },
+    Waiting { until: Instant, then: Box<ReflectorState>, early: bool },
 }
 
 /// How far a list is; of a fresh one nothing is known.
@@ -185,7 +110,7 @@ struct Listing {
     /// Items that earlier pages had.
     items: u64,
     /// Those among them that could not be read.
-    left_out: LeftOut,
+    left_out: UnreadableItems,
     /// Pages so far, and how many of them in a row were empty.
     pages: u64,
     empty: u64,
@@ -200,24 +125,24 @@ struct Watching {
     quiet: Option<Instant>,
 }
 
-impl Default for State {
+impl Default for ReflectorState {
     fn default() -> Self {
         Self::Listing(Listing::default())
     }
 }
 
-impl Watch {
+impl Reflector {
     /// A machine that begins with a list. The seed decides all that is drawn.
-    pub fn new(target: Target, seed: u64) -> Self {
+    pub fn new(target: WatchTarget, seed: u64) -> Self {
         Self {
             target,
-            state: State::default(),
+            state: ReflectorState::default(),
             news: None,
             random: fastrand::Rng::with_seed(seed),
             backoff: Backoff::new(BACKOFF.0, BACKOFF.1),
             stumbles: 0,
             most_items: MOST_ITEMS,
-            hurry: Hurry::default(),
+            hurry: RetryEarly::default(),
             refused: None,
             run: None,
             bad: false,
@@ -233,37 +158,39 @@ impl Watch {
     }
 
     /// What is kept in view.
-    pub fn target(&self) -> &Target {
+    pub fn target(&self) -> &WatchTarget {
         &self.target
     }
 
     /// What is to be done now.
-    pub fn step(&mut self, now: Instant) -> Step {
+    pub fn step(&mut self, now: Instant) -> ReflectorStep {
         loop {
             if let Some(news) = self.news.take() {
-                return Step::Tell(news);
+                return ReflectorStep::Tell(news);
             }
             match &mut self.state {
-                State::Listing(listing) => return Step::List { token: listing.token.clone() },
-                State::Reading(_) => {
+                ReflectorState::Listing(listing) => {
+                    return ReflectorStep::List { token: listing.token.clone() };
+                }
+                ReflectorState::Reading(_) => {
                     if let Some(step) = self.read_on(now) {
                         return step;
                     }
                 }
-                State::Opening { version } => {
+                ReflectorState::Opening { version } => {
                     let timeout = Duration::from_secs(self.random.u64(LIFETIME));
-                    return Step::Open { version: version.clone(), timeout };
+                    return ReflectorStep::Open { version: version.clone(), timeout };
                 }
-                State::Watching(watching) => {
+                ReflectorState::Watching(watching) => {
                     let until = after(*watching.quiet.get_or_insert(now), IDLE);
                     if now < until {
-                        return Step::Read { until };
+                        return ReflectorStep::Read { until };
                     }
                     self.fell_silent(now);
                 }
-                State::Waiting { until, then, .. } => {
+                ReflectorState::Waiting { until, then, .. } => {
                     if now < *until {
-                        return Step::Wait { until: *until };
+                        return ReflectorStep::Wait { until: *until };
                     }
                     self.state = std::mem::take(then);
                 }
@@ -273,118 +200,132 @@ impl Watch {
 
     /// What is to be told of how it goes, since this was last asked: to be handed to the consumer after
     /// each [`take`](Self::take) and each step.
-    pub fn health(&mut self) -> Option<News> {
+    pub fn health(&mut self) -> Option<ReflectorEvent> {
         self.health.take()
     }
 
     /// Takes what came of the last step: one input, then the next step.
-    pub fn take(&mut self, input: Input, now: Instant) {
+    pub fn take(&mut self, input: ReflectorInput, now: Instant) {
         debug_assert!(self.news.is_none(), "a step was left out: {:?} would be lost", self.news);
         match std::mem::take(&mut self.state) {
-            State::Listing(listing) => self.listing(listing, input, now),
-            State::Opening { version } => self.opening(version, input, now),
-            State::Watching(watching) => self.watching(watching, input, now),
-            State::Reading(reading) => self.reading(reading, input, now),
+            ReflectorState::Listing(listing) => self.listing(listing, input, now),
+            ReflectorState::Opening { version } => self.opening(version, input, now),
+            ReflectorState::Watching(watching) => self.watching(watching, input, now),
+            ReflectorState::Reading(reading) => self.reading(reading, input, now),
             // Nothing was asked: it belongs to something that was given up.
-            state @ State::Waiting { .. } => self.state = state,
+            state @ ReflectorState::Waiting { .. } => self.state = state,
         }
     }
 
-    fn listing(&mut self, listing: Listing, input: Input, now: Instant) {
+    fn listing(&mut self, listing: Listing, input: ReflectorInput, now: Instant) {
         match input {
-            Input::Page { reply, asked } if reply.status.is_success() => {
-                if let Some(other) = not_json(&reply.headers) {
-                    return self.unusable(&other, now);
+            ReflectorInput::Page { reply, asked } if reply.status.is_success() => {
+                if let Err(other) = check_json(&reply.headers) {
+                    return self.unusable(&other.to_string(), now);
                 }
                 self.begin_page(listing, asked);
-                self.take(Input::Piece(reply.body), now);
-                self.take(Input::Ended, now);
+                self.take(ReflectorInput::Piece(reply.body), now);
+                self.take(ReflectorInput::Ended, now);
             }
-            Input::Begun { asked } => self.begin_page(listing, asked),
-            Input::Page { reply, .. } | Input::Answer(reply) => {
-                self.turned_down("list", &reply, State::Listing(listing), now);
+            ReflectorInput::Begun { asked } => self.begin_page(listing, asked),
+            ReflectorInput::Page { reply, .. } | ReflectorInput::Answer(reply) => {
+                self.turned_down("list", &reply, ReflectorState::Listing(listing), now);
             }
-            Input::Failed(cause) => self.stumble(&cause, State::Listing(listing), now),
-            Input::Unusable(cause) => self.unusable(&cause, now),
-            Input::Opened | Input::Heard | Input::Line(_) | Input::Piece(_) | Input::Ended => {
-                self.state = State::Listing(listing);
+            ReflectorInput::Failed(cause) => self.stumble(&cause, ReflectorState::Listing(listing), now),
+            ReflectorInput::Unusable(cause) => self.unusable(&cause, now),
+            ReflectorInput::Opened
+            | ReflectorInput::Heard
+            | ReflectorInput::Line(_)
+            | ReflectorInput::Piece(_)
+            | ReflectorInput::Ended => {
+                self.state = ReflectorState::Listing(listing);
             }
         }
     }
 
-    fn opening(&mut self, version: String, input: Input, now: Instant) {
+    fn opening(&mut self, version: String, input: ReflectorInput, now: Instant) {
         match input {
-            Input::Opened => {
+            ReflectorInput::Opened => {
                 self.refused = None;
-                self.hurry = Hurry::May;
+                self.hurry = RetryEarly::May;
                 if std::mem::take(&mut self.bad) {
-                    self.health = Some(News::Recovered);
+                    self.health = Some(ReflectorEvent::Recovered);
                 }
-                self.state = State::Watching(Watching { version, opened: now, quiet: None });
+                self.state = ReflectorState::Watching(Watching { version, opened: now, quiet: None });
             }
-            Input::Answer(reply) | Input::Page { reply, .. } => {
-                self.turned_down("watch", &reply, State::Opening { version }, now);
+            ReflectorInput::Answer(reply) | ReflectorInput::Page { reply, .. } => {
+                self.turned_down("watch", &reply, ReflectorState::Opening { version }, now);
             }
-            Input::Failed(cause) => self.stumble(&cause, State::Opening { version }, now),
-            Input::Unusable(cause) => self.unusable(&cause, now),
-            Input::Begun { .. } | Input::Piece(_) | Input::Heard | Input::Line(_) | Input::Ended => {
-                self.state = State::Opening { version };
+            ReflectorInput::Failed(cause) => self.stumble(&cause, ReflectorState::Opening { version }, now),
+            ReflectorInput::Unusable(cause) => self.unusable(&cause, now),
+            ReflectorInput::Begun { .. }
+            | ReflectorInput::Piece(_)
+            | ReflectorInput::Heard
+            | ReflectorInput::Line(_)
+            | ReflectorInput::Ended => {
+                self.state = ReflectorState::Opening { version };
             }
         }
     }
 
-    fn watching(&mut self, mut watching: Watching, input: Input, now: Instant) {
+    fn watching(&mut self, mut watching: Watching, input: ReflectorInput, now: Instant) {
         watching.quiet = None;
         match input {
-            Input::Line(line) => self.line(watching, &line, now),
-            Input::Heard => self.state = State::Watching(watching),
-            Input::Ended => {
+            ReflectorInput::Line(line) => self.line(watching, &line, now),
+            ReflectorInput::Heard => self.state = ReflectorState::Watching(watching),
+            ReflectorInput::Ended => {
                 let lasted = self.settle(&watching, now);
-                let again = State::Opening { version: watching.version };
+                let again = ReflectorState::Opening { version: watching.version };
                 if lasted < SHORT {
                     return self.stumble(&format!("the watch ended after {lasted:?}"), again, now);
                 }
                 self.state = again;
             }
-            Input::Failed(cause) => {
+            ReflectorInput::Failed(cause) => {
                 self.settle(&watching, now);
-                self.stumble(&cause, State::Opening { version: watching.version }, now);
+                self.stumble(&cause, ReflectorState::Opening { version: watching.version }, now);
             }
-            Input::Unusable(cause) => {
+            ReflectorInput::Unusable(cause) => {
                 self.settle(&watching, now);
                 self.unusable(&cause, now);
             }
-            Input::Opened | Input::Answer(_) | Input::Page { .. } | Input::Begun { .. } | Input::Piece(_) => {
-                self.state = State::Watching(watching)
-            }
+            ReflectorInput::Opened
+            | ReflectorInput::Answer(_)
+            | ReflectorInput::Page { .. }
+            | ReflectorInput::Begun { .. }
+            | ReflectorInput::Piece(_) => self.state = ReflectorState::Watching(watching),
         }
     }
 
     fn line(&mut self, mut watching: Watching, line: &[u8], now: Instant) {
-        let event = event::read(self.target.resource(), line);
+        let event = watch_event::read(self.target.resource(), line);
         match event {
-            Ok(Event::Changed(object)) => {
+            Ok(WatchEvent::Changed(object)) => {
                 watching.version.clone_from(&object.resource_version);
-                self.news = Some(News::Changed { object, at: now });
+                self.news = Some(ReflectorEvent::Changed { object, at: now });
             }
-            Ok(Event::Removed(object)) => {
+            Ok(WatchEvent::Removed(object)) => {
                 watching.version.clone_from(&object.resource_version);
-                self.news = Some(News::Removed { object, at: now });
+                self.news = Some(ReflectorEvent::Removed { object, at: now });
             }
-            Ok(Event::Bookmark(version)) => watching.version = version,
-            Ok(Event::Expired(cause)) => {
+            Ok(WatchEvent::Bookmark(version)) => watching.version = version,
+            Ok(WatchEvent::Expired(cause)) => {
                 self.settle(&watching, now);
                 return self.expired(&cause, now);
             }
-            Ok(Event::Error(cause)) | Err(cause) => {
+            Ok(WatchEvent::Error(cause)) => {
                 self.settle(&watching, now);
                 return self.unusable(&cause, now);
+            }
+            Err(error) => {
+                self.settle(&watching, now);
+                return self.unusable(&error.to_string(), now);
             }
         }
         // It got ahead, so going on from there is worth a try, however soon it ends.
         self.stumbles = 0;
         self.run = None;
-        self.state = State::Watching(watching);
+        self.state = ReflectorState::Watching(watching);
     }
 
     /// What a watch that is over says about how things go.

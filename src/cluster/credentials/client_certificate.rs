@@ -7,31 +7,31 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
-use super::Kept;
+use super::FileState;
 use crate::{
     cluster::{
         config::IdentityFiles,
-        reload::{self, OneAtATime},
+        reload::{self, OneAtATime, RenewalError},
     },
     net::tls::Identity,
     time,
 };
 
 /// What was read: the parts that come from files.
-type Read = io::Result<(Option<Vec<u8>>, Option<Vec<u8>>)>;
+type ReadFiles = io::Result<(Option<Vec<u8>>, Option<Vec<u8>>)>;
 
 /// The pair in use, and where it comes from.
 #[derive(Debug)]
-pub(super) struct Pair {
-    kept: Kept<Arc<Identity>>,
+pub(super) struct ClientCertificate {
+    kept: FileState<Arc<Identity>>,
     files: IdentityFiles,
-    reading: OneAtATime<Read>,
+    reading: OneAtATime<ReadFiles>,
 }
 
-impl Pair {
+impl ClientCertificate {
     /// One that was read at `now`.
     pub(super) fn new(identity: Option<Identity>, files: IdentityFiles, now: Instant) -> Self {
-        let kept = Kept { value: identity.map(Arc::new), read_at: Some(now), ..Kept::default() };
+        let kept = FileState { value: identity.map(Arc::new), read_at: Some(now), ..FileState::default() };
         Self { kept, files, reading: OneAtATime::default() }
     }
 
@@ -46,7 +46,7 @@ impl Pair {
         let read = self.reading.run(move || read(&files), reload::PATIENCE).await;
         let renewed = match read {
             Ok(Ok(parts)) => renewed(&current, parts),
-            Ok(Err(error)) => Err(error.to_string()),
+            Ok(Err(error)) => Err(error.into()),
             Err(problem) => Err(problem),
         };
         let before = self.kept.edition;
@@ -58,7 +58,7 @@ impl Pair {
         self.kept.value.clone()
     }
 
-    fn complain(&mut self, now: Instant, problem: &str) {
+    fn complain(&mut self, now: Instant, problem: &RenewalError) {
         if self.kept.complain(now) {
             let shown = |path: &Option<_>| path.as_deref().map(Path::display).map(|p| p.to_string());
             tracing::warn!(
@@ -77,7 +77,7 @@ impl Pair {
 }
 
 /// Blocks. Certificate first: who renews them writes the key first or both at once.
-fn read(files: &IdentityFiles) -> Read {
+fn read(files: &IdentityFiles) -> ReadFiles {
     let read = |path: &Option<_>| {
         let read = |path: &std::path::PathBuf| {
             reload::read(path, reload::MAX_FILE, reload::PIPE_DEADLINE)
@@ -92,7 +92,7 @@ fn read(files: &IdentityFiles) -> Read {
 fn renewed(
     current: &Identity,
     (certificates, key): (Option<Vec<u8>>, Option<Vec<u8>>),
-) -> Result<Arc<Identity>, String> {
+) -> Result<Arc<Identity>, RenewalError> {
     let identity = Identity {
         certificates: certificates.unwrap_or_else(|| current.certificates.clone()),
         key: key.unwrap_or_else(|| current.key.clone()),
@@ -100,7 +100,7 @@ fn renewed(
     if identity == *current || is_pair(&identity.certificates, &identity.key) {
         return Ok(Arc::new(identity));
     }
-    Err("the files do not hold a certificate and its key (yet)".into())
+    Err(RenewalError::Mismatch)
 }
 
 /// Whether the key is that of the first certificate: its public half stands in there, byte by byte. The
@@ -143,7 +143,7 @@ mod tests {
         fs::write(&paths[1], &key).unwrap();
         let files = IdentityFiles { certificate: Some(paths[0].clone()), key: Some(paths[1].clone()) };
         let identity = Identity::new(certificates, key);
-        let mut pair = Pair::new(Some(identity), files, time::now());
+        let mut pair = ClientCertificate::new(Some(identity), files, time::now());
         net::testing::run(async {
             let first = pair.present().await.unwrap();
             // Make every look due.
@@ -168,13 +168,13 @@ mod tests {
         let (certificates, key) = made();
         let files = IdentityFiles { certificate: Some("/nowhere".into()), key: None };
         let now = time::now();
-        let mut pair = Pair::new(Some(Identity::new(certificates, key)), files, now);
+        let mut pair = ClientCertificate::new(Some(Identity::new(certificates, key)), files, now);
         let current = pair.kept.value.clone();
         assert!(!pair.kept.is_due(now + Duration::from_secs(59)));
         pair.refuse(current.as_ref());
         assert!(!pair.kept.is_due(now) && pair.kept.is_due(now + Duration::from_secs(1)));
         pair.kept.refused = false;
-        pair.kept.learn(now, Err("half".into())).unwrap_err();
+        pair.kept.learn(now, Err(RenewalError::Mismatch)).unwrap_err();
         assert!(!pair.kept.is_due(now + Duration::from_secs(4)));
         assert!(pair.kept.is_due(now + Duration::from_secs(5)));
         assert!(pair.kept.complain(now) && !pair.kept.complain(now + Duration::from_secs(59)));
