@@ -12,8 +12,8 @@ mod world;
 use std::{fmt, io, net::SocketAddr, rc::Rc, time::Duration};
 
 use futures::{
-    StreamExt,
-    channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded},
+    SinkExt, StreamExt,
+    channel::mpsc::{self, UnboundedReceiver, UnboundedSender, unbounded},
     select_biased,
     stream::FuturesUnordered,
 };
@@ -348,12 +348,12 @@ async fn run(parts: Parts, mut errands: UnboundedReceiver<Errand>) {
 }
 
 /// Accepts in a task of its own, so that no accept is ever given up half-way.
-fn acceptor(listener: Listener) -> (Task<()>, UnboundedReceiver<Io>) {
-    let (sender, accepted) = unbounded();
+fn acceptor(listener: Listener) -> (Task<()>, mpsc::Receiver<Io>) {
+    let (mut sender, accepted) = mpsc::channel(0);
     let task = net::spawn(async move {
         while !sender.is_closed() {
             match listener.accept().await {
-                Ok(io) => drop(sender.unbounded_send(io)),
+                Ok(io) => drop(sender.send(io).await),
                 // Out of descriptors, say: give those who have some the time to close them.
                 Err(_) => net::sleep(Duration::from_millis(10)).await,
             }

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use futures::{StreamExt, channel::mpsc, stream};
+use futures::{SinkExt, StreamExt, channel::mpsc, stream};
 use hyper::service::service_fn;
 use net::{
     self, Task,
@@ -51,7 +51,7 @@ struct MembershipState {
     tell: sync_mpsc::Sender<MembershipEvent>,
     connections: HashMap<u64, Task<()>>,
     joined: HashMap<u64, JoinedAgent>,
-    asked: mpsc::UnboundedSender<Asked>,
+    asked: mpsc::Sender<Asked>,
     heard: mpsc::UnboundedSender<MembershipInput>,
     pinged: Option<Instant>,
 }
@@ -77,10 +77,10 @@ pub(super) async fn serve(
     };
     let _ = bound.send(Ok(listener.local_addr()));
 
-    let (asked, from_services) = mpsc::unbounded();
+    let (asked, from_services) = mpsc::channel(0);
     let (heard, from_readers) = mpsc::unbounded();
-    let (accepted, from_listener) = mpsc::unbounded();
-    let _acceptor = spawn(async move { while accepted.unbounded_send(listener.accept().await).is_ok() {} });
+    let (mut accepted, from_listener) = mpsc::channel(0);
+    let _acceptor = spawn(async move { while accepted.send(listener.accept().await).await.is_ok() {} });
     let inputs = [
         commands.map(MembershipInput::Command).boxed_local(),
         from_listener.map(MembershipInput::Accepted).boxed_local(),

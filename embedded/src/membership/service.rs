@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::{
-    StreamExt,
+    SinkExt, StreamExt,
     channel::{mpsc, oneshot},
 };
 use proto::{Message, Order, server_server::Server};
@@ -34,7 +34,7 @@ pub(super) struct Asked {
 #[derive(Clone)]
 pub(super) struct Service {
     pub(super) connection: u64,
-    pub(super) asked: mpsc::UnboundedSender<Asked>,
+    pub(super) asked: mpsc::Sender<Asked>,
 }
 
 #[tonic::async_trait]
@@ -46,7 +46,7 @@ impl Server for Service {
         let join = read_join(request.metadata());
         let asked = Asked { connection: self.connection, join, messages: request.into_inner(), answer };
         let gone = || Status::unavailable("the embedded membership is stopping");
-        self.asked.unbounded_send(asked).map_err(|_| gone())?;
+        self.asked.clone().send(asked).await.map_err(|_| gone())?;
         Ok(Response::new(answered.await.map_err(|_| gone())??))
     }
 }
