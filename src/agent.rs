@@ -3,32 +3,32 @@
 //!
 //! The first shard carries the source (the membership session, or a file) besides its own stacks.
 
-mod conductor;
+mod circuit_breaker;
+mod coordinator;
 pub mod counters;
-mod front;
-mod headcount;
-mod kinds;
-mod knowledge;
-mod mail;
-mod membership;
-mod outages;
-mod recovery;
+mod kind_registry;
+mod membership_source;
+mod message;
+mod order_handler;
+mod order_log;
+mod order_run;
+mod reflector_driver;
 mod reporter;
 mod shard;
+mod shard_store;
 #[cfg(test)]
 pub(crate) mod simulated;
+mod stack_limit;
 mod watchdog;
-mod watcher;
-mod worker;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use shards::{Pool, PoolConfig, PoolStartError, ShardError, Stopper};
 use tracing::{error, info, warn};
 
+pub use coordinator::{ClusterModules, OrderSource, SourceHandle};
 pub use counters::Counters;
-pub use front::{Feed, Front, Modules, Source, Tell};
-pub use membership::local as membership_at;
+pub use membership_source::local as membership_at;
 
 use crate::{
     cluster::{ClientLimits, ClusterConfig, ClusterConfigError},
@@ -59,7 +59,7 @@ pub struct Setup {
     /// then how many more there were.
     pub says_all: bool,
     /// Where orders come from.
-    pub source: Source,
+    pub source: OrderSource,
 }
 
 /// A running agent.
@@ -99,7 +99,7 @@ impl Agent {
     }
 
     /// Runs until the end, or until a signal asks for it. `false` where a shard failed.
-    pub fn herd(self) -> bool {
+    pub fn run_until_stopped(self) -> bool {
         let (stopper, heartbeats) = (self.stopper(), self.pool.heartbeats());
         let on_signal = {
             let stopper = stopper.clone();
@@ -136,7 +136,7 @@ pub enum RunError {
     Cluster(#[from] ClusterConfigError),
     /// There is no way to membership.
     #[error(transparent)]
-    Membership(#[from] membership::MembershipError),
+    Membership(#[from] membership_source::MembershipError),
     /// The shards do not start.
     #[error(transparent)]
     Start(#[from] PoolStartError),
@@ -149,7 +149,7 @@ pub fn run(config: &Config) -> ExitCode {
     }
     match start(config) {
         Ok(agent) => {
-            if agent.herd() {
+            if agent.run_until_stopped() {
                 ExitCode::SUCCESS
             } else {
                 ExitCode::FAILURE
@@ -173,7 +173,7 @@ fn start(config: &Config) -> Result<Agent, RunError> {
         resync_period: config.lifecycle.resync_period,
         report_qps: config.lifecycle.report_qps,
         says_all: false,
-        source: membership::source(config)?,
+        source: membership_source::order_source(config)?,
     };
     info!(
         version = config::VERSION,

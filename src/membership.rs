@@ -8,7 +8,7 @@ pub(crate) mod grpc_frames;
 pub mod join_metadata;
 pub mod outbox;
 mod reconnect;
-pub mod reports;
+pub mod report_channel;
 pub mod session;
 mod stream;
 pub mod wire;

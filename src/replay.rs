@@ -6,7 +6,6 @@ mod printer;
 use std::{
     pin::pin,
     process::ExitCode,
-    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -16,21 +15,23 @@ use std::{
 
 use futures::{
     FutureExt, StreamExt,
-    channel::mpsc::UnboundedReceiver,
     future::{Either, select},
 };
 use tracing::{error, info};
 
 use crate::{
-    agent::{self, Agent, Counters, Feed, Front, RunError, Setup, Source},
+    agent::{self, Agent, Counters, OrderSource, RunError, Setup, SourceHandle},
     cluster::ClusterConfig,
     config::{ReplayConfig, ReplayInput},
-    membership::wire,
+    membership::{
+        report_channel::{ReportChannel, ReportScope},
+        wire,
+    },
     net, output,
-    stack::{desired::StackBaseUrl, report::Report},
+    stack::desired::StackBaseUrl,
     time,
 };
-use printer::{Printer, Progress};
+use printer::{PrintProgress, Printer};
 
 /// Replays a file; the exit code is that of the process: 1 where a line is no order, or an
 /// order could not be applied as it stands, or a report not be printed.
@@ -39,10 +40,10 @@ pub fn run(config: &ReplayConfig) -> ExitCode {
         info!("{note}");
     }
     let began = time::now();
-    let (faults, progress) = (Arc::<Faults>::default(), Arc::<Progress>::default());
+    let (bad_lines, progress) = (Arc::<AtomicU64>::default(), Arc::<PrintProgress>::default());
     let agent = match start(
         config,
-        source(config.input.clone(), config.max_message_bytes, Arc::clone(&faults), Arc::clone(&progress)),
+        source(config.input.clone(), config.max_message_bytes, Arc::clone(&bad_lines), Arc::clone(&progress)),
     ) {
         Ok(agent) => agent,
         Err(failure) => {
@@ -51,15 +52,14 @@ pub fn run(config: &ReplayConfig) -> ExitCode {
         }
     };
     let counters = agent.counters();
-    let whole = agent.herd();
-    progress.finish(REPORTED);
-    let bad_lines = faults.lines.load(Relaxed);
+    let whole = agent.run_until_stopped();
+    let bad_lines = bad_lines.load(Relaxed);
     output::complain(summary(&counters, bad_lines, time::now().duration_since(began)));
     let spoiled = bad_lines + counters.failed.get() + counters.faulty.get() + counters.pending();
     if whole && spoiled == 0 && !progress.failed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn start(config: &ReplayConfig, source: Source) -> Result<Agent, RunError> {
+fn start(config: &ReplayConfig, source: OrderSource) -> Result<Agent, RunError> {
     let setup = Setup {
         engine: config.engine,
         cluster: ClusterConfig::load(config.cluster.kube_config.as_deref())?,
@@ -95,97 +95,107 @@ fn summary(counters: &Counters, bad_lines: u64, elapsed: Duration) -> String {
 }
 
 /// How long nothing may happen to the last reports, before they are given up.
-const REPORTED: Duration = Duration::from_secs(5);
-/// How often it is looked whether they are printed.
-const LOOK: Duration = Duration::from_millis(5);
+const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What went wrong with lines, readable after the run.
-#[derive(Debug, Default)]
-struct Faults {
-    lines: AtomicU64,
-}
-
-/// Orders out of `input`. Lines that are no order are told on stderr and counted in `faults`; how
-/// far the reports are is in `progress`.
-fn source(input: ReplayInput, longest: usize, faults: Arc<Faults>, progress: Arc<Progress>) -> Source {
-    Arc::new(move |front| {
-        let (printer, printed) = Printer::start(Arc::clone(&progress), |line| output::print(line));
-        let (faults, progress) = (Arc::clone(&faults), Arc::clone(&progress));
-        Feed {
-            run: feed(input.clone(), longest, front, faults, progress, printed).boxed_local(),
-            report: Rc::new(move |shard, report| print(&printer, shard, &report)),
-        }
+/// Orders out of `input`. Lines that are no order are told on stderr and counted; how far the reports
+/// are is in `progress`.
+fn source(
+    input: ReplayInput,
+    longest: usize,
+    bad_lines: Arc<AtomicU64>,
+    progress: Arc<PrintProgress>,
+) -> OrderSource {
+    Arc::new(move |agent| {
+        let (bad_lines, progress) = (Arc::clone(&bad_lines), Arc::clone(&progress));
+        feed(input.clone(), longest, agent, bad_lines, progress).boxed_local()
     })
 }
 
 async fn feed(
     input: ReplayInput,
     longest: usize,
-    front: Front,
-    faults: Arc<Faults>,
-    progress: Arc<Progress>,
-    mut printed: UnboundedReceiver<usize>,
+    agent: SourceHandle,
+    bad_lines: Arc<AtomicU64>,
+    progress: Arc<PrintProgress>,
 ) {
+    let reports = agent.reports();
     // What stood before is not told: the file's orders are what this is about.
-    front.opened(false);
-    let giving_room = async {
-        while let Some(shard) = printed.next().await {
-            front.sent(shard);
-        }
-        // Without a thread that prints no room is given, and the orders go on all the same.
-        std::future::pending::<()>().await;
-    };
+    reports.open(ReportScope::Changes);
+    let printer = Printer::start(Arc::clone(&progress), |line| output::print(line));
+    let printing = print_all(&reports, printer);
     let feeding = async {
         // Who types orders may take for ever over the next line.
-        select(pin!(submit_all(input, longest, &front, &faults)), pin!(front.stop.wait())).await;
-        front.settled().await;
-        reported(&front, &progress).await;
+        select(pin!(submit_all(input, longest, &agent, &bad_lines)), pin!(agent.stop().wait())).await;
+        agent.settled().await;
+        select(pin!(reported(&agent, &reports, &progress)), pin!(agent.stop().wait())).await;
+        agent.stop().request();
+        agent.drained().await;
+        last_reports(&reports, &progress).await;
     };
-    select(pin!(feeding), pin!(giving_room)).await;
+    select(pin!(feeding), pin!(printing)).await;
 }
 
-async fn submit_all(input: ReplayInput, longest: usize, front: &Front, faults: &Faults) {
+async fn submit_all(input: ReplayInput, longest: usize, agent: &SourceHandle, bad_lines: &AtomicU64) {
     let mut lines = lines::read(input, longest);
     while let Some(line) = lines.next().await {
-        if front.stop.requested() {
+        if agent.stop().requested() {
             break;
         }
         match line {
-            Ok(line) => match lines::order(&line.text, &|name| front.is_module(name)) {
-                Ok((order, trace)) => front.submit(order, trace).await,
+            Ok(line) => match lines::order(&line.text, &|name| agent.is_module(name)) {
+                Ok((order, trace)) => agent.submit(order, trace).await,
                 Err(error) => {
-                    faults.lines.fetch_add(1, Relaxed);
+                    bad_lines.fetch_add(1, Relaxed);
                     output::complain(format_args!("line {}: {error}", line.number));
                 }
             },
             Err(error) => {
-                faults.lines.fetch_add(1, Relaxed);
+                bad_lines.fetch_add(1, Relaxed);
                 output::complain(error);
             }
         }
     }
 }
 
-/// Waits for the last reports, as long as somebody may still read them: what never comes to an end
-/// must not keep a file from coming to its own, and a stop not be kept waiting by a reader.
-async fn reported(front: &Front, progress: &Progress) {
-    let printed = async {
-        let mut reported = pin!(front.reported());
-        while let Either::Right(_) = select(reported.as_mut(), pin!(net::sleep(REPORTED))).await {
-            if progress.waiting() == 0 {
-                return;
-            }
+/// Waits for the reports of all orders, as long as somebody may still read them: what never comes to
+/// an end must not keep a file from coming to its own.
+async fn reported(agent: &SourceHandle, reports: &ReportChannel, progress: &PrintProgress) {
+    let mut flushed = pin!(agent.flushed());
+    while let Either::Right(_) = select(flushed.as_mut(), pin!(net::sleep(PATIENCE))).await {
+        if unread(reports, progress) == 0 {
+            return;
         }
-        while progress.waiting() > 0 {
-            net::sleep(LOOK).await;
-        }
-    };
-    select(pin!(printed), pin!(front.stop.wait())).await;
+    }
+    progress.until(|| unread(reports, progress) == 0).await;
 }
 
-fn print(printer: &Printer, shard: usize, report: &Report) {
-    match serde_json::to_string(&wire::message(report)) {
-        Ok(line) => printer.take(shard, line + "\n"),
-        Err(error) => output::complain(format_args!("a report could not be written as JSON: {error}")),
+/// Waits until all are printed, or until none was for so long.
+async fn last_reports(reports: &ReportChannel, progress: &PrintProgress) {
+    loop {
+        let printed = progress.printed();
+        let done = progress.until(|| unread(reports, progress) == 0);
+        if let Either::Left(_) = select(pin!(done), pin!(net::sleep(PATIENCE))).await {
+            return;
+        }
+        if progress.printed() == printed {
+            let left = unread(reports, progress);
+            return progress.fail(format_args!("nobody reads standard output, {left} are left"));
+        }
+    }
+}
+
+/// Reports that wait for the reader.
+fn unread(reports: &ReportChannel, progress: &PrintProgress) -> u64 {
+    progress.waiting() + reports.waiting() as u64
+}
+
+async fn print_all(reports: &ReportChannel, mut printer: Printer) {
+    loop {
+        reports.not_empty().await;
+        let Some(report) = reports.take() else { continue };
+        match serde_json::to_string(&wire::message(&report)) {
+            Ok(line) => printer.print(line + "\n").await,
+            Err(error) => output::complain(format_args!("a report could not be written as JSON: {error}")),
+        }
     }
 }

@@ -1,23 +1,29 @@
 //! What the agent has done so far, readable from other threads.
 
-use std::sync::atomic::{
-    AtomicU64, AtomicUsize,
-    Ordering::{AcqRel, Acquire, Release},
+use std::{
+    future::poll_fn,
+    sync::atomic::{
+        AtomicU64, AtomicUsize,
+        Ordering::{AcqRel, Acquire, SeqCst},
+    },
+    task::Poll,
 };
+
+use futures::task::AtomicWaker;
 
 /// One running total.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds to the total.
+    /// Adds to the total. All shards see all totals grow in one order: whoever ends the last order knows.
     pub fn add(&self, n: u64) {
-        self.0.fetch_add(n, Release);
+        self.0.fetch_add(n, SeqCst);
     }
 
     /// The total now.
     pub fn get(&self) -> u64 {
-        self.0.load(Acquire)
+        self.0.load(SeqCst)
     }
 }
 
@@ -67,6 +73,19 @@ pub struct Counters {
     pub writes: Counter,
     /// Stacks of which something is known: an order that waits, or an object.
     pub stacks: Gauge,
+    /// Who waits until no order is pending.
+    settled: AtomicWaker,
+}
+
+/// How an order ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderEnd {
+    /// The cluster shows it.
+    Applied,
+    /// A newer one made it pointless.
+    Superseded,
+    /// The API server refuses it, or nobody took it.
+    Failed,
 }
 
 impl Counters {
@@ -75,6 +94,27 @@ impl Counters {
     pub fn pending(&self) -> u64 {
         let ended = self.applied.get() + self.superseded.get() + self.failed.get();
         self.accepted.get().saturating_sub(ended)
+    }
+
+    /// So many orders came to this end.
+    pub fn ended(&self, end: OrderEnd, orders: u64) {
+        match end {
+            OrderEnd::Applied => self.applied.add(orders),
+            OrderEnd::Superseded => self.superseded.add(orders),
+            OrderEnd::Failed => self.failed.add(orders),
+        }
+        if self.pending() == 0 {
+            self.settled.wake();
+        }
+    }
+
+    /// Waits until no order is pending; for one task at a time.
+    pub async fn none_pending(&self) {
+        poll_fn(|cx| {
+            self.settled.register(cx.waker());
+            if self.pending() == 0 { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 }
 

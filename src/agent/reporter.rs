@@ -1,29 +1,33 @@
-//! Brings what a shard has to tell to the front shard, as far as there is room on the stream.
+//! Brings what a shard has to tell to the coordinator: its reports, as far as there is credit, and what
+//! else must not hold up the task that reads the shard's messages.
 
 use std::{
     cell::{Cell, RefCell},
     pin::pin,
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
 use futures::future::select;
-use shards::{CoopBudget, Router, ShardId};
-use tracing::debug;
+use shards::{CoopBudget, ShardId};
 
 use super::{
-    front::ROOM,
-    knowledge::Knowledge,
-    mail::{FRONT, Mail},
+    message::{MessageSender, ToCoordinator},
+    shard_store::ShardStore,
 };
 use crate::{
     cluster::limiter::TokenBucket,
-    membership::outbox::{Pace, Taken},
+    membership::{
+        outbox::{Pace, Taken},
+        report_channel::{CREDIT, ReportScope, StreamGrant},
+    },
     net,
+    stack::{object::Catalog, report::Report},
     time::{Instant, now},
 };
 
-/// Reports in one message to the front.
+/// Reports in one message to the coordinator.
 const BATCH: usize = 64;
 /// Repeats that may be saved up, in seconds of their rate.
 const BURST_SECONDS: f64 = 0.1;
@@ -31,24 +35,26 @@ const BURST_SECONDS: f64 = 0.1;
 /// One shard's reporter.
 pub(super) struct Reporter {
     id: ShardId,
-    router: Router<Mail>,
-    knowledge: Rc<Knowledge>,
-    pace: RefCell<Repeats>,
+    messages: MessageSender,
+    store: Rc<ShardStore>,
+    pace: RefCell<RepeatPace>,
     /// The stream that is open, if one is.
     stream: Cell<Option<u64>>,
-    /// How many reports may be handed over before the front has given room back.
-    room: Cell<usize>,
+    /// How many reports may be sent.
+    credit: Cell<usize>,
     /// Everything is known that there is to be told.
     ready: Cell<bool>,
     /// Everything is to be told once it is known.
     everything: Cell<bool>,
-    /// The front wants to know when all is told.
+    /// The coordinator wants to know when all is told.
     flushing: Cell<bool>,
+    /// The kinds that the shard has activated, where the coordinator does not know yet.
+    activated: RefCell<Option<Arc<Catalog>>>,
 }
 
-struct Repeats(TokenBucket);
+struct RepeatPace(TokenBucket);
 
-impl Pace for Repeats {
+impl Pace for RepeatPace {
     fn take(&mut self, now: Instant) -> Result<(), Instant> {
         self.0.take(now)
     }
@@ -56,99 +62,105 @@ impl Pace for Repeats {
 
 impl Reporter {
     /// A reporter that repeats at most `qps` reports a second; 0 is unlimited.
-    pub(super) fn new(id: ShardId, router: Router<Mail>, knowledge: Rc<Knowledge>, qps: f64) -> Self {
+    pub(super) fn new(id: ShardId, messages: MessageSender, store: Rc<ShardStore>, qps: f64) -> Self {
         let burst = (qps * BURST_SECONDS).clamp(1.0, f64::from(u32::MAX)) as u32;
         Self {
             id,
-            router,
-            knowledge,
-            pace: RefCell::new(Repeats(TokenBucket::new(qps, burst, now()))),
-            stream: Cell::new(None),
-            room: Cell::new(0),
-            ready: Cell::new(false),
-            everything: Cell::new(false),
-            flushing: Cell::new(false),
+            messages,
+            store,
+            pace: RefCell::new(RepeatPace(TokenBucket::new(qps, burst, now()))),
+            stream: Cell::default(),
+            credit: Cell::default(),
+            ready: Cell::default(),
+            everything: Cell::default(),
+            flushing: Cell::default(),
+            activated: RefCell::default(),
         }
     }
 
-    /// A stream was opened.
-    pub(super) fn opened(&self, stream: u64, everything: bool) {
-        self.stream.set(Some(stream));
-        self.room.set(ROOM);
-        self.everything.set(everything);
-        self.tell_everything();
-        self.knowledge.changed.notify();
-    }
-
-    /// The stream is over.
-    pub(super) fn ended(&self) {
-        self.stream.set(None);
-        self.knowledge.changed.notify();
-    }
-
-    /// Reports of a stream went out.
-    pub(super) fn room(&self, stream: u64, reports: usize) {
-        if self.stream.get() == Some(stream) {
-            self.room.set(self.room.get() + reports);
-            self.knowledge.changed.notify();
+    /// Of the stream that reports are for.
+    pub(super) fn grant(&self, grant: StreamGrant) {
+        match grant {
+            StreamGrant::Opened { stream, scope } => {
+                self.stream.set(Some(stream));
+                self.credit.set(CREDIT);
+                self.everything.set(scope == ReportScope::Everything);
+                self.report_everything();
+            }
+            StreamGrant::Credit { stream, reports } if self.stream.get() == Some(stream) => {
+                self.credit.set(self.credit.get() + reports);
+            }
+            StreamGrant::Credit { .. } => {}
+            StreamGrant::Ended => self.stream.set(None),
         }
+        self.store.changed.notify();
     }
 
-    /// All objects are known.
-    pub(super) fn ready(&self) {
+    /// The shard knows all objects of these kinds, and its orders are about them.
+    pub(super) fn activated(&self, catalog: Arc<Catalog>) {
         self.ready.set(true);
-        self.tell_everything();
+        self.report_everything();
+        self.activated.replace(Some(catalog));
+        self.store.changed.notify();
     }
 
-    fn tell_everything(&self) {
+    fn report_everything(&self) {
         if self.ready.get() && self.stream.get().is_some() && self.everything.take() {
-            self.knowledge.tell_everything();
+            self.store.report_everything();
         }
     }
 
-    /// The front is told once there is nothing left to tell.
+    /// The coordinator is told once there is nothing left to report.
     pub(super) fn flush(&self) {
         self.flushing.set(true);
-        self.knowledge.changed.notify();
+        self.store.changed.notify();
     }
 
     /// Works until it is dropped.
     pub(super) async fn run(self: Rc<Self>) {
         let mut budget = CoopBudget::new();
         loop {
-            self.knowledge.changed.until(|| self.may_go_on().then_some(())).await;
-            if self.flushing.get() && (self.knowledge.is_told() || self.stream.get().is_none()) {
+            self.store.changed.until(|| self.has_work().then_some(())).await;
+            let activated = self.activated.take();
+            if let Some(catalog) = activated {
+                self.messages.to_coordinator(ToCoordinator::Activated(catalog)).await;
+            } else if self.is_flushed() {
                 self.flushing.set(false);
-                self.send(Mail::Flushed).await;
-                continue;
-            }
-            let Taken { reports, more_at } =
-                self.knowledge.take(self.room.get().min(BATCH), &mut *self.pace.borrow_mut());
-            match (reports.is_empty(), more_at) {
-                (false, _) => self.hand_over(reports).await,
-                (true, Some(at)) => self.wait(at).await,
-                (true, None) => {}
+                self.messages.to_coordinator(ToCoordinator::Flushed).await;
+            } else {
+                self.report().await;
             }
             budget.check().await;
         }
     }
 
-    fn may_go_on(&self) -> bool {
-        let told = self.knowledge.is_told();
-        let flushed = self.flushing.get() && (told || self.stream.get().is_none());
-        flushed || (self.stream.get().is_some() && self.room.get() > 0 && !told)
+    fn has_work(&self) -> bool {
+        let may_report = self.stream.get().is_some() && self.credit.get() > 0 && !self.store.is_reported();
+        self.activated.borrow().is_some() || self.is_flushed() || may_report
     }
 
-    async fn hand_over(&self, reports: Vec<crate::stack::report::Report>) {
-        let Some(stream) = self.stream.get() else { return };
-        self.room.set(self.room.get().saturating_sub(reports.len()));
-        self.send(Mail::Reports { from: self.id, stream, reports }).await;
+    /// Whether the coordinator waits for there being nothing to report, which is so.
+    fn is_flushed(&self) -> bool {
+        self.flushing.get() && (self.store.is_reported() || self.stream.get().is_none())
+    }
+
+    async fn report(&self) {
+        let batch = self.credit.get().min(BATCH);
+        let Taken { reports, more_at } = self.store.take_reports(batch, &mut *self.pace.borrow_mut());
+        match (reports.is_empty(), more_at) {
+            (false, _) => {
+                self.credit.set(self.credit.get().saturating_sub(reports.len()));
+                self.send(reports).await;
+            }
+            (true, Some(at)) => self.wait(at).await,
+            (true, None) => {}
+        }
     }
 
     /// Waits until more may be repeated, or something has changed.
     async fn wait(&self, at: Instant) {
         let mut asked = false;
-        let changed = self.knowledge.changed.until(|| std::mem::replace(&mut asked, true).then_some(()));
+        let changed = self.store.changed.until(|| std::mem::replace(&mut asked, true).then_some(()));
         select(pin!(changed), pin!(net::sleep(at.saturating_duration_since(now())))).await;
     }
 
@@ -157,26 +169,26 @@ impl Reporter {
         loop {
             net::sleep(period).await;
             if self.ready.get() && self.stream.get().is_some() {
-                self.knowledge.resync();
+                self.store.resync();
             }
         }
     }
 
-    /// Hands over what changed and was not told, whether there is room or not: nothing more comes.
-    pub(super) async fn farewell(&self) {
-        let Some(stream) = self.stream.get() else { return };
-        loop {
-            let reports = self.knowledge.take_changes(BATCH);
+    /// At the end of the shard: sends what changed and was not told, whether there is credit or not.
+    /// That is bounded by the objects that the shard knows.
+    pub(super) async fn send_last(&self) {
+        while self.stream.get().is_some() {
+            let reports = self.store.take_changes(BATCH);
             if reports.is_empty() {
                 return;
             }
-            self.send(Mail::Reports { from: self.id, stream, reports }).await;
+            self.send(reports).await;
         }
     }
 
-    async fn send(&self, mail: Mail) {
-        if self.router.send(FRONT, mail).await.is_err() {
-            debug!(shard = %self.id, "the front shard is gone");
+    async fn send(&self, reports: Vec<Report>) {
+        if let Some(stream) = self.stream.get() {
+            self.messages.to_coordinator(ToCoordinator::Reports { from: self.id, stream, reports }).await;
         }
     }
 }

@@ -8,13 +8,13 @@ use std::{
 
 use shards::{PoolConfig, Stats, Stopper, simulation};
 
-use super::{Counters, Setup, mail::Mail, shard};
+use super::{Counters, Setup, message::Envelope, shard};
 use crate::{net, time::Duration};
 
 /// What one shard has under way.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Load {
-    /// It knows all there is and takes up orders.
+pub(crate) struct ShardLoad {
+    /// It knows all there is, and orders run.
     pub(crate) ready: bool,
     pub(crate) orders: Stats,
     /// Permits that are out, and requests that wait for one.
@@ -22,19 +22,19 @@ pub(crate) struct Load {
 }
 
 /// A shard as a simulation looks at it.
-pub(crate) trait Look {
+pub(crate) trait InspectShard {
     /// What it has under way.
-    fn load(&self) -> Load;
+    fn load(&self) -> ShardLoad;
     /// Whether it knows of an object.
     fn knows(&self, plural: &str, name: &str) -> bool;
 }
 
 thread_local! {
-    static SHARDS: RefCell<Vec<Weak<dyn Look>>> = const { RefCell::new(Vec::new()) };
+    static SHARDS: RefCell<Vec<Weak<dyn InspectShard>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Lets a simulation look at a shard for as long as there is the shard.
-pub(super) fn show(shard: Weak<dyn Look>) {
+pub(super) fn show(shard: Weak<dyn InspectShard>) {
     SHARDS.with_borrow_mut(|shards| {
         shards.retain(|shard| shard.strong_count() > 0);
         shards.push(shard);
@@ -42,12 +42,12 @@ pub(super) fn show(shard: Weak<dyn Look>) {
 }
 
 /// Every shard there is.
-pub(crate) fn shards() -> Vec<Rc<dyn Look>> {
+pub(crate) fn shards() -> Vec<Rc<dyn InspectShard>> {
     SHARDS.with_borrow(|shards| shards.iter().filter_map(Weak::upgrade).collect())
 }
 
 /// The load of every shard.
-pub(crate) fn loads() -> Vec<Load> {
+pub(crate) fn loads() -> Vec<ShardLoad> {
     shards().iter().map(|shard| shard.load()).collect()
 }
 
@@ -57,20 +57,20 @@ pub(crate) fn knows(plural: &str, name: &str) -> bool {
 }
 
 /// An agent whose shards are tasks of the group that it was started in.
-pub(crate) struct Agent {
+pub(crate) struct SimulatedAgent {
     pub(crate) stopper: Stopper,
     pub(crate) shards: Vec<net::Task<()>>,
 }
 
 /// Starts one.
-pub(crate) async fn start(setup: Setup) -> Agent {
+pub(crate) async fn start(setup: Setup) -> SimulatedAgent {
     let counters = Arc::new(Counters::default());
     let shards = setup.engine.shards.get();
     // A slower heartbeat than that of threads: all that it does here is to notice a stop.
     let config = PoolConfig { heartbeat: Duration::from_secs(1), ..PoolConfig::new("simulated", shards) };
     let setup = Arc::new(setup);
-    let (contexts, stopper) = simulation::contexts::<Mail>(&config);
+    let (contexts, stopper) = simulation::contexts::<Envelope>(&config);
     let start = |context| net::spawn(shard::run(context, Arc::clone(&setup), Arc::clone(&counters)));
     let shards = contexts.into_iter().map(start).collect();
-    Agent { stopper, shards }
+    SimulatedAgent { stopper, shards }
 }

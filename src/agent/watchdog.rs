@@ -27,7 +27,7 @@ const EVERY: Duration = Duration::from_secs(1);
 pub(super) fn start(heartbeats: Heartbeats, stopper: Stopper) {
     let watching = move || {
         // Whatever comes of saying so, the process ends.
-        let _end = End;
+        let _exit = ExitOnDrop;
         match watch(&heartbeats, &stopper, Watchdog::new(LIMIT, REST, EVERY, now())) {
             Alarm::Hanging(shards) => {
                 let shards: Vec<_> = shards.iter().map(ToString::to_string).collect();
@@ -48,15 +48,15 @@ pub(super) fn start(heartbeats: Heartbeats, stopper: Stopper) {
 }
 
 /// Ends the process.
-struct End;
+struct ExitOnDrop;
 
-impl Drop for End {
+impl Drop for ExitOnDrop {
     fn drop(&mut self) {
         fatal::end(fatal::EXIT_CODE);
     }
 }
 
-/// What the watchdog barks at.
+/// Why the process ends.
 #[derive(Debug, PartialEq, Eq)]
 enum Alarm {
     /// These show no sign of life.

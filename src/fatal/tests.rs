@@ -149,7 +149,7 @@ fn agent_that_panics() {
     membership.wait_joined(Duration::from_secs(20)).unwrap();
     writeln!(io::stdout(), "strikes").unwrap();
     strikes::strike();
-    let whole = agent.herd();
+    let whole = agent.run_until_stopped();
     output::flush(output::LINGER);
     process::exit(if has_struck() { i32::from(EXIT_CODE) } else { i32::from(!whole) });
 }

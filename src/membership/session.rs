@@ -14,7 +14,7 @@ use crate::{
         downlink::{Inbound, LONGEST},
         join_metadata::CurrentMetadata,
         reconnect::Reconnect,
-        reports::Reports,
+        report_channel::ReportChannel,
         stream::{JoinStream, StreamEnd, StreamError},
     },
     net::{
@@ -67,14 +67,14 @@ enum AttemptError {
 pub struct Session {
     config: SessionConfig,
     metadata: CurrentMetadata,
-    reports: Reports,
+    reports: ReportChannel,
     reconnect: Reconnect,
     longest: usize,
 }
 
 impl Session {
     /// A session that will introduce itself like this and send these reports.
-    pub fn new(config: SessionConfig, metadata: CurrentMetadata, reports: Reports) -> Self {
+    pub fn new(config: SessionConfig, metadata: CurrentMetadata, reports: ReportChannel) -> Self {
         Self { config, metadata, reports, reconnect: Reconnect::new(), longest: LONGEST }
     }
 
@@ -94,7 +94,7 @@ impl Session {
                 let attempt = pin!(self.attempt(&mut orders, &closing));
                 attempt.await
             };
-            self.reports.ended();
+            self.reports.close();
             let ended = match ended {
                 Ok(Some(left)) => return left,
                 Ok(None) => {

@@ -26,7 +26,7 @@ use crate::{
         close::{CloseSignal, CloseStage},
         downlink::Inbound,
         reconnect::Reconnect,
-        reports::Reports,
+        report_channel::{ReportChannel, ReportScope},
         wire::{self, server::Message},
     },
     net::{
@@ -181,13 +181,13 @@ impl JoinStream {
     pub(super) async fn stay(
         self,
         reconnect: &mut Reconnect,
-        reports: &Reports,
+        reports: &ReportChannel,
         orders: &mut impl AsyncFnMut(Inbound),
         closing: &CloseSignal,
         outdated: impl Future<Output = ()>,
     ) -> Result<StreamEnd, StreamError> {
         let Self { call, connection, line, pongs, messages } = self;
-        reports.opened();
+        reports.open(ReportScope::Everything);
         let _heartbeats = spawn(heartbeats(pongs.clone()));
         let pump = spawn(pump(messages, reports.clone(), closing.clone()));
         let parting = Cell::new(None);

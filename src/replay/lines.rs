@@ -21,7 +21,7 @@ use crate::{
 const AHEAD: usize = 16;
 
 /// One line of the input.
-pub(crate) struct Line {
+pub(crate) struct InputLine {
     /// Counted from 1.
     pub number: u64,
     /// Its bytes, without the line's end.
@@ -61,7 +61,7 @@ pub enum LineError {
 
 /// Reads `input` on a thread of its own: a terminal or a pipe may take as long as it likes.
 /// Empty lines are passed over, and so, with a word, are those of more than `longest` bytes.
-pub(crate) fn read(input: ReplayInput, longest: usize) -> mpsc::Receiver<Result<Line, InputError>> {
+pub(crate) fn read(input: ReplayInput, longest: usize) -> mpsc::Receiver<Result<InputLine, InputError>> {
     let (mut lines, receiver) = mpsc::channel(AHEAD);
     let mut fault = lines.clone();
     let started = thread::Builder::new().name("lines".into()).spawn(move || {
@@ -94,7 +94,7 @@ fn open(input: &ReplayInput) -> Result<Box<dyn BufRead>, InputError> {
 pub(crate) fn read_all(
     mut reader: Box<dyn BufRead>,
     longest: u64,
-    each: &mut dyn FnMut(Result<Line, InputError>) -> bool,
+    each: &mut dyn FnMut(Result<InputLine, InputError>) -> bool,
 ) {
     for number in 1.. {
         match next(&mut reader, number, longest) {
@@ -110,7 +110,7 @@ pub(crate) fn read_all(
     }
 }
 
-fn next(reader: &mut dyn BufRead, number: u64, longest: u64) -> Option<Result<Line, InputError>> {
+fn next(reader: &mut dyn BufRead, number: u64, longest: u64) -> Option<Result<InputLine, InputError>> {
     let mut text = Vec::new();
     // One byte more is the line's end, or says that it has none in time.
     let read = reader.take(longest + 1).read_until(b'\n', &mut text);
@@ -121,7 +121,7 @@ fn next(reader: &mut dyn BufRead, number: u64, longest: u64) -> Option<Result<Li
         Err(error) => Some(Err(InputError::Read(number, error))),
         Ok(_) if is_too_long => Some(Err(InputError::TooLong(number, longest))),
         Ok(0) => None,
-        Ok(_) => Some(Ok(Line { number, text })),
+        Ok(_) => Some(Ok(InputLine { number, text })),
     }
 }
 

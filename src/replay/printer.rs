@@ -1,11 +1,11 @@
 //! Reports on their way to standard output.
 //!
-//! They are what a replay is run for, so none is dropped while it runs: where the reader is slow,
-//! shards are given no room for more, and what there is to tell waits with the objects that it is
-//! about. A thread of its own writes, so that no shard waits with it. Once standard output fails, the
-//! orders go on without.
+//! They are what a replay is run for, so none is dropped while it runs: where the reader is slow, no
+//! more are taken, and what there is to tell waits with the objects that it is about. A thread of its
+//! own writes, so that no shard waits with it. Once standard output fails, the orders go on without.
 
 use std::{
+    future::poll_fn,
     io,
     sync::{
         Arc,
@@ -13,32 +13,37 @@ use std::{
             AtomicBool, AtomicU64,
             Ordering::{AcqRel, Acquire, Relaxed},
         },
-        mpsc as threads,
     },
+    task::Poll,
     thread,
-    time::Duration,
 };
 
-use futures::channel::mpsc;
+use futures::{SinkExt, StreamExt, channel::mpsc, executor::block_on, task::AtomicWaker};
 
-use crate::{output, time};
+use crate::output;
 
-/// How often somebody who waits for the last ones looks.
-const LOOK: Duration = Duration::from_millis(5);
+/// Lines that may wait for the thread.
+const AHEAD: usize = 64;
 
 /// How far printing is; for any thread.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(super) struct PrintProgress {
     taken: AtomicU64,
     printed: AtomicU64,
     failed: AtomicBool,
+    moved: AtomicWaker,
 }
 
-impl Progress {
+impl PrintProgress {
     /// Reports that wait for the reader.
     pub(super) fn waiting(&self) -> u64 {
-        let printed = self.printed.load(Acquire);
+        let printed = self.printed();
         self.taken.load(Acquire).saturating_sub(printed)
+    }
+
+    /// How many were printed, or let go.
+    pub(super) fn printed(&self) -> u64 {
+        self.printed.load(Acquire)
     }
 
     /// Some report could not be printed.
@@ -46,75 +51,70 @@ impl Progress {
         self.failed.load(Relaxed)
     }
 
-    fn fail(&self, why: impl std::fmt::Display) {
+    pub(super) fn fail(&self, why: impl std::fmt::Display) {
         if !self.failed.swap(true, Relaxed) {
             output::complain(format_args!("reports are not printed: {why}"));
         }
     }
 
-    /// Waits until all are printed, or until none was for so long.
-    pub(super) fn finish(&self, patience: Duration) {
-        let mut last = (self.printed.load(Acquire), time::now());
-        while self.waiting() > 0 {
-            thread::sleep(LOOK);
-            let printed = self.printed.load(Acquire);
-            if printed != last.0 {
-                last = (printed, time::now());
-            } else if last.1.elapsed() > patience {
-                return self.fail(format_args!("nobody reads standard output, {} are left", self.waiting()));
-            }
-        }
+    fn printed_one(&self) {
+        self.printed.fetch_add(1, AcqRel);
+        self.moved.wake();
+    }
+
+    /// Waits for a condition that printing brings about; one task at a time.
+    pub(super) async fn until(&self, condition: impl Fn() -> bool) {
+        poll_fn(|cx| {
+            self.moved.register(cx.waker());
+            if condition() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 }
 
-/// Takes reports, each as a line, with the number of the shard that it is from.
+/// Takes lines, a report each.
 pub(super) struct Printer {
-    lines: threads::Sender<(usize, String)>,
-    progress: Arc<Progress>,
+    lines: mpsc::Sender<String>,
+    progress: Arc<PrintProgress>,
 }
 
 impl Printer {
-    /// Starts the thread. The stream gives the number of a shard for each report of its that is
-    /// printed.
+    /// Starts the thread.
     pub(super) fn start(
-        progress: Arc<Progress>,
+        progress: Arc<PrintProgress>,
         print: impl Fn(&str) -> io::Result<()> + Send + 'static,
-    ) -> (Self, mpsc::UnboundedReceiver<usize>) {
-        let (lines, to_print) = threads::channel::<(usize, String)>();
-        // As many as there are reports on their way, for each of which there was room.
-        let (printed, given_back) = mpsc::unbounded();
+    ) -> Self {
+        let (lines, mut to_print) = mpsc::channel::<String>(AHEAD);
         let seen = Arc::clone(&progress);
         let started = thread::Builder::new().name("reports".into()).spawn(move || {
-            for (shard, line) in to_print {
+            while let Some(line) = block_on(to_print.next()) {
                 if !seen.failed()
                     && let Err(failure) = print(&line)
                 {
                     seen.fail(format_args!("standard output: {failure}"));
                 }
-                seen.printed.fetch_add(1, AcqRel);
-                // Nobody listens any more at the end.
-                let _ = printed.unbounded_send(shard);
+                seen.printed_one();
             }
         });
         if let Err(failure) = started {
             progress.fail(format_args!("no thread for them: {failure}"));
         }
-        (Self { lines, progress }, given_back)
+        Self { lines, progress }
     }
 
-    /// Takes a report. Never waits.
-    pub(super) fn take(&self, shard: usize, line: String) {
+    /// Takes a line once the reader is no more than [`AHEAD`] of them behind.
+    pub(super) async fn print(&mut self, line: String) {
         self.progress.taken.fetch_add(1, AcqRel);
-        if self.lines.send((shard, line)).is_err() {
+        if self.lines.send(line).await.is_err() {
             // There is no thread: said when it could not be started.
-            self.progress.printed.fetch_add(1, AcqRel);
+            self.progress.printed_one();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use futures::{StreamExt, executor::block_on};
+    use std::sync::mpsc as threads;
 
     use super::*;
 
@@ -122,49 +122,53 @@ mod tests {
         format!("{number}\n")
     }
 
-    #[test]
-    fn room_is_given_back_only_for_what_is_printed() {
-        let (reader, read) = threads::sync_channel(0);
-        let progress = Arc::<Progress>::default();
-        let print = move |line: &str| reader.send(line.to_owned()).map_err(io::Error::other);
-        let (printer, mut given_back) = Printer::start(Arc::clone(&progress), print);
-        (0..300).for_each(|number| printer.take(number % 2, line(number)));
-        assert!(given_back.try_recv().is_err(), "nobody reads yet");
-        assert_eq!(progress.waiting(), 300);
-        for number in 0..300 {
-            assert_eq!(read.recv().unwrap(), line(number));
-            assert_eq!(block_on(given_back.next()), Some(number % 2));
+    /// Prints so many lines.
+    async fn print_all(printer: &mut Printer, lines: usize) {
+        for number in 0..lines {
+            printer.print(line(number)).await;
         }
-        progress.finish(Duration::from_secs(10));
-        assert_eq!((progress.waiting(), progress.failed()), (0, false));
     }
 
     #[test]
-    fn where_it_fails_the_rest_is_let_go_and_room_given_back() {
-        let progress = Arc::<Progress>::default();
+    fn no_more_is_taken_than_a_little_ahead_of_the_reader() {
+        let (reader, read) = threads::sync_channel(0);
+        let progress = Arc::<PrintProgress>::default();
+        let print = move |line: &str| reader.send(line.to_owned()).map_err(io::Error::other);
+        let mut printer = Printer::start(Arc::clone(&progress), print);
+        let printing = thread::spawn(move || block_on(print_all(&mut printer, 300)));
+        let most = AHEAD as u64 + 3;
+        for number in 0..300 {
+            assert!(progress.waiting() <= most, "{}", progress.waiting());
+            assert_eq!(read.recv().unwrap(), line(number));
+        }
+        printing.join().unwrap();
+        block_on(progress.until(|| progress.waiting() == 0));
+        assert_eq!((progress.printed(), progress.failed()), (300, false));
+    }
+
+    #[test]
+    fn where_nobody_reads_printing_waits() {
+        let progress = Arc::<PrintProgress>::default();
+        let (_nobody, asked) = threads::channel::<()>();
+        let print = move |_: &str| asked.recv().map_err(io::Error::other);
+        let mut printer = Printer::start(Arc::clone(&progress), print);
+        thread::spawn(move || block_on(print_all(&mut printer, 300)));
+        thread::sleep(std::time::Duration::from_millis(50));
+        assert!(progress.printed() == 0 && progress.waiting() <= AHEAD as u64 + 3);
+    }
+
+    #[test]
+    fn where_it_fails_the_rest_is_let_go() {
+        let progress = Arc::<PrintProgress>::default();
         let (asked, asks) = threads::channel();
         let print = move |_: &str| {
             asked.send(()).map_err(io::Error::other)?;
             Err(io::ErrorKind::BrokenPipe.into())
         };
-        let (printer, given_back) = Printer::start(Arc::clone(&progress), print);
-        (0..100).for_each(|number| printer.take(0, line(number)));
-        progress.finish(Duration::from_secs(10));
+        let mut printer = Printer::start(Arc::clone(&progress), print);
+        block_on(print_all(&mut printer, 100));
+        block_on(progress.until(|| progress.waiting() == 0));
         drop(printer);
-        assert_eq!((progress.waiting(), progress.failed()), (0, true));
-        assert_eq!((block_on(given_back.count()), asks.iter().count()), (100, 1));
-    }
-
-    #[test]
-    fn a_reader_that_reads_nothing_is_given_up_in_the_end() {
-        let progress = Arc::<Progress>::default();
-        let print = |_: &str| {
-            thread::sleep(Duration::from_secs(60));
-            Ok(())
-        };
-        let (printer, _given_back) = Printer::start(Arc::clone(&progress), print);
-        printer.take(0, line(1));
-        progress.finish(Duration::from_millis(50));
-        assert!(progress.failed());
+        assert_eq!((progress.printed(), progress.failed(), asks.iter().count()), (100, true, 1));
     }
 }

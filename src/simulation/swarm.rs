@@ -121,7 +121,7 @@ fn run(seed: u64, verbose: bool) -> Result<Summary, (String, String)> {
 async fn sample(bound: Rc<Cell<bool>>) {
     loop {
         net::sleep(Duration::from_millis(100)).await;
-        let keeps = |load: &simulated::Load| load.orders.waiting <= 3 * load.orders.keys;
+        let keeps = |load: &simulated::ShardLoad| load.orders.waiting <= 3 * load.orders.keys;
         bound.set(bound.get() && simulated::loads().iter().all(keeps));
     }
 }

@@ -103,7 +103,7 @@ pub(crate) struct World {
     nature: SimGroup,
     /// The agent's process.
     process: Cell<Option<SimGroup>>,
-    agent: RefCell<Option<simulated::Agent>>,
+    agent: RefCell<Option<simulated::SimulatedAgent>>,
     /// What others have written and want to find again, by kind and name: uid and annotation.
     notes: RefCell<BTreeMap<(String, String), (String, String)>>,
 }
@@ -365,7 +365,7 @@ impl World {
             return Some(format!("{} shards live", loads.len()));
         }
         loads.iter().enumerate().find_map(|(shard, load)| {
-            let simulated::Load { orders, permits, .. } = load;
+            let simulated::ShardLoad { orders, permits, .. } = load;
             let busy = (orders.in_flight, orders.ready, orders.waiting) != (0, 0, 0) || *permits != (0, 0);
             busy.then(|| {
                 format!("shard {shard} is not at rest: {orders:?}, permits out and awaited {permits:?}")

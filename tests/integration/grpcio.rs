@@ -22,9 +22,8 @@ use stackherd::{
         auth::Auth,
         close::SessionCloser,
         downlink::Inbound,
-        join_metadata::CurrentMetadata,
-        join_metadata::{JoinMetadata, VERSION},
-        reports::Reports,
+        join_metadata::{CurrentMetadata, JoinMetadata, VERSION},
+        report_channel::{ReportChannel, StreamGrant},
         session::{Session, SessionConfig, SessionEnd, USER_TIMEOUT},
         wire::server::{Order, order::Message},
     },
@@ -155,16 +154,20 @@ impl SessionThread {
         let (tell, mut told) = futures::channel::mpsc::unbounded();
         let (to_test, orders) = mpsc::channel();
         let thread = start_thread("agent", move || async move {
-            let (reports, closer) = (Reports::new(|_| ()), SessionCloser::new());
+            let (reports, closer) = (ReportChannel::new(1), SessionCloser::new());
             let metadata = CurrentMetadata::new(&join_metadata).unwrap();
             let session = Session::new(config, metadata, reports.clone());
             let closing = closer.signal();
             let _control = spawn(async move {
+                let mut open = 0;
                 while let Some(what) = told.next().await {
+                    if let Some(StreamGrant::Opened { stream, .. }) = reports.next_grant(0) {
+                        open = stream;
+                    }
                     match what {
                         SessionCommand::Report(name) => {
                             let body = ReportBody::StackDeleted { stack: name.into() };
-                            reports.push(0, Report { body, trace: None });
+                            reports.push(0, open, vec![Report { body, trace: None }]);
                         }
                         SessionCommand::CloseSignal => closer.close(),
                     }

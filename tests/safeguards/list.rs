@@ -18,7 +18,7 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
     Safeguard {
         name: "NewestOrder",
         about: "What is written follows from the order that is the newest once the permit is there.",
-        file: "src/agent/worker.rs",
+        file: "src/agent/order_run.rs",
         within: "let permit = self.meanwhile(client.permit()).await;\n        self.follow();",
         text: "self.follow()",
         without: "()",
@@ -63,7 +63,7 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
     Safeguard {
         name: "LookAfter",
         about: "A write of unknown outcome is looked after at once.",
-        file: "src/agent/worker.rs",
+        file: "src/agent/order_run.rs",
         within: "",
         text: "self.machine.apply_answer(now(), write, answer)",
         without: r#"{
@@ -158,7 +158,7 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
     Safeguard {
         name: "YieldSlot",
         about: "A stack with ever more orders gives its slot back.",
-        file: "src/agent/worker.rs",
+        file: "src/agent/order_run.rs",
         within: "",
         text: "self.slot.should_yield()",
         without: "false",
@@ -188,7 +188,7 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
     Safeguard {
         name: "EndOutage",
         about: "What an outage kept waiting is run again when it is over.",
-        file: "src/agent/worker.rs",
+        file: "src/agent/order_run.rs",
         within: "",
         text: "self.machine.fails_with(now())",
         without: "None",
@@ -218,9 +218,9 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
     Safeguard {
         name: "StartWithout",
         about: "A kind that cannot be listed is done without.",
-        file: "src/agent/kinds.rs",
+        file: "src/agent/kind_registry/watched_kind.rs",
         within: "",
-        text: "watched.place != Place::Pending || !watched.may_be_out()",
+        text: "self.state != KindState::Pending || !self.may_be_out()",
         without: "true",
         tests: &[(
             "row_unlistable_kind_from_the_start_holds_up_nothing_but_itself",

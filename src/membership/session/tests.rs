@@ -11,7 +11,7 @@ use crate::{
         close::SessionCloser,
         join_metadata::JoinMetadata,
         outbox::{Outbox, Pace, Present},
-        reports::Flow,
+        report_channel::StreamGrant,
         wire::server::{self, order::Message},
     },
     net::{Thread, proxy::Proxy, spawn, start_thread},
@@ -33,8 +33,6 @@ enum Do {
     Close,
     /// The cluster has this module now.
     Module(&'static str),
-    /// The stream was opened, or is over.
-    Stream(bool),
 }
 
 /// A shard without objects.
@@ -74,30 +72,32 @@ impl Pace for AtOnce {
 /// What feeds the session, as shards do.
 async fn feed(
     mut told: mpsc::UnboundedReceiver<Do>,
-    reports: Reports,
+    reports: ReportChannel,
     closer: SessionCloser,
     metadata: CurrentMetadata,
 ) {
-    let (mut outbox, mut open) = (Outbox::default(), false);
-    while let Some(what) = told.next().await {
-        match what {
-            Do::Report(name) => {
-                outbox.gone(ObjectKey::new(&Catalog::new(Vec::new()).stack, name), None);
-            }
-            Do::Stream(opened) => {
-                open = opened;
-                if open {
-                    outbox.joined(&Nothing);
+    let (mut outbox, mut open, granted) = (Outbox::default(), None, reports.granted());
+    loop {
+        let grant = granted.until(|| reports.next_grant(0));
+        match select(told.next(), pin!(grant)).await {
+            Either::Left((None, _)) => return,
+            Either::Left((Some(what), _)) => match what {
+                Do::Report(name) => {
+                    outbox.gone(ObjectKey::new(&Catalog::new(Vec::new()).stack, name), None);
                 }
+                Do::StopOrders => closer.stop_orders(),
+                Do::Close => closer.close(),
+                Do::Module(name) => metadata.change(&join_metadata(&[name])).unwrap(),
+            },
+            Either::Right((StreamGrant::Opened { stream, .. }, _)) => {
+                open = Some(stream);
+                outbox.joined(&Nothing);
             }
-            Do::StopOrders => closer.stop_orders(),
-            Do::Close => closer.close(),
-            Do::Module(name) => metadata.change(&join_metadata(&[name])).unwrap(),
+            Either::Right((StreamGrant::Ended, _)) => open = None,
+            Either::Right((StreamGrant::Credit { .. }, _)) => {}
         }
-        if open {
-            for report in outbox.take(time::now(), usize::MAX, &Nothing, &mut AtOnce).reports {
-                reports.push(0, report);
-            }
+        if let Some(stream) = open {
+            reports.push(0, stream, outbox.take(time::now(), usize::MAX, &Nothing, &mut AtOnce).reports);
         }
     }
 }
@@ -112,13 +112,13 @@ fn join_metadata(modules: &[&str]) -> JoinMetadata {
 }
 
 /// A session on a thread of its own; the test's thread talks to it as membership does.
-struct Agent {
+struct JoiningAgent {
     orders: sync_mpsc::Receiver<server::Order>,
     tell: mpsc::UnboundedSender<Do>,
     thread: Thread<SessionEnd>,
 }
 
-impl Agent {
+impl JoiningAgent {
     fn start(port: u16, token: &str) -> Self {
         let config = SessionConfig {
             endpoint: Endpoint::new(false, "127.0.0.1", port),
@@ -132,18 +132,13 @@ impl Agent {
             id: "r1".into(),
         };
         let (tell, told) = mpsc::unbounded();
-        let stream = tell.clone();
         let (to_test, orders) = sync_mpsc::channel();
         let thread = start_thread("agent", move || async move {
-            let reports = Reports::new(move |flow| {
-                if matches!(flow, Flow::Opened | Flow::Ended) {
-                    let _ = stream.unbounded_send(Do::Stream(flow == Flow::Opened));
-                }
-            });
+            let reports = ReportChannel::new(1);
             let closer = SessionCloser::new();
             let metadata = CurrentMetadata::new(&join_metadata(&[])).unwrap();
             let session = Session::new(config, metadata.clone(), reports.clone());
-            let leave = closer.signal();
+            let closing = closer.signal();
             let _control = spawn(feed(told, reports, closer, metadata));
             let orders = async move |inbound: Inbound| {
                 // What is too long comes as a word, and what is no order as it is.
@@ -154,7 +149,7 @@ impl Agent {
                 }
                 let _ = to_test.send(order);
             };
-            session.run(orders, leave).await
+            session.run(orders, closing).await
         });
         Self { orders, tell, thread: thread.unwrap() }
     }
@@ -202,7 +197,7 @@ fn pong(membership: &EmbeddedMembership) -> Option<Duration> {
 #[test]
 fn joins_with_its_metadata_and_takes_orders_in_their_order() {
     let membership = EmbeddedMembership::start(MembershipOptions::default()).unwrap();
-    let agent = Agent::start(membership.address().port(), "secret");
+    let agent = JoiningAgent::start(membership.address().port(), "secret");
     let join = membership.wait_joined(SOON).unwrap();
     assert_eq!(join.all("id"), ["r1"]);
     assert_eq!(join.all("token"), ["secret"]);
@@ -218,7 +213,7 @@ fn joins_with_its_metadata_and_takes_orders_in_their_order() {
 
 #[test]
 fn a_ping_is_answered_at_once_with_an_empty_trace_context() {
-    let (membership, agent) = Agent::joined();
+    let (membership, agent) = JoiningAgent::joined();
     membership.ping();
     let pong = membership.wait_for(SOON, |event| match event {
         MembershipEvent::Message { message, .. } => Some(message),
@@ -232,7 +227,7 @@ fn a_ping_is_answered_at_once_with_an_empty_trace_context() {
 
 #[test]
 fn an_unasked_pong_comes_every_five_seconds() {
-    let (membership, agent) = Agent::joined();
+    let (membership, agent) = JoiningAgent::joined();
     let begun = time::now();
     let message = membership.wait_for(SOON, |event| match event {
         MembershipEvent::Message { message, .. } => message.message,
@@ -246,7 +241,7 @@ fn an_unasked_pong_comes_every_five_seconds() {
 
 #[test]
 fn a_dropped_connection_and_an_ended_stream_are_joined_again() {
-    let (membership, agent) = Agent::joined();
+    let (membership, agent) = JoiningAgent::joined();
     membership.kill();
     membership.wait_joined(SOON).unwrap();
     membership.end(Status::unavailable("going down"));
@@ -261,11 +256,11 @@ fn a_report_reaches_membership_also_where_it_was_away() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let nobody = listener.local_addr().unwrap().port();
     drop(listener);
-    let away = Agent::start(nobody, "t");
+    let away = JoiningAgent::start(nobody, "t");
     std::thread::sleep(Duration::from_millis(50));
     assert_eq!(away.leave(), SessionEnd { graceful: true, unsent: 0 });
 
-    let (membership, agent) = Agent::joined();
+    let (membership, agent) = JoiningAgent::joined();
     membership.kill();
     agent.tell(Do::Report("a"));
     let (name, metadata) = reported(&membership, SOON).unwrap();
@@ -275,7 +270,7 @@ fn a_report_reaches_membership_also_where_it_was_away() {
 
 #[test]
 fn a_report_that_a_break_may_have_swallowed_is_sent_again() {
-    let (membership, agent) = Agent::joined();
+    let (membership, agent) = JoiningAgent::joined();
     agent.tell(Do::Report("a"));
     assert_eq!(reported(&membership, SOON).unwrap().0, "a");
     membership.kill();
@@ -290,7 +285,7 @@ fn a_refused_token_is_tried_again() {
         ..MembershipOptions::default()
     };
     let membership = EmbeddedMembership::start(options).unwrap();
-    let agent = Agent::start(membership.address().port(), "wrong");
+    let agent = JoiningAgent::start(membership.address().port(), "wrong");
     for _ in 0..3 {
         let refused = membership.wait_for(SOON, |event| match event {
             MembershipEvent::Refused { reason, .. } => Some(reason),
@@ -303,7 +298,7 @@ fn a_refused_token_is_tried_again() {
 
 #[test]
 fn what_changes_about_the_agent_is_said_by_joining_again_at_once() {
-    let (membership, agent) = Agent::joined();
+    let (membership, agent) = JoiningAgent::joined();
     agent.tell(Do::Module("ledger"));
     let mut graceful = None;
     let join = membership.wait_for(SOON, |event| match event {
@@ -323,8 +318,8 @@ fn what_changes_about_the_agent_is_said_by_joining_again_at_once() {
 
 #[test]
 fn a_second_agent_with_the_same_id_waits_until_the_first_has_left() {
-    let (membership, first) = Agent::joined();
-    let second = Agent::start(membership.address().port(), "t");
+    let (membership, first) = JoiningAgent::joined();
+    let second = JoiningAgent::start(membership.address().port(), "t");
     let refused =
         membership.wait_for(SOON, |event| matches!(event, MembershipEvent::Refused { .. }).then_some(()));
     refused.unwrap();
@@ -335,7 +330,7 @@ fn a_second_agent_with_the_same_id_waits_until_the_first_has_left() {
 
 #[test]
 fn leaving_takes_no_more_orders_but_answers_and_reports_until_it_closes() {
-    let (membership, agent) = Agent::joined();
+    let (membership, agent) = JoiningAgent::joined();
     agent.tell(Do::StopOrders);
     std::thread::sleep(Duration::from_millis(50));
     membership.send(deleted("late"));
@@ -357,7 +352,7 @@ fn leaving_takes_no_more_orders_but_answers_and_reports_until_it_closes() {
 
 #[test]
 fn two_hundred_thousand_orders_in_a_frame_each_do_not_break_the_stream() {
-    let (membership, agent) = Agent::joined();
+    let (membership, agent) = JoiningAgent::joined();
     for number in 0..200_000 {
         membership.send(deleted(&format!("stack-{number}")));
     }
@@ -371,7 +366,7 @@ fn two_hundred_thousand_orders_in_a_frame_each_do_not_break_the_stream() {
 
 #[test]
 fn the_smallest_orders_may_pile_up_unread() {
-    let (membership, agent) = Agent::joined();
+    let (membership, agent) = JoiningAgent::joined();
     let stall = server::EnabledStack { cluster_name: "stall".into() };
     membership.send(server::Order { message: Some(Message::EnabledStack(stall)), ..Default::default() });
     let smallest = server::Order {
@@ -388,7 +383,7 @@ fn the_smallest_orders_may_pile_up_unread() {
 
 #[test]
 fn an_order_of_megabytes_is_taken_and_one_beyond_the_limit_passed_over() {
-    let (membership, agent) = Agent::joined();
+    let (membership, agent) = JoiningAgent::joined();
     let large = deleted(&"x".repeat(LONGEST - 100));
     membership.send(deleted(&"x".repeat(LONGEST)));
     membership.send(large.clone());
@@ -431,7 +426,7 @@ fn framed(message: &[u8]) -> Vec<u8> {
 fn a_message_that_is_no_order_is_left_out_and_the_next_one_taken() {
     let garbage = [framed(&[0xff; 40]), framed(b"\x12\x7ftoo short"), framed(&[])].concat();
     let good = framed(&deleted("good").encode_to_vec());
-    let agent = Agent::start(raw_membership([garbage, good].concat()), "t");
+    let agent = JoiningAgent::start(raw_membership([garbage, good].concat()), "t");
     // No bytes at all are an order, one that says nothing.
     assert_eq!(agent.orders.recv_timeout(SOON).unwrap(), server::Order::default());
     assert_eq!(agent.orders.recv_timeout(SOON).unwrap(), deleted("good"));
@@ -440,7 +435,7 @@ fn a_message_that_is_no_order_is_left_out_and_the_next_one_taken() {
 
 #[test]
 fn bytes_that_are_no_grpc_at_all_end_the_stream_but_not_the_session() {
-    let agent = Agent::start(raw_membership(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()), "t");
+    let agent = JoiningAgent::start(raw_membership(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()), "t");
     assert!(agent.orders.recv_timeout(Duration::from_millis(500)).is_err());
     assert_eq!(agent.leave().unsent, 0);
 }

@@ -15,7 +15,7 @@ use futures::{
 use crate::{
     membership::{
         close::{CloseSignal, CloseStage},
-        reports::Reports,
+        report_channel::ReportChannel,
         wire::{self, server::Message},
     },
     net::sleep,
@@ -41,7 +41,7 @@ pub(super) async fn heartbeats(mut pongs: mpsc::Sender<()>) {
 
 /// Hands reports to the stream as fast as it takes them; once leaving, ends our half of it
 /// behind the last.
-pub(super) async fn pump(mut messages: mpsc::Sender<Message>, reports: Reports, closing: CloseSignal) {
+pub(super) async fn pump(mut messages: mpsc::Sender<Message>, reports: ReportChannel, closing: CloseSignal) {
     loop {
         select(pin!(reports.not_empty()), pin!(closing.reached(CloseStage::Close))).await;
         if closing.stage() == CloseStage::Close && reports.waiting() == 0 {

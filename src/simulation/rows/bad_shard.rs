@@ -8,7 +8,7 @@ use std::{
 use futures::FutureExt;
 
 use crate::{
-    agent::{Agent, Feed, Setup},
+    agent::{Agent, Setup},
     cluster::{ClientLimits, ClusterConfig},
     config::EngineSettings,
     embedded::server::{self, EmbeddedServer},
@@ -35,10 +35,7 @@ fn row_16_a_shard_that_panics_ends_the_whole_agent_and_is_named() {
         grace_period: Duration::from_secs(1),
         resync_period: None,
         report_qps: 0.0,
-        source: Arc::new(|_| Feed {
-            run: async { panic!("on purpose") }.boxed_local(),
-            report: std::rc::Rc::new(|_, _| ()),
-        }),
+        source: Arc::new(|_| async { panic!("on purpose") }.boxed_local()),
     };
     let agent = Agent::start(setup).unwrap();
     let (told, ended) = mpsc::channel();

@@ -91,7 +91,7 @@ async fn attempt(port: u16) -> (AttemptError, usize, bool) {
         id: "r1".into(),
     };
     let metadata = CurrentMetadata::new(&join_metadata(&[])).unwrap();
-    let mut session = Session::new(config, metadata, Reports::new(|_| {}));
+    let mut session = Session::new(config, metadata, ReportChannel::new(1));
     let (mut orders, closer) = (0, SessionCloser::new());
     let closing = closer.signal();
     let ended = {

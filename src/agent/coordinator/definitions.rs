@@ -1,37 +1,55 @@
-//! The cluster's definitions (CRDs), from which the kinds of modules follow.
+//! Follows the cluster's definitions (CRDs), from which the kinds of modules follow.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
-use futures::channel::mpsc;
+use futures::{channel::oneshot, future::select};
 use tracing::warn;
 
-use super::Event;
 use crate::{
+    agent::kind_registry::KindEvent,
     cluster::{KubeClient, ReflectorEvent, WatchTarget, catalog, reflector},
     net,
     stack::object::{Object, Resource},
 };
 
-/// Lists definitions again and again.
-pub(super) async fn list(client: KubeClient, period: Duration, tell: mpsc::UnboundedSender<Event>) {
+/// Tells which modules are defined, for ever: by reflector, or where that is refused by listing once in
+/// a `period`.
+pub(super) async fn follow(client: KubeClient, period: Option<Duration>, tell: impl Fn(KindEvent)) {
+    let mut definitions = Definitions::default();
+    let (refuse, refused) = oneshot::channel();
+    let mut refuse = Some(refuse);
+    let follow = async |news| match definitions.handle(news) {
+        Some(Learnt::Event(event)) => tell(event),
+        Some(Learnt::WatchRefused) => drop(refuse.take().map(|refuse| refuse.send(()))),
+        None => {}
+    };
+    select(pin!(reflector::run(client.clone(), WatchTarget::definitions(), follow)), refused).await;
+    let Some(period) = period else {
+        warn!(
+            "CRDs cannot be watched and --resync-period is 0, so modules that come and go are not \
+             noticed: grant watch on customresourcedefinitions"
+        );
+        return std::future::pending().await;
+    };
+    warn!(
+        "CRDs cannot be watched, so modules that come and go are noticed every {period:?} \
+         (--resync-period) only: grant watch on customresourcedefinitions"
+    );
     loop {
         net::sleep(period).await;
         match client.catalog().await {
-            Ok(catalog) => drop(tell.unbounded_send(Event::Defined(catalog.modules))),
+            Ok(catalog) => tell(KindEvent::Defined(catalog.modules)),
             Err(failure) => warn!(server = %client.server(), "CRDs could not be listed: {failure}"),
         }
     }
 }
 
-/// Watches definitions.
-pub(super) async fn follow(client: KubeClient, tell: mpsc::UnboundedSender<Event>) {
-    let mut definitions = Definitions::default();
-    let follow = async |news| {
-        if let Some(event) = definitions.take_in(news) {
-            let _ = tell.unbounded_send(event);
-        }
-    };
-    reflector::run(client, WatchTarget::definitions(), follow).await;
+/// What follows from news of definitions.
+#[derive(Debug)]
+enum Learnt {
+    Event(KindEvent),
+    /// They can be listed and not be watched.
+    WatchRefused,
 }
 
 /// The definitions as a watch tells of them. Pure.
@@ -44,7 +62,8 @@ struct Definitions {
 }
 
 impl Definitions {
-    fn take_in(&mut self, news: ReflectorEvent) -> Option<Event> {
+    fn handle(&mut self, news: ReflectorEvent) -> Option<Learnt> {
+        let undefined = |cause| Some(Learnt::Event(KindEvent::Undefined(cause)));
         match news {
             ReflectorEvent::Listed { object, .. } => {
                 set(&mut self.listed, &object, catalog::module(&object));
@@ -58,16 +77,15 @@ impl Definitions {
                 set(&mut self.modules, &object, catalog::module(&object))
             }
             ReflectorEvent::Removed { object, .. } => set(&mut self.modules, &object, None),
-            ReflectorEvent::Refused { missing, refusal } => {
-                return match self.complete {
-                    true => (!missing).then_some(Event::Unwatchable),
-                    false => Some(Event::Undefined(refusal.to_string())),
-                };
+            ReflectorEvent::Refused { missing, .. } if self.complete => {
+                return (!missing).then_some(Learnt::WatchRefused);
             }
-            ReflectorEvent::Failing { cause } => return (!self.complete).then_some(Event::Undefined(cause)),
-            ReflectorEvent::Recovered => return None,
+            ReflectorEvent::Refused { refusal, .. } => return undefined(refusal.to_string()),
+            ReflectorEvent::Failing { cause } if !self.complete => return undefined(cause),
+            ReflectorEvent::Failing { .. } | ReflectorEvent::Recovered => return None,
         }
-        self.complete.then(|| Event::Defined(self.modules.values().cloned().collect()))
+        let modules = self.modules.values().cloned().collect();
+        self.complete.then_some(Learnt::Event(KindEvent::Defined(modules)))
     }
 }
 
@@ -103,18 +121,20 @@ mod tests {
         Box::new(Object::from_json(WatchTarget::definitions().resource(), json).unwrap())
     }
 
-    fn listed(definitions: &mut Definitions, kinds: &[&str]) -> Option<Event> {
+    fn listed(definitions: &mut Definitions, kinds: &[&str]) -> Option<Learnt> {
         let asked = now();
         for kind in kinds {
             let news = ReflectorEvent::Listed { object: crd(kind, true), asked };
-            assert!(definitions.take_in(news).is_none(), "not before the list is complete");
+            assert!(definitions.handle(news).is_none(), "not before the list is complete");
         }
-        definitions.take_in(ReflectorEvent::Complete { asked, version: "9".into() })
+        definitions.handle(ReflectorEvent::Complete { asked, version: "9".into() })
     }
 
-    fn singulars(event: Option<Event>) -> Vec<String> {
+    fn singulars(event: Option<Learnt>) -> Vec<String> {
         match event {
-            Some(Event::Defined(modules)) => modules.iter().map(|m| m.singular.clone()).collect(),
+            Some(Learnt::Event(KindEvent::Defined(modules))) => {
+                modules.iter().map(|m| m.singular.clone()).collect()
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -124,9 +144,9 @@ mod tests {
         let mut definitions = Definitions::default();
         assert_eq!(singulars(listed(&mut definitions, &["Ledger", "Auth"])), ["auth", "ledger"]);
         let added = ReflectorEvent::Changed { object: crd("Wallet", true), at: now() };
-        assert_eq!(singulars(definitions.take_in(added)), ["auth", "ledger", "wallet"]);
+        assert_eq!(singulars(definitions.handle(added)), ["auth", "ledger", "wallet"]);
         let removed = ReflectorEvent::Removed { object: crd("Auth", true), at: now() };
-        assert_eq!(singulars(definitions.take_in(removed)), ["ledger", "wallet"]);
+        assert_eq!(singulars(definitions.handle(removed)), ["ledger", "wallet"]);
         assert_eq!(singulars(listed(&mut definitions, &["Auth"])), ["auth"]);
     }
 
@@ -135,9 +155,9 @@ mod tests {
         let mut definitions = Definitions::default();
         listed(&mut definitions, &[]);
         let early = ReflectorEvent::Changed { object: crd("Ledger", false), at: now() };
-        assert!(singulars(definitions.take_in(early)).is_empty());
+        assert!(singulars(definitions.handle(early)).is_empty());
         let served = ReflectorEvent::Changed { object: crd("Ledger", true), at: now() };
-        assert_eq!(singulars(definitions.take_in(served)), ["ledger"]);
+        assert_eq!(singulars(definitions.handle(served)), ["ledger"]);
     }
 
     #[test]
@@ -147,9 +167,9 @@ mod tests {
             ReflectorEvent::Refused { missing, refusal }
         };
         let mut definitions = Definitions::default();
-        assert!(matches!(definitions.take_in(refused(false)), Some(Event::Undefined(_))));
+        assert!(matches!(definitions.handle(refused(false)), Some(Learnt::Event(KindEvent::Undefined(_)))));
         listed(&mut definitions, &[]);
-        assert!(matches!(definitions.take_in(refused(false)), Some(Event::Unwatchable)));
-        assert!(definitions.take_in(refused(true)).is_none());
+        assert!(matches!(definitions.handle(refused(false)), Some(Learnt::WatchRefused)));
+        assert!(definitions.handle(refused(true)).is_none());
     }
 }

@@ -14,10 +14,10 @@ use std::{
 use super::counters::Counters;
 use crate::order::StackName;
 
-/// A shard's view of it. Each shard keeps the sum up to date by its own part. Not a part of the limit
+/// A shard's part of it. Each shard keeps the sum up to date by its own part. Not a part of the limit
 /// for each shard: which stacks there are is not the shards' choice, and one that is full must not
 /// refuse a stack while there is room.
-pub(super) struct Headcount {
+pub(super) struct StackLimit {
     most: usize,
     counters: Arc<Counters>,
     newcomers: RefCell<VecDeque<StackName>>,
@@ -25,7 +25,7 @@ pub(super) struct Headcount {
     own: Cell<usize>,
 }
 
-impl Headcount {
+impl StackLimit {
     /// At most so many stacks for the process.
     pub(super) fn new(most: usize, counters: Arc<Counters>) -> Self {
         Self { most, counters, newcomers: RefCell::default(), own: Cell::new(0) }
@@ -33,7 +33,7 @@ impl Headcount {
 
     /// Looks at so many newcomers: those that are `new` no longer are none. Besides them `there` stacks
     /// are there.
-    pub(super) fn look(&self, newcomers: usize, there: usize, new: impl Fn(&StackName) -> bool) {
+    pub(super) fn recount(&self, newcomers: usize, there: usize, new: impl Fn(&StackName) -> bool) {
         let mut waiting = self.newcomers.borrow_mut();
         for _ in 0..newcomers.min(waiting.len()) {
             let Some(stack) = waiting.pop_front() else { break };
@@ -41,7 +41,7 @@ impl Headcount {
                 waiting.push_back(stack);
             }
         }
-        self.say(there + waiting.len());
+        self.publish(there + waiting.len());
     }
 
     /// Takes in a stack of which nothing was known, where there is room.
@@ -54,7 +54,7 @@ impl Headcount {
         room
     }
 
-    fn say(&self, own: usize) {
+    fn publish(&self, own: usize) {
         let before = self.own.replace(own);
         if before != own {
             self.counters.stacks.change(before, own);
@@ -73,12 +73,12 @@ mod tests {
     #[test]
     fn shards_fill_and_free_one_room() {
         let counters = Arc::new(Counters::default());
-        let [a, b] = [0, 1].map(|_| Headcount::new(10, Arc::clone(&counters)));
-        a.look(0, 6, |_| true);
-        b.look(0, 3, |_| true);
+        let [a, b] = [0, 1].map(|_| StackLimit::new(10, Arc::clone(&counters)));
+        a.recount(0, 6, |_| true);
+        b.recount(0, 3, |_| true);
         assert!(b.admit(&name(1)));
         assert!(!a.admit(&name(2)) && !b.admit(&name(3)));
-        a.look(0, 5, |_| true);
+        a.recount(0, 5, |_| true);
         assert!(b.admit(&name(3)));
         assert!(!a.admit(&name(2)));
     }
@@ -86,12 +86,12 @@ mod tests {
     #[test]
     fn a_newcomer_that_has_come_counts_as_what_is_there() {
         let counters = Arc::new(Counters::default());
-        let count = Headcount::new(2, Arc::clone(&counters));
+        let count = StackLimit::new(2, Arc::clone(&counters));
         assert!(count.admit(&name(1)) && count.admit(&name(2)));
-        count.look(10, 1, |stack| *stack == name(2));
+        count.recount(10, 1, |stack| *stack == name(2));
         assert_eq!(counters.stacks.get(), 2);
         assert!(!count.admit(&name(3)));
-        count.look(10, 1, |_| false);
+        count.recount(10, 1, |_| false);
         assert_eq!(counters.stacks.get(), 1);
         assert!(count.admit(&name(3)));
     }

@@ -1,4 +1,4 @@
-//! What a shard knows of its stacks, and what it has yet to tell of them.
+//! What a shard knows of its stacks, and what it has yet to report of them.
 //!
 //! Whatever is learnt (from a watch, an answer, a read) goes into the store; what that changed
 //! goes into the outbox.
@@ -8,7 +8,7 @@ use std::{cell::RefCell, sync::Arc, time::Duration};
 use ahash::AHashMap;
 use shards::Wakeup;
 
-use super::mail::Seen;
+use super::message::ObjectEvent;
 use crate::{
     cluster::store::{ReportCursor, Store, StoreChange, Sweep},
     membership::outbox::{Outbox, Pace, Present, Taken},
@@ -27,19 +27,19 @@ const LED_TO: Duration = Duration::from_secs(120);
 const LED_TO_STACKS: usize = 4096;
 
 /// See the [module](self).
-pub(super) struct Knowledge {
+pub(super) struct ShardStore {
     store: RefCell<Store>,
     outbox: RefCell<Outbox<ReportCursor>>,
     /// The trace of the last order of a stack, and until when reports carry it.
     traces: RefCell<AHashMap<Arc<str>, (Trace, Instant)>>,
-    /// There may be something to tell.
+    /// There may be something to report.
     pub(super) changed: Wakeup,
 }
 
 /// The store as the outbox looks things up in it.
-struct Looked<'a>(&'a Store);
+struct Reportable<'a>(&'a Store);
 
-impl Present for Looked<'_> {
+impl Present for Reportable<'_> {
     type Cursor = ReportCursor;
 
     fn say(&self, key: &ObjectKey, updated: bool) -> Option<ReportBody> {
@@ -67,7 +67,7 @@ impl Present for Looked<'_> {
     }
 }
 
-impl Knowledge {
+impl ShardStore {
     pub(super) fn new() -> Self {
         Self {
             store: RefCell::new(Store::new(now())),
@@ -77,33 +77,33 @@ impl Knowledge {
         }
     }
 
-    /// Takes in what a watch saw. Gives the object, and the stack whose orders it concerns.
-    pub(super) fn seen(&self, seen: Seen) -> Option<(ObjectKey, Arc<str>)> {
+    /// Takes in what a reflector saw. Gives the object, and the stack whose orders it concerns.
+    pub(super) fn apply(&self, event: ObjectEvent) -> Option<(ObjectKey, Arc<str>)> {
         let mut store = self.store.borrow_mut();
-        let (object, change, first) = match seen {
-            Seen::Listed(object, asked) => {
+        let (object, change, first) = match event {
+            ObjectEvent::Listed(object, asked) => {
                 let first = !store.is_complete(&object.key.resource);
                 let change = store.listed(&object, asked);
                 (object, change, first)
             }
-            Seen::Changed(object, at) => {
+            ObjectEvent::Changed(object, at) => {
                 let change = store.changed(&object, at);
                 (object, change, false)
             }
-            Seen::Removed(object, at) => {
+            ObjectEvent::Removed(object, at) => {
                 let change = store.removed(&object, at);
                 (object, change, false)
             }
-            Seen::Moved(key, stack) => {
+            ObjectEvent::Moved(key, stack) => {
                 store.moved(&stack, &key);
                 return Some((key, stack));
             }
-            Seen::Leftover(seen) => return leftover(&mut store, *seen),
+            ObjectEvent::Leftover(event) => return leftover(&mut store, *event),
         };
         drop(store);
         // What a first list names is told with everything else, once all first lists are complete.
         if !first {
-            self.tell(&object.key, change);
+            self.report(&object.key, change);
         }
         let stack: Arc<str> = object.belongs_to()?.into();
         Some((object.key, stack))
@@ -117,14 +117,14 @@ impl Knowledge {
     /// Looks at so many stacks of a complete list. Gives what is gone, and whether that was all.
     pub(super) fn sweep(&self, sweep: &mut Sweep, stacks: usize) -> (Vec<ObjectKey>, bool) {
         let (gone, done) = self.store.borrow_mut().sweep(sweep, stacks);
-        gone.iter().for_each(|key| self.tell(key, StoreChange::Removed));
+        gone.iter().for_each(|key| self.report(key, StoreChange::Removed));
         (gone, done)
     }
 
     /// A kind is no longer in play.
     pub(super) fn forget(&self, kind: &Arc<Resource>) {
         let gone = self.store.borrow_mut().forget(kind);
-        gone.iter().for_each(|key| self.tell(key, StoreChange::Removed));
+        gone.iter().for_each(|key| self.report(key, StoreChange::Removed));
     }
 
     /// Whether all objects of a kind are known.
@@ -145,7 +145,7 @@ impl Knowledge {
             WriteAnswer::Gone { uid } => self.store.borrow_mut().gone(stack, key, uid, at),
             _ => return,
         };
-        self.tell(key, change);
+        self.report(key, change);
     }
 
     /// The uids of objects that are about to be read by name.
@@ -182,7 +182,7 @@ impl Knowledge {
                     None => continue,
                 },
             };
-            self.tell(key, change);
+            self.report(key, change);
         }
     }
 
@@ -213,17 +213,17 @@ impl Knowledge {
     }
 
     /// Whether nothing is to be done for an order of this fingerprint.
-    pub(super) fn is_settled(&self, stack: &StackName, fingerprint: u64) -> bool {
+    pub(super) fn is_converged(&self, stack: &StackName, fingerprint: u64) -> bool {
         self.store.borrow().is_converged(stack.as_str(), fingerprint)
     }
 
     /// Nothing is to be done for an order of this fingerprint, as long as the stack is as it is.
-    pub(super) fn settle(&self, stack: &StackName, fingerprint: u64) {
+    pub(super) fn mark_converged(&self, stack: &StackName, fingerprint: u64) {
         self.store.borrow_mut().mark_converged(stack.as_str(), fingerprint);
     }
 
-    /// Other kinds are in play: what was settled may not be.
-    pub(super) fn unsettle_all(&self) {
+    /// Other kinds are in play: what had converged may not have.
+    pub(super) fn unmark_converged(&self) {
         self.store.borrow_mut().forget_converged();
     }
 
@@ -262,10 +262,10 @@ impl Knowledge {
 
     /// There is no Stack of this name, which somebody has to be told.
     pub(super) fn nothing_to_delete(&self, stack: &ObjectKey) {
-        self.tell(stack, StoreChange::Removed);
+        self.report(stack, StoreChange::Removed);
     }
 
-    fn tell(&self, key: &ObjectKey, change: StoreChange) {
+    fn report(&self, key: &ObjectKey, change: StoreChange) {
         let trace = self.trace_of(&key.name);
         let mut outbox = self.outbox.borrow_mut();
         match change {
@@ -293,50 +293,50 @@ impl Knowledge {
         (*until > now()).then(|| trace.clone())
     }
 
-    /// A stream was opened on which everything is to be told.
-    pub(super) fn tell_everything(&self) {
-        self.outbox.borrow_mut().joined(&Looked(&self.store.borrow()));
+    /// A stream was opened on which everything is to be reported.
+    pub(super) fn report_everything(&self) {
+        self.outbox.borrow_mut().joined(&Reportable(&self.store.borrow()));
         self.changed.notify();
     }
 
-    /// Everything is told again, slowly.
+    /// Everything is reported again, slowly.
     pub(super) fn resync(&self) {
-        self.outbox.borrow_mut().resync(now(), &Looked(&self.store.borrow()));
+        self.outbox.borrow_mut().resync(now(), &Reportable(&self.store.borrow()));
         self.changed.notify();
     }
 
     /// Takes up to `n` reports.
-    pub(super) fn take(&self, n: usize, pace: &mut impl Pace) -> Taken {
-        self.outbox.borrow_mut().take(now(), n, &Looked(&self.store.borrow()), pace)
+    pub(super) fn take_reports(&self, n: usize, pace: &mut impl Pace) -> Taken {
+        self.outbox.borrow_mut().take(now(), n, &Reportable(&self.store.borrow()), pace)
     }
 
-    /// Takes what changed and was not told yet, at most `n`.
+    /// Takes what changed and was not reported yet, at most `n`.
     pub(super) fn take_changes(&self, n: usize) -> Vec<Report> {
-        self.outbox.borrow_mut().take_changes(now(), n, &Looked(&self.store.borrow()))
+        self.outbox.borrow_mut().take_changes(now(), n, &Reportable(&self.store.borrow()))
     }
 
-    /// Whether there is nothing to tell.
-    pub(super) fn is_told(&self) -> bool {
+    /// Whether there is nothing to report.
+    pub(super) fn is_reported(&self) -> bool {
         self.outbox.borrow().is_empty()
     }
 }
 
 /// What was seen of an object that is left over of a stack. Gives it and the stack.
-fn leftover(store: &mut Store, seen: Seen) -> Option<(ObjectKey, Arc<str>)> {
-    let object = match seen {
-        Seen::Listed(object, asked) => {
+fn leftover(store: &mut Store, event: ObjectEvent) -> Option<(ObjectKey, Arc<str>)> {
+    let object = match event {
+        ObjectEvent::Listed(object, asked) => {
             store.leftover_listed(&object, asked);
             object
         }
-        Seen::Changed(object, at) => {
+        ObjectEvent::Changed(object, at) => {
             store.leftover_changed(&object, at);
             object
         }
-        Seen::Removed(object, at) => {
+        ObjectEvent::Removed(object, at) => {
             store.leftover_removed(&object, at);
             object
         }
-        Seen::Moved(..) | Seen::Leftover(_) => return None,
+        ObjectEvent::Moved(..) | ObjectEvent::Leftover(_) => return None,
     };
     let stack: Arc<str> = object.leftover_of()?.into();
     Some((object.key, stack))

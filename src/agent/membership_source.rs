@@ -1,11 +1,10 @@
-//! Membership as a source of orders: the session on the front shard.
+//! Membership as a source of orders: the session on the coordinator's shard.
 
 use std::{
     cell::{Cell, RefCell},
     convert::Infallible,
     net::SocketAddr,
     pin::pin,
-    rc::Rc,
     sync::Arc,
     time::Duration,
 };
@@ -17,7 +16,7 @@ use futures::{
 use shards::CoopBudget;
 use tracing::{error, info, warn};
 
-use super::front::{Feed, Front, Source};
+use super::coordinator::{OrderSource, SourceHandle};
 use crate::{
     config::{AuthSettings, Config, IdentitySettings},
     log_throttle::LogThrottle,
@@ -25,9 +24,7 @@ use crate::{
         auth::Auth,
         close::SessionCloser,
         downlink::{Inbound, LONGEST},
-        join_metadata::CurrentMetadata,
-        join_metadata::{JoinMetadata, VERSION},
-        reports::{Flow, Reports},
+        join_metadata::{CurrentMetadata, JoinMetadata, VERSION},
         session::{Session, SessionConfig, USER_TIMEOUT},
         wire::OrderDecoder,
     },
@@ -38,7 +35,7 @@ use crate::{
         proxy::{Proxy, ProxyError},
         tls::{self, TlsError},
     },
-    stack::{object::Resource, report::Report},
+    stack::object::Resource,
     time::now,
 };
 
@@ -57,7 +54,7 @@ pub enum MembershipError {
 }
 
 /// Orders of the membership that `config` names.
-pub(super) fn source(config: &Config) -> Result<Source, MembershipError> {
+pub(super) fn order_source(config: &Config) -> Result<OrderSource, MembershipError> {
     let server = &config.membership.server;
     let tls = match &config.membership.tls {
         Some(trust) => {
@@ -89,12 +86,12 @@ pub(super) fn source(config: &Config) -> Result<Source, MembershipError> {
     };
     let join_metadata = join_metadata(&config.identity);
     let longest = config.membership.max_message_bytes;
-    Ok(Arc::new(move |front| feed(session.clone(), longest, join_metadata.clone(), front)))
+    Ok(Arc::new(move |agent| stay(session.clone(), longest, join_metadata.clone(), agent).boxed_local()))
 }
 
 /// Orders of a membership on this machine that asks for no credentials, in plain text: for the
 /// demo.
-pub fn local(address: SocketAddr, id: &str, base_url: &str) -> Source {
+pub fn local(address: SocketAddr, id: &str, base_url: &str) -> OrderSource {
     let session = SessionConfig {
         endpoint: Endpoint::new(false, &address.ip().to_string(), address.port()),
         connector: Connector {
@@ -112,7 +109,7 @@ pub fn local(address: SocketAddr, id: &str, base_url: &str) -> Source {
         version: VERSION.to_owned(),
         ..JoinMetadata::default()
     };
-    Arc::new(move |front| feed(session.clone(), LONGEST, join_metadata.clone(), front))
+    Arc::new(move |agent| stay(session.clone(), LONGEST, join_metadata.clone(), agent).boxed_local())
 }
 
 /// Who the agent says it is, but for the modules.
@@ -125,22 +122,6 @@ fn join_metadata(identity: &IdentitySettings) -> JoinMetadata {
         outdated: identity.outdated,
         version: VERSION.to_owned(),
         ..JoinMetadata::default()
-    }
-}
-
-fn feed(config: SessionConfig, longest: usize, join_metadata: JoinMetadata, front: Front) -> Feed {
-    let reports = Reports::new({
-        let front = front.clone();
-        move |flow| match flow {
-            Flow::Opened => front.opened(true),
-            Flow::Ended => front.ended(),
-            Flow::Taken(shard) => front.sent(shard),
-        }
-    });
-    let outgoing = reports.clone();
-    Feed {
-        run: stay(config, longest, join_metadata, front, reports).boxed_local(),
-        report: Rc::new(move |shard, report: Report| outgoing.push(shard, report)),
     }
 }
 
@@ -158,14 +139,8 @@ fn with_modules(join_metadata: &JoinMetadata, modules: &[Arc<Resource>]) -> Join
 
 /// Stays joined until the agent stops: then takes no more orders, and closes the stream once
 /// nothing is in flight any more.
-async fn stay(
-    config: SessionConfig,
-    longest: usize,
-    join_metadata: JoinMetadata,
-    front: Front,
-    reports: Reports,
-) {
-    let modules = front.modules();
+async fn stay(config: SessionConfig, longest: usize, join_metadata: JoinMetadata, agent: SourceHandle) {
+    let modules = agent.modules().clone();
     let metadata = match CurrentMetadata::new(&with_modules(&join_metadata, &modules.kinds)) {
         Ok(metadata) => metadata,
         Err(failure) => {
@@ -173,19 +148,19 @@ async fn stay(
             return;
         }
     };
-    let session = Session::new(config, metadata.clone(), reports).longest(longest);
+    let session = Session::new(config, metadata.clone(), agent.reports()).longest(longest);
     let closer = SessionCloser::new();
     let closing = closer.signal();
-    let door = Door::new(front.clone());
+    let intake = OrderIntake::new(agent.clone());
     let leaving = async {
-        front.stop.wait().await;
+        agent.stop().wait().await;
         closer.stop_orders();
-        front.drained().await;
+        agent.drained().await;
         closer.close();
     };
-    let running = session.run(async |message| door.accept(message).await, closing);
-    let introducing = introduce(&front, &join_metadata, &metadata, modules.edition);
-    let introducing = pin!(async { futures::join!(introducing, door.tell_rest()).0 });
+    let running = session.run(async |message| intake.accept(message).await, closing);
+    let introducing = introduce(&agent, &join_metadata, &metadata, modules.generation);
+    let introducing = pin!(async { futures::join!(introducing, intake.log_rest()).0 });
     let both = pin!(async { futures::join!(running, leaving) });
     let left = match select(both, introducing).await {
         Either::Left(((left, ()), _)) => left,
@@ -199,14 +174,14 @@ async fn stay(
 
 /// Joins anew whenever the modules have changed.
 async fn introduce(
-    front: &Front,
+    agent: &SourceHandle,
     join_metadata: &JoinMetadata,
     metadata: &CurrentMetadata,
-    mut edition: u64,
+    mut generation: u64,
 ) -> Infallible {
     loop {
-        let modules = front.modules_after(edition).await;
-        edition = modules.edition;
+        let modules = agent.modules_after(generation).await;
+        generation = modules.generation;
         if let Err(failure) = metadata.change(&with_modules(join_metadata, &modules.kinds)) {
             error!("membership is not told of the changed modules: {failure}");
         }
@@ -220,16 +195,16 @@ const FIELDS: usize = 500;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Where messages become orders.
-struct Door {
-    front: Front,
+struct OrderIntake {
+    agent: SourceHandle,
     /// Messages that are no orders.
     refused: Cell<u64>,
     lines: RefCell<LogThrottle<(&'static str, &'static str)>>,
 }
 
-impl Door {
-    fn new(front: Front) -> Self {
-        Self { front, refused: Cell::new(0), lines: RefCell::default() }
+impl OrderIntake {
+    fn new(agent: SourceHandle) -> Self {
+        Self { agent, refused: Cell::new(0), lines: RefCell::default() }
     }
 
     /// Takes a message in. One of any size is read in small steps, so that Pongs need not wait.
@@ -245,7 +220,7 @@ impl Door {
                 });
             }
         };
-        let is_module = |name: &str| self.front.is_module(name);
+        let is_module = |name: &str| self.agent.is_module(name);
         let (mut reading, mut budget) = (OrderDecoder::new(&message, &is_module), CoopBudget::new());
         loop {
             match reading.step(FIELDS) {
@@ -262,7 +237,7 @@ impl Door {
             }
         }
         match reading.finish() {
-            Ok((Some(order), trace)) => self.front.submit(order, trace).await,
+            Ok((Some(order), trace)) => self.agent.submit(order, trace).await,
             Ok((None, _)) => self.pass_over(),
             Err(failure) => {
                 self.refuse(failure.kind(), || format!("an order is refused, all others go on: {failure}"))
@@ -287,7 +262,7 @@ impl Door {
     }
 
     /// Says how many lines were not, though nothing of their kind follows.
-    async fn tell_rest(&self) -> Infallible {
+    async fn log_rest(&self) -> Infallible {
         loop {
             net::sleep(LOOK).await;
             for (kind, unsaid) in self.lines.borrow_mut().overdue(now()) {

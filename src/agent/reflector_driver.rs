@@ -1,14 +1,12 @@
-//! Brings what the watches of a shard see to the shards that own the stacks.
+//! Runs the reflectors of a shard, and brings what they see to the shards that own the stacks.
 
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 use ahash::AHashMap;
-use shards::{Router, ShardId, shard_of};
-use tracing::debug;
 
 use super::{
-    kinds::Look,
-    mail::{FRONT, Mail, Seen},
+    kind_registry::KindStatus,
+    message::{MessageSender, ObjectEvent, ToCoordinator, ToShard},
 };
 use crate::{
     cluster::{KubeClient, ReflectorEvent, WatchTarget, reflector},
@@ -17,20 +15,20 @@ use crate::{
     time::{Duration, Instant, now},
 };
 
-/// How often the front is told that a list goes on.
-const PROGRESS: Duration = Duration::from_millis(500);
+/// How often the coordinator is told that a list goes on.
+const LISTING_EVERY: Duration = Duration::from_millis(500);
 
-/// The watches that run on a shard.
-pub(super) struct Watcher {
+/// The reflectors that run on a shard.
+pub(super) struct ReflectorDriver {
     client: KubeClient,
-    router: Router<Mail>,
-    shards: usize,
-    tasks: RefCell<HashMap<String, net::Task<()>>>,
+    messages: MessageSender,
+    /// By plural of the kind; `None` once the shard is stopping.
+    tasks: RefCell<Option<HashMap<String, net::Task<()>>>>,
 }
 
-impl Watcher {
-    pub(super) fn new(client: KubeClient, router: Router<Mail>, shards: usize) -> Self {
-        Self { client, router, shards, tasks: RefCell::default() }
+impl ReflectorDriver {
+    pub(super) fn new(client: KubeClient, messages: MessageSender) -> Self {
+        Self { client, messages, tasks: RefCell::new(Some(HashMap::new())) }
     }
 
     /// The shard's client.
@@ -41,9 +39,8 @@ impl Watcher {
 
     /// Watches a kind from now on.
     pub(super) fn watch(&self, kind: &Arc<Resource>) {
-        let mut post = Post {
-            router: self.router.clone(),
-            shards: self.shards,
+        let mut forwarder = EventForwarder {
+            messages: self.messages.clone(),
             kind: Arc::clone(kind),
             listed: false,
             progress: None,
@@ -51,35 +48,37 @@ impl Watcher {
             leftovers: AHashMap::new(),
         };
         let (client, target) = (self.client.clone(), WatchTarget::kind(kind));
-        let task = net::spawn(async move {
-            reflector::run(client, target, async |news| post.deliver(news).await).await;
-        });
-        // An older watch of the kind ends here.
-        self.tasks.borrow_mut().insert(kind.plural.clone(), task);
+        if let Some(tasks) = &mut *self.tasks.borrow_mut() {
+            let task = net::spawn(async move {
+                reflector::run(client, target, async |news| forwarder.forward(news).await).await;
+            });
+            // An older watch of the kind ends here.
+            tasks.insert(kind.plural.clone(), task);
+        }
     }
 
     /// Watches a kind no longer.
     pub(super) fn unwatch(&self, kind: &Resource) {
-        self.tasks.borrow_mut().remove(&kind.plural);
+        let task = self.tasks.borrow_mut().as_mut().and_then(|tasks| tasks.remove(&kind.plural));
+        drop(task);
     }
 
-    /// Ends all watches.
+    /// Ends all watches, and begins no other.
     pub(super) async fn end(&self) {
         let tasks = self.tasks.take();
-        for task in tasks.into_values() {
+        for task in tasks.into_iter().flat_map(HashMap::into_values) {
             task.cancel().await;
         }
     }
 }
 
-/// Delivers what one watch sees.
-struct Post {
-    router: Router<Mail>,
-    shards: usize,
+/// Brings what one reflector sees to the owners of the objects.
+struct EventForwarder {
+    messages: MessageSender,
     kind: Arc<Resource>,
     /// A list was complete.
     listed: bool,
-    /// When the front was last told that the first list goes on.
+    /// When the coordinator was last told that the first list goes on.
     progress: Option<Instant>,
     /// Of AuthClients, whose names do not say it: the stack of each, and when a list named it.
     homes: Homes,
@@ -90,21 +89,21 @@ struct Post {
 /// By name of the object: which stack, and when a list named the object.
 type Homes = AHashMap<Arc<str>, (Arc<str>, Option<Instant>)>;
 
-impl Post {
-    async fn deliver(&mut self, news: ReflectorEvent) {
+impl EventForwarder {
+    async fn forward(&mut self, news: ReflectorEvent) {
         match news {
             ReflectorEvent::Listed { object, asked } => {
-                self.settle(&object, Some(asked)).await;
-                self.hand_over(object, |object| Seen::Listed(object, asked)).await;
+                self.note_home(&object, Some(asked)).await;
+                self.hand_over(object, |object| ObjectEvent::Listed(object, asked)).await;
                 self.goes_on().await;
             }
             ReflectorEvent::Changed { object, at } => {
-                self.settle(&object, None).await;
-                self.hand_over(object, |object| Seen::Changed(object, at)).await;
+                self.note_home(&object, None).await;
+                self.hand_over(object, |object| ObjectEvent::Changed(object, at)).await;
             }
             ReflectorEvent::Removed { object, at } => {
                 if self.leftover(&object.key).is_some_and(|of| object.leftover_of() != Some(&*of)) {
-                    self.let_go(&object.key).await;
+                    self.no_longer_leftover(&object.key).await;
                 }
                 self.leftovers.remove(&object.key.name);
                 // Its home is told by the event itself, which names the uid that is gone: by now there
@@ -114,29 +113,30 @@ impl Post {
                 } else {
                     self.leave(&object.key).await;
                 }
-                self.hand_over(object, |object| Seen::Removed(object, at)).await;
+                self.hand_over(object, |object| ObjectEvent::Removed(object, at)).await;
             }
             ReflectorEvent::Complete { asked, version } => {
                 // Later than the list was asked for they came by events.
                 for homes in [&mut self.homes, &mut self.leftovers] {
                     homes.retain(|_, (_, listed)| listed.is_none_or(|at| at >= asked));
                 }
-                for shard in (0..self.shards).map(ShardId::new) {
+                for shard in self.messages.shards() {
                     let kind = Arc::clone(&self.kind);
-                    self.send(shard, Mail::Complete { kind, asked, version: version.clone() }).await;
+                    let listed = ToShard::Listed { kind, asked, version: version.clone() };
+                    self.messages.to_shard(shard, listed).await;
                 }
                 self.listed = true;
-                self.looked(Look::Listed).await;
+                self.tell(KindStatus::Listed).await;
             }
             // A definition that was made just now is served a moment later.
             ReflectorEvent::Refused { missing: true, refusal } => {
-                self.looked(Look::Failing(refusal.to_string())).await
+                self.tell(KindStatus::Failing(refusal.to_string())).await
             }
             ReflectorEvent::Refused { missing: false, refusal } => {
-                self.looked(Look::Refused(refusal.to_string())).await;
+                self.tell(KindStatus::Refused(refusal.to_string())).await;
             }
-            ReflectorEvent::Failing { cause } => self.looked(Look::Failing(cause)).await,
-            ReflectorEvent::Recovered => self.looked(Look::Recovered).await,
+            ReflectorEvent::Failing { cause } => self.tell(KindStatus::Failing(cause)).await,
+            ReflectorEvent::Recovered => self.tell(KindStatus::Recovered).await,
         }
     }
 
@@ -146,18 +146,18 @@ impl Post {
     }
 
     /// An object is no longer left over of the stack that it was.
-    async fn let_go(&mut self, key: &ObjectKey) {
+    async fn no_longer_leftover(&mut self, key: &ObjectKey) {
         if let Some((of, _)) = self.leftovers.remove(&key.name) {
-            self.send(self.owner(&of), Mail::Seen(Seen::Moved(key.clone(), of))).await;
+            self.send(&of, ObjectEvent::Moved(key.clone(), of.clone())).await;
         }
     }
 
     /// Remembers where an object is at home, and tells the homes that it left. They hear of that before
     /// any home hears of the object.
-    async fn settle(&mut self, object: &Object, listed: Option<Instant>) {
+    async fn note_home(&mut self, object: &Object, listed: Option<Instant>) {
         let of = object.leftover_of();
         if self.leftover(&object.key).is_some_and(|before| of != Some(&*before)) {
-            self.let_go(&object.key).await;
+            self.no_longer_leftover(&object.key).await;
         }
         if let Some(of) = of {
             self.leftovers.insert(Arc::clone(&object.key.name), (of.into(), listed));
@@ -169,7 +169,7 @@ impl Post {
         let home: Arc<str> = home.into();
         let before = self.homes.insert(Arc::clone(&object.key.name), (Arc::clone(&home), listed));
         if let Some((before, _)) = before.filter(|(before, _)| *before != home) {
-            self.send(self.owner(&before), Mail::Seen(Seen::Moved(object.key.clone(), before))).await;
+            self.send(&before, ObjectEvent::Moved(object.key.clone(), before.clone())).await;
         }
     }
 
@@ -182,46 +182,39 @@ impl Post {
     /// A client is nobody's any more.
     async fn leave(&mut self, key: &ObjectKey) {
         if let Some((home, _)) = self.homes.remove(&key.name) {
-            self.send(self.owner(&home), Mail::Seen(Seen::Moved(key.clone(), home))).await;
+            self.send(&home, ObjectEvent::Moved(key.clone(), home.clone())).await;
         }
     }
 
-    async fn hand_over(&self, object: Box<Object>, seen: impl Fn(Box<Object>) -> Seen) {
+    async fn hand_over(&self, object: Box<Object>, seen: impl Fn(Box<Object>) -> ObjectEvent) {
         if let Some(of) = object.leftover_of() {
-            let leftover = Seen::Leftover(Box::new(seen(object.clone())));
-            self.send(self.owner(of), Mail::Seen(leftover)).await;
+            let leftover = ObjectEvent::Leftover(Box::new(seen(object.clone())));
+            self.send(of, leftover).await;
         }
         let owner = match self.kind.role() {
-            Role::Versions => self.owner(&object.key.name),
-            _ => match object.belongs_to() {
-                Some(stack) => self.owner(stack),
-                None => return,
-            },
+            Role::Versions => Some(&*object.key.name),
+            _ => object.belongs_to(),
         };
-        self.send(owner, Mail::Seen(seen(object))).await;
+        if let Some(owner) = owner.map(|owner| self.messages.owner(owner)) {
+            self.messages.to_shard(owner, ToShard::Object(seen(object))).await;
+        }
     }
 
-    /// The front is told now and then that a long first list goes on.
+    /// The coordinator is told now and then that a long first list goes on.
     async fn goes_on(&mut self) {
         let now = now();
-        let due = self.progress.is_none_or(|told| now.saturating_duration_since(told) >= PROGRESS);
+        let due = self.progress.is_none_or(|told| now.saturating_duration_since(told) >= LISTING_EVERY);
         if !self.listed && due {
             self.progress = Some(now);
-            self.looked(Look::Progress).await;
+            self.tell(KindStatus::Listing).await;
         }
     }
 
-    async fn looked(&self, look: Look) {
-        self.send(FRONT, Mail::Looked { kind: Arc::clone(&self.kind), look }).await;
+    async fn tell(&self, status: KindStatus) {
+        self.messages.to_coordinator(ToCoordinator::Kind(Arc::clone(&self.kind), status)).await;
     }
 
-    fn owner(&self, stack: &str) -> ShardId {
-        shard_of(stack.as_bytes(), self.shards)
-    }
-
-    async fn send(&self, shard: ShardId, mail: Mail) {
-        if self.router.send(shard, mail).await.is_err() {
-            debug!(%shard, "a shard is gone");
-        }
+    async fn send(&self, stack: &str, event: ObjectEvent) {
+        self.messages.to_shard(self.messages.owner(stack), ToShard::Object(event)).await;
     }
 }
