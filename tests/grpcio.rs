@@ -22,7 +22,7 @@ use prost::Message as _;
 use serde_json::{Value, json};
 use stackherd::{
     membership::{
-        auth::Auth,
+        auth::MembershipAuth,
         close::SessionCloser,
         downlink::Inbound,
         join_metadata::CurrentMetadata,
@@ -68,14 +68,14 @@ fn cached() -> Option<PathBuf> {
 }
 
 /// The Python server; it ends when its stdin is closed.
-struct Membership {
+struct GrpcioMembership {
     child: Child,
     commands: Option<ChildStdin>,
     events: mpsc::Receiver<Value>,
     port: u16,
 }
 
-impl Membership {
+impl GrpcioMembership {
     fn start(python: &PathBuf, tls: Option<(&str, &str)>) -> Self {
         let arguments = tls.map(|(certificate, key)| vec!["--certificate", certificate, "--key", key]);
         Self::start_with(python, &arguments.unwrap_or_default())
@@ -132,26 +132,26 @@ impl Membership {
     }
 }
 
-impl Drop for Membership {
+impl Drop for GrpcioMembership {
     fn drop(&mut self) {
         drop(self.commands.take());
         let _ = self.child.wait();
     }
 }
 
-enum Do {
+enum GrpcioStep {
     Report(&'static str),
     CloseSignal,
 }
 
 /// The session on a thread of its own.
-struct Agent {
+struct GrpcioAgent {
     orders: mpsc::Receiver<Order>,
-    tell: futures::channel::mpsc::UnboundedSender<Do>,
+    tell: futures::channel::mpsc::UnboundedSender<GrpcioStep>,
     thread: Thread<SessionEnd>,
 }
 
-impl Agent {
+impl GrpcioAgent {
     fn start(endpoint: Endpoint, trust: Option<&Trust>) -> Self {
         let config = SessionConfig {
             endpoint,
@@ -161,7 +161,7 @@ impl Agent {
                 connect_timeout: SOON,
                 user_timeout: Some(USER_TIMEOUT),
             },
-            auth: Auth::Token("secret token".into()),
+            auth: MembershipAuth::Token("secret token".into()),
             id: "region-1".into(),
         };
         let join_metadata = JoinMetadata {
@@ -184,11 +184,11 @@ impl Agent {
             let _control = spawn(async move {
                 while let Some(what) = told.next().await {
                     match what {
-                        Do::Report(name) => {
+                        GrpcioStep::Report(name) => {
                             let body = ReportBody::StackDeleted { stack: name.into() };
                             reports.push(0, Report { body, trace: None });
                         }
-                        Do::CloseSignal => closer.close(),
+                        GrpcioStep::CloseSignal => closer.close(),
                     }
                 }
             });
@@ -201,7 +201,7 @@ impl Agent {
         Self { orders, tell, thread: thread.unwrap() }
     }
 
-    fn tell(&self, what: Do) {
+    fn tell(&self, what: GrpcioStep) {
         self.tell.unbounded_send(what).unwrap();
     }
 
@@ -216,7 +216,7 @@ impl Agent {
 }
 
 /// Everything that a session does, once.
-fn whole_session(mut membership: Membership, agent: Agent) {
+fn whole_session(mut membership: GrpcioMembership, agent: GrpcioAgent) {
     let metadata = membership.wait_joined();
     let expected = [
         ("id", vec!["region-1"]),
@@ -243,7 +243,7 @@ fn whole_session(mut membership: Membership, agent: Agent) {
     assert_eq!(agent.order(), "stack-1");
 
     let deleted = |name| json!({"stackDeleted": {"clusterName": name}, "metadata": {"_otelCtx": "{}"}});
-    agent.tell(Do::Report("gone"));
+    agent.tell(GrpcioStep::Report("gone"));
     membership.wait_for(|event| event["message"] == deleted("gone")).unwrap();
 
     membership.command(&json!({"kill": true}));
@@ -251,8 +251,8 @@ fn whole_session(mut membership: Membership, agent: Agent) {
     membership.command(&json!({"order": {"existingStack": {"clusterName": "stack-2"}}}));
     assert_eq!(agent.order(), "stack-2");
 
-    agent.tell(Do::Report("last"));
-    agent.tell(Do::CloseSignal);
+    agent.tell(GrpcioStep::Report("last"));
+    agent.tell(GrpcioStep::CloseSignal);
     membership.wait_for(|event| event["message"] == deleted("last")).unwrap();
     membership.wait("half-closed").unwrap();
     assert_eq!(agent.thread.join().unwrap(), SessionEnd { graceful: true, unsent: 0 });
@@ -261,8 +261,8 @@ fn whole_session(mut membership: Membership, agent: Agent) {
 #[test]
 fn grpcio_serves_a_session_in_plain_text() {
     let Some(python) = python("grpcio_serves_a_session_in_plain_text") else { return };
-    let membership = Membership::start(&python, None);
-    let agent = Agent::start(Endpoint::new(false, "127.0.0.1", membership.port), None);
+    let membership = GrpcioMembership::start(&python, None);
+    let agent = GrpcioAgent::start(Endpoint::new(false, "127.0.0.1", membership.port), None);
     whole_session(membership, agent);
 }
 
@@ -285,17 +285,17 @@ fn grpcio_serves_a_session_over_tls_with_an_own_authority() {
         path.to_str().unwrap().to_owned()
     };
     let (certificate, key) = (write("server.pem", server.pem()), write("server.key", key.serialize_pem()));
-    let membership = Membership::start(&python, Some((&certificate, &key)));
+    let membership = GrpcioMembership::start(&python, Some((&certificate, &key)));
     let endpoint = Endpoint::new(true, "localhost", membership.port);
-    let agent = Agent::start(endpoint, Some(&Trust::pem(ca)));
+    let agent = GrpcioAgent::start(endpoint, Some(&Trust::pem(ca)));
     whole_session(membership, agent);
 }
 
 #[test]
 fn grpcio_sends_two_hundred_thousand_orders_one_by_one() {
     let Some(python) = python("grpcio_sends_two_hundred_thousand_orders_one_by_one") else { return };
-    let mut membership = Membership::start(&python, None);
-    let agent = Agent::start(Endpoint::new(false, "127.0.0.1", membership.port), None);
+    let mut membership = GrpcioMembership::start(&python, None);
+    let agent = GrpcioAgent::start(Endpoint::new(false, "127.0.0.1", membership.port), None);
     membership.wait_joined();
     membership.command(&json!({"flood": 200_000}));
     for number in 0..200_000 {
@@ -303,7 +303,7 @@ fn grpcio_sends_two_hundred_thousand_orders_one_by_one() {
     }
     let again = membership.events.try_iter().find(|event| event["event"] == "joined");
     assert_eq!(again, None, "the stream broke");
-    agent.tell(Do::CloseSignal);
+    agent.tell(GrpcioStep::CloseSignal);
     assert!(agent.thread.join().unwrap().graceful);
 }
 
@@ -311,8 +311,8 @@ fn grpcio_sends_two_hundred_thousand_orders_one_by_one() {
 fn grpcio_is_understood_where_it_compresses() {
     let Some(python) = python("grpcio_is_understood_where_it_compresses") else { return };
     for compression in ["Gzip", "Deflate"] {
-        let mut membership = Membership::start_with(&python, &["--compression", compression]);
-        let agent = Agent::start(Endpoint::new(false, "127.0.0.1", membership.port), None);
+        let mut membership = GrpcioMembership::start_with(&python, &["--compression", compression]);
+        let agent = GrpcioAgent::start(Endpoint::new(false, "127.0.0.1", membership.port), None);
         let metadata = membership.wait_joined();
         println!("{compression}: grpcio is told {:?}", metadata.get("grpc-accept-encoding"));
         // Long enough to be worth it: grpcio sends a message as it is where that is shorter.
@@ -324,7 +324,7 @@ fn grpcio_is_understood_where_it_compresses() {
         }
         membership.command(&json!({"order": {"ping": {}}}));
         membership.wait_for(|event| event["message"]["pong"].is_object()).unwrap();
-        agent.tell(Do::CloseSignal);
+        agent.tell(GrpcioStep::CloseSignal);
         assert!(agent.thread.join().unwrap().graceful);
     }
 }

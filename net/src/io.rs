@@ -13,7 +13,7 @@ use futures::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
 use hyper::rt::ReadBufCursor;
 
-use super::{budget::Budget, tls::trouble::Peer};
+use super::{budget::Budget, tls::trouble::TlsPeer};
 
 /// What a peer may send over TLS without a byte of content in it: records that are empty, tickets,
 /// new keys. The handshake has a deadline besides.
@@ -29,7 +29,7 @@ pub struct Io(Layer);
 #[derive(Debug)]
 enum Layer {
     Tcp(Box<Socket>),
-    Client(Box<futures_rustls::client::TlsStream<Io>>, Peer),
+    Client(Box<futures_rustls::client::TlsStream<Io>>, TlsPeer),
     Server(Box<futures_rustls::server::TlsStream<Io>>),
 }
 
@@ -42,7 +42,7 @@ impl Io {
     }
 
     /// `peer`: whose it is, for errors on it.
-    pub(super) fn client(mut stream: futures_rustls::client::TlsStream<Io>, peer: Peer) -> Self {
+    pub(super) fn client(mut stream: futures_rustls::client::TlsStream<Io>, peer: TlsPeer) -> Self {
         stream.get_mut().0.fruitful();
         Self(Layer::Client(Box::new(stream), peer))
     }

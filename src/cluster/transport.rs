@@ -238,10 +238,10 @@ impl Transport {
             let last = if last.is_empty() { last } else { format!(" (last failure: {last})") };
             return Err(Failure::NotSent(format!("no connection within {deadline:?}{last}")));
         };
-        if let Some(line) = progress.line.take() {
+        if let Some(monitor) = progress.monitor.take() {
             // Not a word for a whole deadline: whatever else is on that connection waits in vain.
-            if line.heard() < sent {
-                line.cut();
+            if monitor.heard() < sent {
+                monitor.cut();
                 self.failed("the connection fell silent");
             }
         }

@@ -27,7 +27,7 @@ const SOON: Duration = Duration::from_secs(10);
 const STALL: Duration = Duration::from_secs(4);
 
 /// What a test tells its agent.
-enum Do {
+enum Deed {
     Report(&'static str),
     StopOrders,
     Close,
@@ -38,9 +38,9 @@ enum Do {
 }
 
 /// A shard without objects.
-struct Nothing;
+struct NoObjects;
 
-impl Present for Nothing {
+impl Present for NoObjects {
     type Cursor = ();
 
     fn say(&self, _: &ObjectKey, _: bool) -> Option<ReportBody> {
@@ -73,7 +73,7 @@ impl Pace for AtOnce {
 
 /// What feeds the session, as shards do.
 async fn feed(
-    mut told: mpsc::UnboundedReceiver<Do>,
+    mut told: mpsc::UnboundedReceiver<Deed>,
     reports: Reports,
     closer: SessionCloser,
     metadata: CurrentMetadata,
@@ -81,21 +81,21 @@ async fn feed(
     let (mut outbox, mut open) = (Outbox::default(), false);
     while let Some(what) = told.next().await {
         match what {
-            Do::Report(name) => {
+            Deed::Report(name) => {
                 outbox.gone(ObjectKey::new(&Catalog::new(Vec::new()).stack, name), None);
             }
-            Do::Stream(opened) => {
+            Deed::Stream(opened) => {
                 open = opened;
                 if open {
-                    outbox.joined(&Nothing);
+                    outbox.joined(&NoObjects);
                 }
             }
-            Do::StopOrders => closer.stop_orders(),
-            Do::Close => closer.close(),
-            Do::Module(name) => metadata.change(&join_metadata(&[name])).unwrap(),
+            Deed::StopOrders => closer.stop_orders(),
+            Deed::Close => closer.close(),
+            Deed::Module(name) => metadata.change(&join_metadata(&[name])).unwrap(),
         }
         if open {
-            for report in outbox.take(time::now(), usize::MAX, &Nothing, &mut AtOnce).reports {
+            for report in outbox.take(time::now(), usize::MAX, &NoObjects, &mut AtOnce).reports {
                 reports.push(0, report);
             }
         }
@@ -112,13 +112,13 @@ fn join_metadata(modules: &[&str]) -> JoinMetadata {
 }
 
 /// A session on a thread of its own; the test's thread talks to it as membership does.
-struct Agent {
+struct TestSession {
     orders: sync_mpsc::Receiver<server::Order>,
-    tell: mpsc::UnboundedSender<Do>,
+    tell: mpsc::UnboundedSender<Deed>,
     thread: Thread<SessionEnd>,
 }
 
-impl Agent {
+impl TestSession {
     fn start(port: u16, token: &str) -> Self {
         let config = SessionConfig {
             endpoint: Endpoint::new(false, "127.0.0.1", port),
@@ -128,7 +128,7 @@ impl Agent {
                 connect_timeout: SOON,
                 user_timeout: Some(USER_TIMEOUT),
             },
-            auth: Auth::Token(token.into()),
+            auth: MembershipAuth::Token(token.into()),
             id: "r1".into(),
         };
         let (tell, told) = mpsc::unbounded();
@@ -137,7 +137,7 @@ impl Agent {
         let thread = start_thread("agent", move || async move {
             let reports = Reports::new(move |flow| {
                 if matches!(flow, Flow::Opened | Flow::Ended) {
-                    let _ = stream.unbounded_send(Do::Stream(flow == Flow::Opened));
+                    let _ = stream.unbounded_send(Deed::Stream(flow == Flow::Opened));
                 }
             });
             let closer = SessionCloser::new();
@@ -166,12 +166,12 @@ impl Agent {
         (membership, agent)
     }
 
-    fn tell(&self, what: Do) {
+    fn tell(&self, what: Deed) {
         self.tell.unbounded_send(what).unwrap();
     }
 
     fn leave(self) -> SessionEnd {
-        self.tell(Do::Close);
+        self.tell(Deed::Close);
         self.thread.join().unwrap()
     }
 }
@@ -202,7 +202,7 @@ fn pong(membership: &Membership) -> Option<Duration> {
 #[test]
 fn joins_with_its_metadata_and_takes_orders_in_their_order() {
     let membership = Membership::start(Options::default()).unwrap();
-    let agent = Agent::start(membership.address().port(), "secret");
+    let agent = TestSession::start(membership.address().port(), "secret");
     let join = membership.wait_joined(SOON).unwrap();
     assert_eq!(join.all("id"), ["r1"]);
     assert_eq!(join.all("token"), ["secret"]);
@@ -218,7 +218,7 @@ fn joins_with_its_metadata_and_takes_orders_in_their_order() {
 
 #[test]
 fn a_ping_is_answered_at_once_with_an_empty_trace_context() {
-    let (membership, agent) = Agent::joined();
+    let (membership, agent) = TestSession::joined();
     membership.ping();
     let pong = membership.wait_for(SOON, |event| match event {
         Event::Message { message, .. } => Some(message),
@@ -232,7 +232,7 @@ fn a_ping_is_answered_at_once_with_an_empty_trace_context() {
 
 #[test]
 fn an_unasked_pong_comes_every_five_seconds() {
-    let (membership, agent) = Agent::joined();
+    let (membership, agent) = TestSession::joined();
     let begun = time::now();
     let message = membership.wait_for(SOON, |event| match event {
         Event::Message { message, .. } => message.message,
@@ -246,7 +246,7 @@ fn an_unasked_pong_comes_every_five_seconds() {
 
 #[test]
 fn a_dropped_connection_and_an_ended_stream_are_joined_again() {
-    let (membership, agent) = Agent::joined();
+    let (membership, agent) = TestSession::joined();
     membership.kill();
     membership.wait_joined(SOON).unwrap();
     membership.end(Status::unavailable("going down"));
@@ -261,13 +261,13 @@ fn a_report_reaches_membership_also_where_it_was_away() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let nobody = listener.local_addr().unwrap().port();
     drop(listener);
-    let away = Agent::start(nobody, "t");
+    let away = TestSession::start(nobody, "t");
     std::thread::sleep(Duration::from_millis(50));
     assert_eq!(away.leave(), SessionEnd { graceful: true, unsent: 0 });
 
-    let (membership, agent) = Agent::joined();
+    let (membership, agent) = TestSession::joined();
     membership.kill();
-    agent.tell(Do::Report("a"));
+    agent.tell(Deed::Report("a"));
     let (name, metadata) = reported(&membership, SOON).unwrap();
     assert_eq!((&*name, metadata["_otelCtx"].as_str()), ("a", "{}"));
     agent.leave();
@@ -275,8 +275,8 @@ fn a_report_reaches_membership_also_where_it_was_away() {
 
 #[test]
 fn a_report_that_a_break_may_have_swallowed_is_sent_again() {
-    let (membership, agent) = Agent::joined();
-    agent.tell(Do::Report("a"));
+    let (membership, agent) = TestSession::joined();
+    agent.tell(Deed::Report("a"));
     assert_eq!(reported(&membership, SOON).unwrap().0, "a");
     membership.kill();
     assert_eq!(reported(&membership, SOON).unwrap().0, "a");
@@ -287,7 +287,7 @@ fn a_report_that_a_break_may_have_swallowed_is_sent_again() {
 fn a_refused_token_is_tried_again() {
     let options = Options { credential: Some(("token".into(), "right".into())), ..Options::default() };
     let membership = Membership::start(options).unwrap();
-    let agent = Agent::start(membership.address().port(), "wrong");
+    let agent = TestSession::start(membership.address().port(), "wrong");
     for _ in 0..3 {
         let refused = membership.wait_for(SOON, |event| match event {
             Event::Refused { reason, .. } => Some(reason),
@@ -300,8 +300,8 @@ fn a_refused_token_is_tried_again() {
 
 #[test]
 fn what_changes_about_the_agent_is_said_by_joining_again_at_once() {
-    let (membership, agent) = Agent::joined();
-    agent.tell(Do::Module("ledger"));
+    let (membership, agent) = TestSession::joined();
+    agent.tell(Deed::Module("ledger"));
     let mut graceful = None;
     let join = membership.wait_for(SOON, |event| match event {
         Event::Left { graceful: how, .. } => {
@@ -320,8 +320,8 @@ fn what_changes_about_the_agent_is_said_by_joining_again_at_once() {
 
 #[test]
 fn a_second_agent_with_the_same_id_waits_until_the_first_has_left() {
-    let (membership, first) = Agent::joined();
-    let second = Agent::start(membership.address().port(), "t");
+    let (membership, first) = TestSession::joined();
+    let second = TestSession::start(membership.address().port(), "t");
     let refused = membership.wait_for(SOON, |event| matches!(event, Event::Refused { .. }).then_some(()));
     refused.unwrap();
     first.leave();
@@ -331,17 +331,17 @@ fn a_second_agent_with_the_same_id_waits_until_the_first_has_left() {
 
 #[test]
 fn leaving_takes_no_more_orders_but_answers_and_reports_until_it_closes() {
-    let (membership, agent) = Agent::joined();
-    agent.tell(Do::StopOrders);
+    let (membership, agent) = TestSession::joined();
+    agent.tell(Deed::StopOrders);
     std::thread::sleep(Duration::from_millis(50));
     membership.send(deleted("late"));
     assert!(pong(&membership).unwrap() < Duration::from_secs(1));
-    agent.tell(Do::Report("a"));
+    agent.tell(Deed::Report("a"));
     assert_eq!(reported(&membership, SOON).unwrap().0, "a");
     assert!(agent.orders.try_recv().is_err());
 
     // What is reported last goes out before the stream is closed.
-    agent.tell(Do::Report("b"));
+    agent.tell(Deed::Report("b"));
     assert_eq!(agent.leave(), SessionEnd { graceful: true, unsent: 0 });
     assert_eq!(reported(&membership, SOON).unwrap().0, "b");
     let left = membership.wait_for(SOON, |event| match event {
@@ -353,7 +353,7 @@ fn leaving_takes_no_more_orders_but_answers_and_reports_until_it_closes() {
 
 #[test]
 fn two_hundred_thousand_orders_in_a_frame_each_do_not_break_the_stream() {
-    let (membership, agent) = Agent::joined();
+    let (membership, agent) = TestSession::joined();
     for number in 0..200_000 {
         membership.send(deleted(&format!("stack-{number}")));
     }
@@ -367,7 +367,7 @@ fn two_hundred_thousand_orders_in_a_frame_each_do_not_break_the_stream() {
 
 #[test]
 fn the_smallest_orders_may_pile_up_unread() {
-    let (membership, agent) = Agent::joined();
+    let (membership, agent) = TestSession::joined();
     let stall = server::EnabledStack { cluster_name: "stall".into() };
     membership.send(server::Order { message: Some(Message::EnabledStack(stall)), ..Default::default() });
     let smallest = server::Order {
@@ -384,7 +384,7 @@ fn the_smallest_orders_may_pile_up_unread() {
 
 #[test]
 fn an_order_of_megabytes_is_taken_and_one_beyond_the_limit_passed_over() {
-    let (membership, agent) = Agent::joined();
+    let (membership, agent) = TestSession::joined();
     let large = deleted(&"x".repeat(LONGEST - 100));
     membership.send(deleted(&"x".repeat(LONGEST)));
     membership.send(large.clone());
@@ -427,7 +427,7 @@ fn framed(message: &[u8]) -> Vec<u8> {
 fn a_message_that_is_no_order_is_left_out_and_the_next_one_taken() {
     let garbage = [framed(&[0xff; 40]), framed(b"\x12\x7ftoo short"), framed(&[])].concat();
     let good = framed(&deleted("good").encode_to_vec());
-    let agent = Agent::start(raw_membership([garbage, good].concat()), "t");
+    let agent = TestSession::start(raw_membership([garbage, good].concat()), "t");
     // No bytes at all are an order, one that says nothing.
     assert_eq!(agent.orders.recv_timeout(SOON).unwrap(), server::Order::default());
     assert_eq!(agent.orders.recv_timeout(SOON).unwrap(), deleted("good"));
@@ -436,7 +436,7 @@ fn a_message_that_is_no_order_is_left_out_and_the_next_one_taken() {
 
 #[test]
 fn bytes_that_are_no_grpc_at_all_end_the_stream_but_not_the_session() {
-    let agent = Agent::start(raw_membership(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()), "t");
+    let agent = TestSession::start(raw_membership(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()), "t");
     assert!(agent.orders.recv_timeout(Duration::from_millis(500)).is_err());
     assert_eq!(agent.leave().unsent, 0);
 }
