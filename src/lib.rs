@@ -15,7 +15,6 @@ pub mod fatal;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod guard;
 pub mod log_throttle;
 pub mod membership;
 pub mod order;

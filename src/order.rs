@@ -14,8 +14,6 @@ use std::{
 
 pub use trace::Trace;
 
-use crate::guard::{self, Guard};
-
 /// The name of a stack: a DNS-1123 subdomain of at most 63 bytes, since it is an object's
 /// name as well as a label's value. Cheap to clone; crosses cores.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -226,8 +224,7 @@ impl shards::Order for Order {
     fn class(&self) -> shards::Class {
         match self.change {
             Change::Existing(_) => shards::Class::Snapshot,
-            Change::Deleted if guard::stands(Guard::KeepRemovals) => shards::Class::Removal,
-            Change::Deleted => shards::Class::Snapshot,
+            Change::Deleted => shards::Class::Removal,
             Change::Disabled(_) => shards::Class::Toggle,
         }
     }

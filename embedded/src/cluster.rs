@@ -1,7 +1,7 @@
 //! The model of a cluster: what the API server would answer, without a clock and without sockets.
 //!
 //! Verbs take the wall-clock time that they stamp objects with. They answer with the object as it is
-//! stored, or with the [`Failure`] that the real server would send.
+//! stored, or with the [`ApiFailure`] that the real server would send.
 
 mod delete;
 mod list;
@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 
 pub use self::{
     delete::{DeleteOptions, Deleted, Propagation},
-    list::{ListOptions, Page},
+    list::{ListOptions, ListPage},
 };
 use super::{
-    failure::Failure,
-    kind::{DEFINITIONS, DEFINITIONS_GROUP, Kind, KindError},
-    object::Object,
-    store::{Place, Store, Tally},
+    failure::ApiFailure,
+    kind::{DEFINITIONS, DEFINITIONS_GROUP, KindError, ServedKind},
+    object::ServedObject,
+    store::{ObjectPlace, ObjectStore, WriteTally},
     watch_log::WatchLog,
 };
 
@@ -56,7 +56,7 @@ impl<'a> Caller<'a> {
 
 /// The endpoint that an update goes through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Endpoint {
+pub enum WriteEndpoint {
     /// Everything but the status.
     Main,
     /// The status alone.
@@ -65,60 +65,60 @@ pub enum Endpoint {
 
 /// A write that was taken.
 #[derive(Debug, Clone)]
-pub struct Written {
+pub struct WriteResult {
     /// The object as it now stands.
-    pub object: Rc<Object>,
+    pub object: Rc<ServedObject>,
     /// Texts of the `Warning: 299` headers.
     pub warnings: Vec<String>,
 }
 
 /// The cluster.
 #[derive(Debug)]
-pub struct Cluster {
-    kinds: BTreeMap<String, Rc<Kind>>,
-    store: Store,
+pub struct EmbeddedCluster {
+    kinds: BTreeMap<String, Rc<ServedKind>>,
+    store: ObjectStore,
     random: fastrand::Rng,
 }
 
-impl Cluster {
+impl EmbeddedCluster {
     /// A cluster without kinds. The seed decides uids and generated names; `window` is how many events
     /// of each kind a watch can go back.
     pub fn new(seed: u64, window: usize) -> Self {
-        let definitions = Kind::definitions();
+        let definitions = ServedKind::definitions();
         Self {
             kinds: BTreeMap::from([(definitions.full_name(), Rc::new(definitions))]),
-            store: Store::new(window),
+            store: ObjectStore::new(window),
             random: fastrand::Rng::with_seed(seed),
         }
     }
 
     /// Adds a kind by its CustomResourceDefinition.
     pub fn install(&mut self, definition: &Value, now: Timestamp) -> Result<(), InstallError> {
-        Kind::from_definition(definition)?;
+        ServedKind::from_definition(definition)?;
         let definitions = Rc::clone(&self.kinds[&format!("{DEFINITIONS}.{DEFINITIONS_GROUP}")]);
         self.create(&definitions, definition.clone(), Caller::new("stackherd", now))?;
         Ok(())
     }
 
     /// The kind behind a path.
-    pub fn kind(&self, group: &str, version: &str, plural: &str) -> Option<Rc<Kind>> {
+    pub fn kind(&self, group: &str, version: &str, plural: &str) -> Option<Rc<ServedKind>> {
         let kind = self.kinds.get(&format!("{plural}.{group}"))?;
         (kind.version == version).then(|| Rc::clone(kind))
     }
 
     /// All kinds but that of definitions.
-    pub fn kinds(&self) -> impl Iterator<Item = &Rc<Kind>> {
+    pub fn kinds(&self) -> impl Iterator<Item = &Rc<ServedKind>> {
         self.kinds.values().filter(|kind| !kind.is_definitions())
     }
 
     /// An object.
-    pub fn get(&self, kind: &Kind, name: &str) -> Result<Rc<Object>, Failure> {
+    pub fn get(&self, kind: &ServedKind, name: &str) -> Result<Rc<ServedObject>, ApiFailure> {
         let object = self.store.get(&kind.full_name(), name);
-        object.cloned().ok_or_else(|| Failure::not_found(kind, name))
+        object.cloned().ok_or_else(|| ApiFailure::not_found(kind, name))
     }
 
     /// All objects of a kind, by name.
-    pub fn objects<'a>(&'a self, kind: &Kind) -> impl Iterator<Item = &'a Rc<Object>> + use<'a> {
+    pub fn objects<'a>(&'a self, kind: &ServedKind) -> impl Iterator<Item = &'a Rc<ServedObject>> + use<'a> {
         self.store.of(&kind.full_name())
     }
 
@@ -138,7 +138,7 @@ impl Cluster {
     }
 
     /// How often each object was created, updated and deleted.
-    pub fn tallies(&self) -> &BTreeMap<Place, Tally> {
+    pub fn tallies(&self) -> &BTreeMap<ObjectPlace, WriteTally> {
         self.store.tallies()
     }
 
@@ -147,15 +147,15 @@ impl Cluster {
         while self.store.next_suspect().is_some() {}
     }
 
-    pub(super) fn store(&mut self) -> &mut Store {
+    pub(super) fn store(&mut self) -> &mut ObjectStore {
         &mut self.store
     }
 
-    pub(super) fn store_ref(&self) -> &Store {
+    pub(super) fn store_ref(&self) -> &ObjectStore {
         &self.store
     }
 
-    pub(super) fn kind_by_full_name(&self, full_name: &str) -> Option<Rc<Kind>> {
+    pub(super) fn kind_by_full_name(&self, full_name: &str) -> Option<Rc<ServedKind>> {
         self.kinds.get(full_name).cloned()
     }
 
@@ -169,7 +169,7 @@ impl Cluster {
 
     /// Follows a definition that was written: the kind changes with it.
     fn define(&mut self, definition: &Value) {
-        if let Ok(kind) = Kind::from_definition(definition) {
+        if let Ok(kind) = ServedKind::from_definition(definition) {
             self.store.begin(&kind.full_name());
             self.kinds.insert(kind.full_name(), Rc::new(kind));
         }
@@ -212,7 +212,7 @@ pub enum InstallError {
     Kind(#[from] KindError),
     /// It was refused.
     #[error("CustomResourceDefinition: {0}")]
-    Refused(#[from] Failure),
+    Refused(#[from] ApiFailure),
 }
 
 #[cfg(test)]

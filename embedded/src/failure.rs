@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::kind::Kind;
+use super::kind::ServedKind;
 
 /// One field's fault in a 422.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl fmt::Display for Cause {
 /// A failed request.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{message} ({code} {reason})")]
-pub struct Failure {
+pub struct ApiFailure {
     /// HTTP status.
     pub code: u16,
     /// The Status' reason; empty where the real server gives none.
@@ -64,7 +64,7 @@ pub struct Failure {
     pub plain: bool,
 }
 
-impl Failure {
+impl ApiFailure {
     /// A failure without details.
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
         Self {
@@ -78,7 +78,7 @@ impl Failure {
         }
     }
 
-    fn about(mut self, kind: &Kind, resource: &str, name: &str) -> Self {
+    fn about(mut self, kind: &ServedKind, resource: &str, name: &str) -> Self {
         let mut details = json!({ "group": kind.group, "kind": resource });
         if !name.is_empty() {
             details["name"] = name.into();
@@ -98,7 +98,7 @@ impl Failure {
     }
 
     /// 404 of the object.
-    pub fn not_found(kind: &Kind, name: &str) -> Self {
+    pub fn not_found(kind: &ServedKind, name: &str) -> Self {
         Self::new(404, "NotFound", format!("{} {name:?} not found", kind.full_name())).about(
             kind,
             &kind.plural,
@@ -107,14 +107,14 @@ impl Failure {
     }
 
     /// 409 on a create.
-    pub fn already_exists(kind: &Kind, name: &str, terminating: bool) -> Self {
+    pub fn already_exists(kind: &ServedKind, name: &str, terminating: bool) -> Self {
         let prefix = if terminating { "object is being deleted: " } else { "" };
         Self::new(409, "AlreadyExists", format!("{prefix}{} {name:?} already exists", kind.full_name()))
             .about(kind, &kind.plural, name)
     }
 
     /// 409 on an update whose resourceVersion is not the object's.
-    pub fn modified(kind: &Kind, name: &str) -> Self {
+    pub fn modified(kind: &ServedKind, name: &str) -> Self {
         let message = format!(
             "Operation cannot be fulfilled on {} {name:?}: the object has been modified; \
              please apply your changes to the latest version and try again",
@@ -124,14 +124,14 @@ impl Failure {
     }
 
     /// 409 on a delete whose precondition does not hold.
-    pub fn precondition(kind: &Kind, name: &str, detail: &str) -> Self {
+    pub fn precondition(kind: &ServedKind, name: &str, detail: &str) -> Self {
         let message =
             format!("Operation cannot be fulfilled on {}.{} {name:?}: {detail}", kind.kind, kind.group);
         Self::new(409, "Conflict", message).about(kind, &kind.kind, name)
     }
 
     /// 422; `resource` is the kind's name as the message has it.
-    pub fn invalid(kind: &Kind, resource: &str, name: &str, causes: &[Cause]) -> Self {
+    pub fn invalid(kind: &ServedKind, resource: &str, name: &str, causes: &[Cause]) -> Self {
         let mut listed: Vec<String> = causes.iter().map(ToString::to_string).collect();
         listed.dedup();
         let list = match listed.as_slice() {
@@ -186,17 +186,17 @@ mod tests {
     #[test]
     fn one_cause_stands_without_brackets_and_many_with() {
         let kind = stack_kind();
-        let one = Failure::invalid(&kind, "Stack", "a", &[Cause::required("spec.id")]);
+        let one = ApiFailure::invalid(&kind, "Stack", "a", &[Cause::required("spec.id")]);
         assert_eq!(one.message, r#"Stack.formance.com "a" is invalid: spec.id: Required value"#);
         let causes = [Cause::required("spec.a"), Cause::required("spec.b")];
-        let two = Failure::invalid(&kind, "Stack", "a", &causes);
+        let two = ApiFailure::invalid(&kind, "Stack", "a", &causes);
         assert!(two.message.ends_with("[spec.a: Required value, spec.b: Required value]"), "{two}");
         assert_eq!(two.details["causes"][1]["field"], "spec.b");
     }
 
     #[test]
     fn a_missing_object_is_named_with_group_and_plural() {
-        let status = Failure::not_found(&stack_kind(), "nope").status();
+        let status = ApiFailure::not_found(&stack_kind(), "nope").status();
         assert_eq!(status["message"], r#"stacks.formance.com "nope" not found"#);
         assert_eq!(status["details"], json!({"name": "nope", "group": "formance.com", "kind": "stacks"}));
     }

@@ -9,7 +9,7 @@ use shards::time::times;
 
 /// A request as a script sees it.
 #[derive(Debug)]
-pub struct Call<'a> {
+pub struct RequestInfo<'a> {
     /// How many requests came before it.
     pub index: u64,
     /// `get`, `list`, `watch`, `create`, `patch`, `update`, `delete`, `deletecollection`, `other`
@@ -22,7 +22,7 @@ pub struct Call<'a> {
     pub body: &'a Value,
 }
 
-impl Call<'_> {
+impl RequestInfo<'_> {
     /// Whether it would change something.
     pub fn writes(&self) -> bool {
         writes(self.verb)
@@ -36,7 +36,7 @@ pub fn writes(verb: &str) -> bool {
 
 /// What happens to a request.
 #[derive(Debug, Default)]
-pub enum Fault {
+pub enum InjectedFault {
     /// Nothing out of the ordinary.
     #[default]
     None,
@@ -62,7 +62,7 @@ pub enum Fault {
     Until(oneshot::Receiver<()>),
 }
 
-impl Fault {
+impl InjectedFault {
     /// The name that it is counted under.
     pub fn name(&self) -> Option<&'static str> {
         match self {
@@ -77,7 +77,7 @@ impl Fault {
 }
 
 /// A script: decides on each request.
-pub type Script = Box<dyn FnMut(&Call<'_>) -> Fault + Send>;
+pub type FaultScript = Box<dyn FnMut(&RequestInfo<'_>) -> InjectedFault + Send>;
 
 /// How often each fault strikes, from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -101,15 +101,15 @@ pub struct Rates {
 }
 
 /// Decides what happens to each request, and counts it.
-pub struct Faults {
+pub struct FaultInjector {
     random: fastrand::Rng,
     rates: Rates,
-    script: Option<Script>,
+    script: Option<FaultScript>,
     index: u64,
     struck: BTreeMap<&'static str, u64>,
 }
 
-impl fmt::Debug for Faults {
+impl fmt::Debug for FaultInjector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Faults")
             .field("rates", &self.rates)
@@ -118,9 +118,9 @@ impl fmt::Debug for Faults {
     }
 }
 
-impl Faults {
+impl FaultInjector {
     /// Faults at these rates. The script is asked first.
-    pub fn new(seed: u64, rates: Rates, script: Option<Script>) -> Self {
+    pub fn new(seed: u64, rates: Rates, script: Option<FaultScript>) -> Self {
         Self { random: fastrand::Rng::with_seed(seed), rates, script, index: 0, struck: BTreeMap::new() }
     }
 
@@ -130,7 +130,7 @@ impl Faults {
     }
 
     /// Goes on with another script.
-    pub fn set_script(&mut self, script: Option<Script>) {
+    pub fn set_script(&mut self, script: Option<FaultScript>) {
         self.script = script;
     }
 
@@ -140,18 +140,18 @@ impl Faults {
     }
 
     /// What happens to the next request; `call.index` is filled in here.
-    pub fn decide(&mut self, mut call: Call<'_>) -> Fault {
+    pub fn decide(&mut self, mut call: RequestInfo<'_>) -> InjectedFault {
         call.index = self.index;
         self.index += 1;
         let told = self.script.as_mut().map(|script| script(&call)).unwrap_or_default();
-        let fault = if matches!(told, Fault::None) { self.draw() } else { told };
+        let fault = if matches!(told, InjectedFault::None) { self.draw() } else { told };
         if let Some(name) = fault.name() {
             *self.struck.entry(name).or_default() += 1;
         }
         fault
     }
 
-    fn draw(&mut self) -> Fault {
+    fn draw(&mut self) -> InjectedFault {
         let rates = self.rates;
         let mut point = self.random.f64();
         let mut strikes = |rate: f64| {
@@ -161,21 +161,21 @@ impl Faults {
             hit && point < 0.0
         };
         if strikes(rates.too_many) {
-            Fault::Refuse { code: 429, retry_after: Some(1) }
+            InjectedFault::Refuse { code: 429, retry_after: Some(1) }
         } else if strikes(rates.internal) {
-            Fault::Refuse { code: 500, retry_after: None }
+            InjectedFault::Refuse { code: 500, retry_after: None }
         } else if strikes(rates.unavailable) {
-            Fault::Refuse { code: 503, retry_after: None }
+            InjectedFault::Refuse { code: 503, retry_after: None }
         } else if strikes(rates.denied) {
-            Fault::Deny { code: 500 }
+            InjectedFault::Deny { code: 500 }
         } else if strikes(rates.drop_before) {
-            Fault::DropBefore
+            InjectedFault::DropBefore
         } else if strikes(rates.drop_after) {
-            Fault::DropAfter
+            InjectedFault::DropAfter
         } else if strikes(rates.hold) {
-            Fault::Hold(times(rates.hold_for, self.random.f64()))
+            InjectedFault::Hold(times(rates.hold_for, self.random.f64()))
         } else {
-            Fault::None
+            InjectedFault::None
         }
     }
 
@@ -189,14 +189,14 @@ impl Faults {
 mod tests {
     use super::*;
 
-    fn call() -> Call<'static> {
-        Call { index: 0, verb: "patch", plural: "stacks", name: "a", body: &Value::Null }
+    fn call() -> RequestInfo<'static> {
+        RequestInfo { index: 0, verb: "patch", plural: "stacks", name: "a", body: &Value::Null }
     }
 
     #[test]
     fn faults_strike_at_their_rates() {
         let rates = Rates { too_many: 0.1, drop_after: 0.2, ..Rates::default() };
-        let mut faults = Faults::new(1, rates, None);
+        let mut faults = FaultInjector::new(1, rates, None);
         for _ in 0..10_000 {
             faults.decide(call());
         }
@@ -208,11 +208,11 @@ mod tests {
 
     #[test]
     fn a_script_sees_each_call_with_its_index() {
-        let script: Script = Box::new(|call| {
+        let script: FaultScript = Box::new(|call| {
             let third = call.index == 2 && call.writes() && call.name == "a";
-            if third { Fault::DropBefore } else { Fault::None }
+            if third { InjectedFault::DropBefore } else { InjectedFault::None }
         });
-        let mut faults = Faults::new(1, Rates::default(), Some(script));
+        let mut faults = FaultInjector::new(1, Rates::default(), Some(script));
         let names: Vec<_> = (0..4).map(|_| faults.decide(call()).name()).collect();
         assert_eq!(names, [None, None, Some("drop-before"), None]);
     }
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn the_seed_decides() {
         let run = |seed| {
-            let mut faults = Faults::new(seed, Rates { hold: 0.5, ..Rates::default() }, None);
+            let mut faults = FaultInjector::new(seed, Rates { hold: 0.5, ..Rates::default() }, None);
             (0..64).map(|_| faults.decide(call()).name().is_some()).collect::<Vec<_>>()
         };
         assert_eq!(run(3), run(3));

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    cluster::{Caller, Cluster, DeleteOptions, Endpoint},
-    object::Object,
-    store::Place,
+    cluster::{Caller, DeleteOptions, EmbeddedCluster, WriteEndpoint},
+    object::ServedObject,
+    store::ObjectPlace,
 };
 
 /// The manager that the collector's writes are booked on.
@@ -20,7 +20,7 @@ const ORPHAN: &str = "orphan";
 
 /// Looks at every object that may have become garbage; returns how many it changed or removed.
 /// Each change can make more garbage: step until it returns 0 to see the end.
-pub fn step(cluster: &mut Cluster, now: Timestamp) -> usize {
+pub fn step(cluster: &mut EmbeddedCluster, now: Timestamp) -> usize {
     let mut acted = 0;
     for _ in 0..cluster.store().suspects() {
         let Some(place) = cluster.store().next_suspect() else { break };
@@ -29,7 +29,7 @@ pub fn step(cluster: &mut Cluster, now: Timestamp) -> usize {
     acted
 }
 
-fn look(cluster: &mut Cluster, place: &Place, now: Timestamp) -> bool {
+fn look(cluster: &mut EmbeddedCluster, place: &ObjectPlace, now: Timestamp) -> bool {
     let Some(kind) = cluster.kind_by_full_name(&place.0) else { return false };
     let Ok(object) = cluster.get(&kind, &place.1) else { return false };
     if object.terminating() && object.held_by(FOREGROUND) {
@@ -54,7 +54,12 @@ fn look(cluster: &mut Cluster, place: &Place, now: Timestamp) -> bool {
 }
 
 /// Deletes the dependents of an owner; the last of them takes the owner along.
-fn foreground(cluster: &mut Cluster, place: &Place, owner: &Object, now: Timestamp) -> bool {
+fn foreground(
+    cluster: &mut EmbeddedCluster,
+    place: &ObjectPlace,
+    owner: &ServedObject,
+    now: Timestamp,
+) -> bool {
     let dependents = cluster.store_ref().dependents(owner.uid());
     if dependents.is_empty() {
         return let_go(cluster, place, owner, FOREGROUND, now);
@@ -69,7 +74,7 @@ fn foreground(cluster: &mut Cluster, place: &Place, owner: &Object, now: Timesta
 }
 
 /// Takes the owner out of its dependents, then lets it go.
-fn orphan(cluster: &mut Cluster, place: &Place, owner: &Object, now: Timestamp) -> bool {
+fn orphan(cluster: &mut EmbeddedCluster, place: &ObjectPlace, owner: &ServedObject, now: Timestamp) -> bool {
     for dependent in cluster.store_ref().dependents(owner.uid()) {
         let Some(kind) = cluster.kind_by_full_name(&dependent.0) else { continue };
         let Ok(object) = cluster.get(&kind, &dependent.1) else { continue };
@@ -79,16 +84,28 @@ fn orphan(cluster: &mut Cluster, place: &Place, owner: &Object, now: Timestamp) 
     let_go(cluster, place, owner, ORPHAN, now)
 }
 
-fn let_go(cluster: &mut Cluster, place: &Place, object: &Object, finalizer: &str, now: Timestamp) -> bool {
+fn let_go(
+    cluster: &mut EmbeddedCluster,
+    place: &ObjectPlace,
+    object: &ServedObject,
+    finalizer: &str,
+    now: Timestamp,
+) -> bool {
     let rest = object.finalizers().iter().filter(|f| *f != finalizer).cloned().collect();
     set(cluster, place, "finalizers", rest, now)
 }
 
-fn set(cluster: &mut Cluster, place: &Place, field: &str, list: Vec<Value>, now: Timestamp) -> bool {
+fn set(
+    cluster: &mut EmbeddedCluster,
+    place: &ObjectPlace,
+    field: &str,
+    list: Vec<Value>,
+    now: Timestamp,
+) -> bool {
     let Some(kind) = cluster.kind_by_full_name(&place.0) else { return false };
     let value = if list.is_empty() { Value::Null } else { Value::Array(list) };
     let patch = serde_json::json!({"metadata": {field: value}});
-    cluster.patch(&kind, &place.1, Endpoint::Main, &patch, Caller::new(MANAGER, now)).is_ok()
+    cluster.patch(&kind, &place.1, WriteEndpoint::Main, &patch, Caller::new(MANAGER, now)).is_ok()
 }
 
 #[cfg(test)]
@@ -102,7 +119,7 @@ mod tests {
     };
 
     /// A Stack `a`, and a Ledger `a` owned by it and by `others`.
-    fn owned(others: &[Value]) -> Cluster {
+    fn owned(others: &[Value]) -> EmbeddedCluster {
         let mut cluster = cluster();
         let (stacks, ledgers) = (kind(&cluster, "stacks"), kind(&cluster, "ledgers"));
         let stack = cluster.create(&stacks, object("Stack", "a", json!({})), me()).expect("created").object;
@@ -117,17 +134,17 @@ mod tests {
         json!({"apiVersion": "formance.com/v1beta1", "kind": kind, "name": name, "uid": uid})
     }
 
-    fn delete_stack(cluster: &mut Cluster, propagation: Propagation) {
+    fn delete_stack(cluster: &mut EmbeddedCluster, propagation: Propagation) {
         let options = DeleteOptions { propagation, ..DeleteOptions::default() };
         let stacks = kind(cluster, "stacks");
         cluster.delete(&stacks, "a", &options, now()).expect("deleted");
     }
 
-    fn settle(cluster: &mut Cluster) -> usize {
+    fn settle(cluster: &mut EmbeddedCluster) -> usize {
         (0..10).map(|_| step(cluster, now())).sum()
     }
 
-    fn ledger(cluster: &Cluster) -> Option<Value> {
+    fn ledger(cluster: &EmbeddedCluster) -> Option<Value> {
         cluster.get(&kind(cluster, "ledgers"), "a").ok().map(|object| object.value().clone())
     }
 

@@ -11,7 +11,7 @@ pub const DEFINITIONS: &str = "customresourcedefinitions";
 
 /// One served kind; every kind is cluster-scoped.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Kind {
+pub struct ServedKind {
     /// `formance.com`
     pub group: String,
     /// `v1beta1`
@@ -51,7 +51,7 @@ pub enum KindError {
     },
 }
 
-impl Kind {
+impl ServedKind {
     /// The kind that a definition describes: its storage version.
     pub fn from_definition(crd: &Value) -> Result<Self, KindError> {
         let name = crd["metadata"]["name"].as_str().unwrap_or_default().to_string();
@@ -117,13 +117,13 @@ pub(super) mod tests {
     use crate::crds;
 
     /// The kind of one of our own manifests.
-    pub(crate) fn kind_of(file: &str) -> Kind {
+    pub(crate) fn kind_of(file: &str) -> ServedKind {
         let (_, yaml) = crds::manifests().iter().find(|(name, _)| *name == file).expect("a manifest");
         let crd: Value = serde_saphyr::from_str(yaml).expect("YAML");
-        Kind::from_definition(&crd).expect("a definition")
+        ServedKind::from_definition(&crd).expect("a definition")
     }
 
-    pub(crate) fn stack_kind() -> Kind {
+    pub(crate) fn stack_kind() -> ServedKind {
         kind_of("stacks.yaml")
     }
 
@@ -141,7 +141,7 @@ pub(super) mod tests {
     #[test]
     fn a_namespaced_definition_is_refused_by_name() {
         let crd = serde_json::json!({"metadata": {"name": "x.y"}, "spec": {"scope": "Namespaced"}});
-        let error = Kind::from_definition(&crd).expect_err("namespaced");
+        let error = ServedKind::from_definition(&crd).expect_err("namespaced");
         assert_eq!(
             error.to_string(),
             r#"CustomResourceDefinition "x.y": scope "Namespaced" is not served here, only Cluster"#

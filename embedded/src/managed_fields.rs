@@ -11,14 +11,14 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use self::{compare::Difference, field_set::FieldSet};
-use super::kind::Kind;
+use super::kind::ServedKind;
 
 const MANAGERS_MAX: usize = 10;
 const ANCIENT: &str = "ancient-changes";
 
 /// Who writes, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Writer<'a> {
+pub struct FieldWriter<'a> {
     /// `fieldManager`, or what the User-Agent begins with.
     pub manager: &'a str,
     /// Written through the status subresource.
@@ -36,15 +36,15 @@ struct Manager {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct Entry {
+struct ManagedEntry {
     fields: FieldSet,
     time: String,
 }
 
-type Managers = BTreeMap<Manager, Entry>;
+type Managers = BTreeMap<Manager, ManagedEntry>;
 
 /// The `managedFields` of `new`, an update of `old` (`Null` for a create). An empty list means none.
-pub fn book(kind: &Kind, old: &Value, new: &Value, writer: &Writer<'_>) -> Vec<Value> {
+pub fn book(kind: &ServedKind, old: &Value, new: &Value, writer: &FieldWriter<'_>) -> Vec<Value> {
     let given = new["metadata"]["managedFields"].as_array().map(Vec::as_slice).unwrap_or_default();
     let live = &old["metadata"]["managedFields"];
     let mut managers = if matches!(given, [Value::Object(entry)] if entry.is_empty()) {
@@ -71,7 +71,7 @@ pub fn book(kind: &Kind, old: &Value, new: &Value, writer: &Writer<'_>) -> Vec<V
         };
         let entry = managers
             .entry(manager)
-            .or_insert_with(|| Entry { fields: FieldSet::default(), time: String::new() });
+            .or_insert_with(|| ManagedEntry { fields: FieldSet::default(), time: String::new() });
         entry.fields.add(&difference.taken);
         entry.time = writer.time.to_string();
     }
@@ -134,13 +134,13 @@ fn read(entries: &Value) -> Managers {
                 subresource: text(entry, "subresource"),
             };
             let fields = FieldSet::read(&entry["fieldsV1"]);
-            (manager, Entry { fields, time: text(entry, "time") })
+            (manager, ManagedEntry { fields, time: text(entry, "time") })
         })
         .collect()
 }
 
 fn write(managers: Managers) -> Vec<Value> {
-    let mut entries: Vec<(Manager, Entry)> = managers.into_iter().collect();
+    let mut entries: Vec<(Manager, ManagedEntry)> = managers.into_iter().collect();
     entries.sort_by(|(a, x), (b, y)| {
         (&a.operation, &x.time, &a.name, &a.api_version, &a.subresource).cmp(&(
             &b.operation,
@@ -150,7 +150,7 @@ fn write(managers: Managers) -> Vec<Value> {
             &b.subresource,
         ))
     });
-    let entry = |(manager, entry): (Manager, Entry)| {
+    let entry = |(manager, entry): (Manager, ManagedEntry)| {
         let mut value = json!({
             "manager": manager.name,
             "operation": manager.operation,
@@ -172,8 +172,8 @@ mod tests {
     use super::*;
     use crate::kind::tests::stack_kind;
 
-    fn by<'a>(manager: &'a str, time: &'a str) -> Writer<'a> {
-        Writer { manager, status: false, time }
+    fn by<'a>(manager: &'a str, time: &'a str) -> FieldWriter<'a> {
+        FieldWriter { manager, status: false, time }
     }
 
     fn with(mut object: Value, entries: Vec<Value>) -> Value {
@@ -224,7 +224,7 @@ mod tests {
         let old = created(json!({"debug": false}));
         let mut new = old.clone();
         new["status"] = json!({"ready": true});
-        let writer = Writer { manager: "maker", status: true, time: "2026-01-02T00:00:00Z" };
+        let writer = FieldWriter { manager: "maker", status: true, time: "2026-01-02T00:00:00Z" };
         let entries = book(&stack_kind(), &old, &new, &writer);
         assert_eq!(entries.len(), 2);
         assert_eq!(entries[1]["subresource"], "status");

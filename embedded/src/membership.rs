@@ -17,7 +17,7 @@ use shards::time;
 
 /// How to serve.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct MembershipOptions {
     /// TLS with this certificate; plain text without.
     pub identity: Option<Identity>,
     /// Key and value of metadata that a join must carry, else it is unauthenticated.
@@ -26,9 +26,9 @@ pub struct Options {
 
 /// What an embedded membership has seen.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Event {
+pub enum MembershipEvent {
     /// An agent joined.
-    Joined(Join),
+    Joined(JoinRequest),
     /// A join was refused.
     Refused {
         /// The agent's id.
@@ -43,7 +43,7 @@ pub enum Event {
         /// What it said.
         message: Message,
     },
-    /// The answer to [`Membership::ping`], or a heartbeat that came while it was awaited.
+    /// The answer to [`EmbeddedMembership::ping`], or a heartbeat that came while it was awaited.
     Pong {
         /// Time from the Ping to the Pong.
         after: Duration,
@@ -59,14 +59,14 @@ pub enum Event {
 
 /// A join as it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Join {
+pub struct JoinRequest {
     /// The agent's id.
     pub id: String,
     /// All request metadata, in the order of the wire; binary values are left out.
     pub metadata: Vec<(String, String)>,
 }
 
-impl Join {
+impl JoinRequest {
     /// All values of a key.
     pub fn all(&self, key: &str) -> Vec<&str> {
         self.metadata.iter().filter(|(k, _)| k == key).map(|(_, value)| value.as_str()).collect()
@@ -74,7 +74,7 @@ impl Join {
 }
 
 /// What the server's thread is told.
-enum Command {
+enum MembershipCommand {
     Order(Box<Order>),
     Ping(Instant),
     /// Ends the stream with this status.
@@ -86,7 +86,7 @@ enum Command {
 
 /// Why there is no embedded membership.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum MembershipStartError {
     /// No executor.
     #[error(transparent)]
     Executor(#[from] net::ExecutorError),
@@ -97,26 +97,26 @@ pub enum StartError {
 
 /// A running embedded membership; it stops when dropped.
 #[derive(Debug)]
-pub struct Membership {
+pub struct EmbeddedMembership {
     address: SocketAddr,
-    commands: mpsc::UnboundedSender<Command>,
-    events: sync_mpsc::Receiver<Event>,
+    commands: mpsc::UnboundedSender<MembershipCommand>,
+    events: sync_mpsc::Receiver<MembershipEvent>,
     thread: Option<Thread<()>>,
 }
 
-impl Membership {
+impl EmbeddedMembership {
     /// Starts on a free port of 127.0.0.1.
-    pub fn start(options: Options) -> Result<Self, StartError> {
+    pub fn start(options: MembershipOptions) -> Result<Self, MembershipStartError> {
         let (commands, to_server) = mpsc::unbounded();
         let (tell, events) = sync_mpsc::channel();
         let (bound, address) = sync_mpsc::channel();
         let thread = start_thread("membership", move || connections::serve(options, to_server, tell, bound))?;
         let address = match address.recv() {
-            Ok(bound) => bound.map_err(StartError::Listen)?,
+            Ok(bound) => bound.map_err(MembershipStartError::Listen)?,
             // The thread ended before it listened: its own error says why.
             Err(_) => {
                 thread.join()?;
-                return Err(StartError::Listen("its thread ended".into()));
+                return Err(MembershipStartError::Listen("its thread ended".into()));
             }
         };
         Ok(Self { address, commands, events, thread: Some(thread) })
@@ -134,31 +134,35 @@ impl Membership {
 
     /// Sends an order to whoever is joined; one that nobody hears is lost, as with the real one.
     pub fn send(&self, order: Order) {
-        self.tell(Command::Order(Box::new(order)));
+        self.tell(MembershipCommand::Order(Box::new(order)));
     }
 
-    /// Sends a Ping; its latency comes as [`Event::Pong`].
+    /// Sends a Ping; its latency comes as [`MembershipEvent::Pong`].
     pub fn ping(&self) {
-        self.tell(Command::Ping(time::now()));
+        self.tell(MembershipCommand::Ping(time::now()));
     }
 
     /// Ends the streams with an error, as membership does when it goes down in an orderly way.
     pub fn end(&self, status: tonic::Status) {
-        self.tell(Command::End(status));
+        self.tell(MembershipCommand::End(status));
     }
 
     /// Drops the connections without a word.
     pub fn kill(&self) {
-        self.tell(Command::Kill);
+        self.tell(MembershipCommand::Kill);
     }
 
     /// Waits for the next event.
-    pub fn next_event(&self, within: Duration) -> Option<Event> {
+    pub fn next_event(&self, within: Duration) -> Option<MembershipEvent> {
         self.events.recv_timeout(within).ok()
     }
 
     /// Waits for an event that `wanted` takes; events before it are dropped.
-    pub fn wait_for<T>(&self, within: Duration, mut wanted: impl FnMut(Event) -> Option<T>) -> Option<T> {
+    pub fn wait_for<T>(
+        &self,
+        within: Duration,
+        mut wanted: impl FnMut(MembershipEvent) -> Option<T>,
+    ) -> Option<T> {
         let deadline = time::after(time::now(), within);
         loop {
             let left = deadline.saturating_duration_since(time::now());
@@ -169,22 +173,22 @@ impl Membership {
     }
 
     /// Waits for a join.
-    pub fn wait_joined(&self, within: Duration) -> Option<Join> {
+    pub fn wait_joined(&self, within: Duration) -> Option<JoinRequest> {
         self.wait_for(within, |event| match event {
-            Event::Joined(join) => Some(join),
+            MembershipEvent::Joined(join) => Some(join),
             _ => None,
         })
     }
 
-    fn tell(&self, command: Command) {
+    fn tell(&self, command: MembershipCommand) {
         // Fails only where the thread has panicked, which joining it on drop shows.
         let _ = self.commands.unbounded_send(command);
     }
 }
 
-impl Drop for Membership {
+impl Drop for EmbeddedMembership {
     fn drop(&mut self) {
-        self.tell(Command::Stop);
+        self.tell(MembershipCommand::Stop);
         if let Some(thread) = self.thread.take()
             && let Err(error) = thread.join()
         {

@@ -7,12 +7,12 @@ use serde_json::Value;
 
 /// One version of an object. Versions are never changed, only replaced.
 #[derive(Debug)]
-pub struct Object {
+pub struct ServedObject {
     value: Value,
     bytes: OnceCell<Bytes>,
 }
 
-impl Object {
+impl ServedObject {
     /// A version of an object.
     pub fn new(value: Value) -> Self {
         Self { value, bytes: OnceCell::new() }
@@ -76,11 +76,11 @@ mod tests {
 
     #[test]
     fn metadata_is_read_with_defaults() {
-        let object = Object::new(json!({"metadata": {"name": "a", "uid": "u", "resourceVersion": "7",
+        let object = ServedObject::new(json!({"metadata": {"name": "a", "uid": "u", "resourceVersion": "7",
             "finalizers": ["x/y"], "deletionTimestamp": "t"}}));
         assert_eq!((object.name(), object.uid(), object.version()), ("a", "u", 7));
         assert!(object.terminating() && object.held_by("x/y") && object.owners().is_empty());
-        let bare = Object::new(json!({}));
+        let bare = ServedObject::new(json!({}));
         assert_eq!((bare.name(), bare.version(), bare.terminating()), ("", 0, false));
     }
 }

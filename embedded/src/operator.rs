@@ -11,10 +11,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    cluster::{Caller, Cluster, DeleteOptions, Endpoint},
-    kind::{DEFINITIONS, DEFINITIONS_GROUP, Kind},
-    object::Object,
-    store::Place,
+    cluster::{Caller, DeleteOptions, EmbeddedCluster, WriteEndpoint},
+    kind::{DEFINITIONS, DEFINITIONS_GROUP, ServedKind},
+    object::ServedObject,
+    store::ObjectPlace,
 };
 use shards::time::times;
 
@@ -28,7 +28,7 @@ const STACKS: &str = "stacks";
 
 /// What the operator is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
+pub struct OperatorOptions {
     /// Everything takes at least this long.
     pub least: Duration,
     /// And at most this long; drawn from the seed.
@@ -37,7 +37,7 @@ pub struct Options {
     pub finalizer: bool,
 }
 
-impl Default for Options {
+impl Default for OperatorOptions {
     fn default() -> Self {
         Self { least: Duration::from_millis(50), most: Duration::from_millis(300), finalizer: false }
     }
@@ -46,33 +46,33 @@ impl Default for Options {
 /// The operator. It does all that is due when it is stepped.
 #[derive(Debug)]
 pub struct Operator {
-    options: Options,
+    options: OperatorOptions,
     random: Rng,
     /// The log was read up to this version.
     read: u64,
-    known: BTreeMap<Place, Known>,
+    known: BTreeMap<ObjectPlace, LastSeen>,
     /// By time, then in the order in which it was planned.
-    due: BTreeMap<(Duration, u64), Task>,
+    due: BTreeMap<(Duration, u64), OperatorTask>,
     planned: u64,
 }
 
 /// What was last seen of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Known {
+struct LastSeen {
     uid: String,
     generation: i64,
     ending: bool,
 }
 
 #[derive(Debug)]
-struct Task {
-    place: Place,
+struct OperatorTask {
+    place: ObjectPlace,
     uid: String,
-    job: Job,
+    job: OperatorJob,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Job {
+enum OperatorJob {
     /// What this generation asks for is there.
     Ready { generation: i64 },
     /// A deleted Stack's modules go.
@@ -83,7 +83,7 @@ enum Job {
 
 impl Operator {
     /// An operator that has seen nothing yet.
-    pub fn new(seed: u64, options: Options) -> Self {
+    pub fn new(seed: u64, options: OperatorOptions) -> Self {
         Self {
             options,
             random: Rng::with_seed(seed),
@@ -96,7 +96,7 @@ impl Operator {
 
     /// Looks at what changed and does what is due. `at` is the time since any fixed moment, `now` is
     /// what objects are stamped with.
-    pub fn step(&mut self, cluster: &mut Cluster, at: Duration, now: Timestamp) {
+    pub fn step(&mut self, cluster: &mut EmbeddedCluster, at: Duration, now: Timestamp) {
         // What it writes itself is read at the next step, and brings nothing new.
         let version = cluster.version();
         for (kind, name) in self.changed(cluster) {
@@ -118,7 +118,7 @@ impl Operator {
     }
 
     /// Objects about which something is new, each once.
-    fn changed(&self, cluster: &Cluster) -> Vec<(Rc<Kind>, String)> {
+    fn changed(&self, cluster: &EmbeddedCluster) -> Vec<(Rc<ServedKind>, String)> {
         let mut changed = Vec::new();
         for kind in kinds(cluster) {
             let mut names: Vec<String> = match cluster.log().after(&kind.full_name(), self.read) {
@@ -132,14 +132,21 @@ impl Operator {
         changed
     }
 
-    fn look(&mut self, cluster: &mut Cluster, kind: &Rc<Kind>, name: &str, at: Duration, now: Timestamp) {
+    fn look(
+        &mut self,
+        cluster: &mut EmbeddedCluster,
+        kind: &Rc<ServedKind>,
+        name: &str,
+        at: Duration,
+        now: Timestamp,
+    ) {
         let place = (kind.full_name(), name.to_owned());
         let Ok(object) = cluster.get(kind, name) else {
             self.known.remove(&place);
             return;
         };
         let generation = object.value()["metadata"]["generation"].as_i64().unwrap_or_default();
-        let seen = Known { uid: object.uid().to_owned(), generation, ending: object.terminating() };
+        let seen = LastSeen { uid: object.uid().to_owned(), generation, ending: object.terminating() };
         let before = self.known.insert(place.clone(), seen.clone());
         if before.as_ref() == Some(&seen) {
             return;
@@ -148,7 +155,7 @@ impl Operator {
             // Its status has nobody to wait for it any more.
             let known = before.is_some_and(|before| before.uid == seen.uid && before.ending);
             if !known && object.held_by(FINALIZER) {
-                self.plan(at, Task { place, uid: seen.uid, job: Job::Clean });
+                self.plan(at, OperatorTask { place, uid: seen.uid, job: OperatorJob::Clean });
             }
             return;
         }
@@ -158,35 +165,35 @@ impl Operator {
             set_finalizers(cluster, kind, name, finalizers, now);
         }
         set_status(cluster, kind, &object, false, now);
-        self.plan(at, Task { place, uid: seen.uid, job: Job::Ready { generation } });
+        self.plan(at, OperatorTask { place, uid: seen.uid, job: OperatorJob::Ready { generation } });
     }
 
-    fn plan(&mut self, at: Duration, task: Task) {
+    fn plan(&mut self, at: Duration, task: OperatorTask) {
         let range = self.options.most.saturating_sub(self.options.least);
         let delay = self.options.least.saturating_add(times(range, self.random.f64()));
         self.planned += 1;
         self.due.insert((at.saturating_add(delay), self.planned), task);
     }
 
-    fn perform(&mut self, cluster: &mut Cluster, task: Task, at: Duration, now: Timestamp) {
+    fn perform(&mut self, cluster: &mut EmbeddedCluster, task: OperatorTask, at: Duration, now: Timestamp) {
         let Some(kind) = cluster.kind_by_full_name(&task.place.0) else { return };
         let Ok(object) = cluster.get(&kind, &task.place.1) else { return };
         if object.uid() != task.uid {
             return;
         }
         match task.job {
-            Job::Ready { generation } => {
+            OperatorJob::Ready { generation } => {
                 let asked = object.value()["metadata"]["generation"] == generation;
                 if asked && !object.terminating() {
                     set_status(cluster, &kind, &object, true, now);
                 }
             }
-            Job::Clean => {
+            OperatorJob::Clean => {
                 delete_modules(cluster, &object, now);
-                self.plan(at, Task { job: Job::Release, ..task });
+                self.plan(at, OperatorTask { job: OperatorJob::Release, ..task });
             }
-            Job::Release if delete_modules(cluster, &object, now) > 0 => self.plan(at, task),
-            Job::Release => {
+            OperatorJob::Release if delete_modules(cluster, &object, now) > 0 => self.plan(at, task),
+            OperatorJob::Release => {
                 let rest = object.finalizers().iter().filter(|name| *name != FINALIZER).cloned().collect();
                 set_finalizers(cluster, &kind, object.name(), rest, now);
             }
@@ -194,12 +201,12 @@ impl Operator {
     }
 }
 
-fn is_stack(kind: &Kind) -> bool {
+fn is_stack(kind: &ServedKind) -> bool {
     kind.group == GROUP && kind.plural == STACKS
 }
 
 /// Stacks, and whatever is labelled as a module now.
-fn kinds(cluster: &Cluster) -> Vec<Rc<Kind>> {
+fn kinds(cluster: &EmbeddedCluster) -> Vec<Rc<ServedKind>> {
     cluster
         .kinds()
         .filter(|kind| kind.status && (is_stack(kind) || is_module(cluster, kind)))
@@ -207,14 +214,14 @@ fn kinds(cluster: &Cluster) -> Vec<Rc<Kind>> {
         .collect()
 }
 
-fn is_module(cluster: &Cluster, kind: &Kind) -> bool {
+fn is_module(cluster: &EmbeddedCluster, kind: &ServedKind) -> bool {
     let definitions = cluster.kind_by_full_name(&format!("{DEFINITIONS}.{DEFINITIONS_GROUP}"));
     let definition = definitions.and_then(|kinds| cluster.get(&kinds, &kind.full_name()).ok());
     definition.is_some_and(|it| it.value()["metadata"]["labels"]["formance.com/kind"] == "module")
 }
 
 /// Deletes a Stack's modules; returns how many were left.
-fn delete_modules(cluster: &mut Cluster, stack: &Object, now: Timestamp) -> usize {
+fn delete_modules(cluster: &mut EmbeddedCluster, stack: &ServedObject, now: Timestamp) -> usize {
     let mut left = 0;
     for (full_name, name) in cluster.store_ref().dependents(stack.uid()) {
         let Some(kind) = cluster.kind_by_full_name(&full_name) else { continue };
@@ -227,14 +234,26 @@ fn delete_modules(cluster: &mut Cluster, stack: &Object, now: Timestamp) -> usiz
     left
 }
 
-fn set_finalizers(cluster: &mut Cluster, kind: &Rc<Kind>, name: &str, list: Vec<Value>, now: Timestamp) {
+fn set_finalizers(
+    cluster: &mut EmbeddedCluster,
+    kind: &Rc<ServedKind>,
+    name: &str,
+    list: Vec<Value>,
+    now: Timestamp,
+) {
     let list = if list.is_empty() { Value::Null } else { list.into() };
     let patch = json!({"metadata": {"finalizers": list}});
     // It was there a moment ago, and nobody else has the cluster meanwhile.
-    let _ = cluster.patch(kind, name, Endpoint::Main, &patch, Caller::new(MANAGER, now));
+    let _ = cluster.patch(kind, name, WriteEndpoint::Main, &patch, Caller::new(MANAGER, now));
 }
 
-fn set_status(cluster: &mut Cluster, kind: &Rc<Kind>, object: &Object, ready: bool, now: Timestamp) {
+fn set_status(
+    cluster: &mut EmbeddedCluster,
+    kind: &Rc<ServedKind>,
+    object: &ServedObject,
+    ready: bool,
+    now: Timestamp,
+) {
     let generation = &object.value()["metadata"]["generation"];
     let before = object.value()["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let types =
@@ -252,7 +271,7 @@ fn set_status(cluster: &mut Cluster, kind: &Rc<Kind>, object: &Object, ready: bo
         })
     });
     let patch = json!({"status": {"ready": ready, "conditions": conditions}});
-    let _ = cluster.patch(kind, object.name(), Endpoint::Status, &patch, Caller::new(MANAGER, now));
+    let _ = cluster.patch(kind, object.name(), WriteEndpoint::Status, &patch, Caller::new(MANAGER, now));
 }
 
 #[cfg(test)]

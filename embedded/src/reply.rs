@@ -6,15 +6,15 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::{Value, json};
 
 use super::{
-    cluster::{Deleted, Page, Written},
-    failure::Failure,
-    kind::Kind,
-    object::Object,
+    cluster::{Deleted, ListPage, WriteResult},
+    failure::ApiFailure,
+    kind::ServedKind,
+    object::ServedObject,
 };
 
 /// Status, headers that vary, and the whole body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
+pub struct ApiReply {
     /// HTTP status.
     pub code: u16,
     /// JSON, or plain text.
@@ -27,7 +27,7 @@ pub struct Reply {
     pub body: Bytes,
 }
 
-impl Reply {
+impl ApiReply {
     /// Bytes of JSON.
     pub fn json(code: u16, body: Bytes) -> Self {
         Self { code, json: true, warnings: Vec::new(), retry_after: None, body }
@@ -44,17 +44,17 @@ impl Reply {
     }
 
     /// An object as it is stored.
-    pub fn object(object: &Object) -> Self {
+    pub fn object(object: &ServedObject) -> Self {
         Self::json(200, object.bytes())
     }
 
     /// A write that was taken.
-    pub fn written(code: u16, written: &Written) -> Self {
+    pub fn written(code: u16, written: &WriteResult) -> Self {
         Self { warnings: written.warnings.clone(), ..Self::json(code, written.object.bytes()) }
     }
 
     /// A deletion.
-    pub fn deleted(kind: &Kind, name: &str, deleted: &Deleted) -> Self {
+    pub fn deleted(kind: &ServedKind, name: &str, deleted: &Deleted) -> Self {
         match deleted {
             Deleted::Held(object) => Self::object(object),
             Deleted::Gone { uid } => {
@@ -67,7 +67,7 @@ impl Reply {
     }
 
     /// A list.
-    pub fn list(kind: &Kind, page: &Page) -> Self {
+    pub fn list(kind: &ServedKind, page: &ListPage) -> Self {
         let mut body = BytesMut::with_capacity(256 + page.objects.len() * 1024);
         let head = format!(r#"{{"apiVersion":{},"items":["#, json!(kind.api_version()));
         body.put_slice(head.as_bytes());
@@ -88,7 +88,7 @@ impl Reply {
 }
 
 /// Built-in kinds do not repeat their kind in a list's items.
-fn item(kind: &Kind, object: &Rc<Object>) -> Bytes {
+fn item(kind: &ServedKind, object: &Rc<ServedObject>) -> Bytes {
     if !kind.is_definitions() {
         return object.bytes();
     }
@@ -100,8 +100,8 @@ fn item(kind: &Kind, object: &Rc<Object>) -> Bytes {
     Bytes::from(value.to_string())
 }
 
-impl From<Failure> for Reply {
-    fn from(failure: Failure) -> Self {
+impl From<ApiFailure> for ApiReply {
+    fn from(failure: ApiFailure) -> Self {
         if failure.plain {
             return Self::text(failure.code, "404 page not found\n");
         }
@@ -114,14 +114,19 @@ mod tests {
     use super::*;
     use crate::kind::tests::stack_kind;
 
-    fn page(names: &[&str]) -> Page {
-        let object = |name: &&str| Rc::new(Object::new(json!({"metadata": {"name": name}})));
-        Page { objects: names.iter().map(object).collect(), version: 7, next: "t".into(), remaining: Some(3) }
+    fn page(names: &[&str]) -> ListPage {
+        let object = |name: &&str| Rc::new(ServedObject::new(json!({"metadata": {"name": name}})));
+        ListPage {
+            objects: names.iter().map(object).collect(),
+            version: 7,
+            next: "t".into(),
+            remaining: Some(3),
+        }
     }
 
     #[test]
     fn a_list_is_json_with_its_version_and_token() {
-        let reply = Reply::list(&stack_kind(), &page(&["a", "b"]));
+        let reply = ApiReply::list(&stack_kind(), &page(&["a", "b"]));
         let list: Value = serde_json::from_slice(&reply.body).expect("JSON");
         assert_eq!(
             list,
@@ -133,9 +138,9 @@ mod tests {
 
     #[test]
     fn a_missing_kind_is_plain_text_and_a_missing_object_a_status() {
-        let kind = Reply::from(Failure::no_such_path());
+        let kind = ApiReply::from(ApiFailure::no_such_path());
         assert_eq!((kind.code, kind.json, &kind.body[..]), (404, false, &b"404 page not found\n"[..]));
-        let object = Reply::from(Failure::not_found(&stack_kind(), "a"));
+        let object = ApiReply::from(ApiFailure::not_found(&stack_kind(), "a"));
         assert_eq!((object.code, object.json), (404, true));
     }
 }

@@ -8,17 +8,17 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    cluster::{Caller, Cluster, DeleteOptions, Endpoint},
-    failure::Failure,
-    kind::Kind,
-    reply::Reply,
-    routes::{Query, Route, Target},
-    watcher::Watcher,
+    cluster::{Caller, DeleteOptions, EmbeddedCluster, WriteEndpoint},
+    failure::ApiFailure,
+    kind::ServedKind,
+    reply::ApiReply,
+    routes::{Query, Route, RouteTarget},
+    watcher::WatchCursor,
 };
 
 /// A request whose body has been read.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct ServedRequest {
     /// Its method.
     pub method: Method,
     /// Where it leads; `None` is nowhere.
@@ -35,14 +35,14 @@ pub struct Request {
 
 /// What the server does about a request.
 #[derive(Debug)]
-pub enum Answer {
+pub enum ServedAnswer {
     /// Sends this.
-    Reply(Reply),
+    Reply(ApiReply),
     /// Streams events.
-    Watch(Box<Watcher>),
+    Watch(Box<WatchCursor>),
 }
 
-impl Request {
+impl ServedRequest {
     /// The verb, as the API server counts it.
     pub fn verb(&self) -> &'static str {
         let named = matches!(&self.route, Some(Route::Objects(target)) if target.name.is_some());
@@ -61,112 +61,119 @@ impl Request {
 }
 
 /// Answers a request.
-pub fn answer(cluster: &mut Cluster, request: &Request, now: Timestamp) -> Answer {
+pub fn answer(cluster: &mut EmbeddedCluster, request: &ServedRequest, now: Timestamp) -> ServedAnswer {
     match respond(cluster, request, now) {
         Ok(answer) => answer,
-        Err(failure) => Answer::Reply(failure.into()),
+        Err(failure) => ServedAnswer::Reply(failure.into()),
     }
 }
 
-fn respond(cluster: &mut Cluster, request: &Request, now: Timestamp) -> Result<Answer, Failure> {
-    let reply = match request.route.as_ref().ok_or_else(Failure::no_such_path)? {
-        Route::Health => Reply::text(200, "ok"),
-        Route::Version => Reply::value(200, &version()),
+fn respond(
+    cluster: &mut EmbeddedCluster,
+    request: &ServedRequest,
+    now: Timestamp,
+) -> Result<ServedAnswer, ApiFailure> {
+    let reply = match request.route.as_ref().ok_or_else(ApiFailure::no_such_path)? {
+        Route::Health => ApiReply::text(200, "ok"),
+        Route::Version => ApiReply::value(200, &version()),
         Route::Kinds { group, version } => kinds(cluster, group, version)?,
         Route::Objects(target) => return objects(cluster, target, request, now),
     };
-    Ok(Answer::Reply(reply))
+    Ok(ServedAnswer::Reply(reply))
 }
 
 fn objects(
-    cluster: &mut Cluster,
-    target: &Target,
-    request: &Request,
+    cluster: &mut EmbeddedCluster,
+    target: &RouteTarget,
+    request: &ServedRequest,
     now: Timestamp,
-) -> Result<Answer, Failure> {
+) -> Result<ServedAnswer, ApiFailure> {
     let kind =
-        cluster.kind(&target.group, &target.version, &target.plural).ok_or_else(Failure::no_such_path)?;
+        cluster.kind(&target.group, &target.version, &target.plural).ok_or_else(ApiFailure::no_such_path)?;
     if request.query.get("dryRun").is_some() {
-        return Err(Failure::bad_request("dryRun is not served by the embedded cluster"));
+        return Err(ApiFailure::bad_request("dryRun is not served by the embedded cluster"));
     }
     if request.method == Method::GET && target.name.is_none() && request.query.flag("watch") {
-        return Watcher::open(&kind, &request.query).map(|watcher| Answer::Watch(Box::new(watcher)));
+        return WatchCursor::open(&kind, &request.query)
+            .map(|watcher| ServedAnswer::Watch(Box::new(watcher)));
     }
     let reply = match &target.name {
         None => collection(cluster, &kind, request, now),
         Some(name) => one(cluster, &kind, name, target.subresource.as_deref(), request, now),
     };
-    reply.map(Answer::Reply)
+    reply.map(ServedAnswer::Reply)
 }
 
 fn collection(
-    cluster: &mut Cluster,
-    kind: &Rc<Kind>,
-    request: &Request,
+    cluster: &mut EmbeddedCluster,
+    kind: &Rc<ServedKind>,
+    request: &ServedRequest,
     now: Timestamp,
-) -> Result<Reply, Failure> {
+) -> Result<ApiReply, ApiFailure> {
     match request.method.as_str() {
-        "GET" => cluster.list(kind, &request.query.list()?).map(|page| Reply::list(kind, &page)),
+        "GET" => cluster.list(kind, &request.query.list()?).map(|page| ApiReply::list(kind, &page)),
         "POST" => {
             let body = decode(kind, request)?;
             let manager = request.manager();
             let written = cluster.create(kind, body, caller(request, &manager, now))?;
-            Ok(Reply::written(201, &written))
+            Ok(ApiReply::written(201, &written))
         }
         "DELETE" => {
             let options = delete_options(request)?;
             let page = cluster.delete_collection(kind, &request.query.list()?, &options, now)?;
-            Ok(Reply::list(kind, &page))
+            Ok(ApiReply::list(kind, &page))
         }
-        _ => Err(Failure::bad_request("name must be provided")),
+        _ => Err(ApiFailure::bad_request("name must be provided")),
     }
 }
 
 fn one(
-    cluster: &mut Cluster,
-    kind: &Rc<Kind>,
+    cluster: &mut EmbeddedCluster,
+    kind: &Rc<ServedKind>,
     name: &str,
     subresource: Option<&str>,
-    request: &Request,
+    request: &ServedRequest,
     now: Timestamp,
-) -> Result<Reply, Failure> {
+) -> Result<ApiReply, ApiFailure> {
     let endpoint = match subresource {
-        None => Endpoint::Main,
-        Some("status") if kind.status => Endpoint::Status,
-        Some(_) => return Err(Failure::not_found(kind, name)),
+        None => WriteEndpoint::Main,
+        Some("status") if kind.status => WriteEndpoint::Status,
+        Some(_) => return Err(ApiFailure::not_found(kind, name)),
     };
     let manager = request.manager();
     let caller = caller(request, &manager, now);
     match (request.method.as_str(), endpoint) {
-        ("GET", _) => cluster.get(kind, name).map(|object| Reply::object(&object)),
+        ("GET", _) => cluster.get(kind, name).map(|object| ApiReply::object(&object)),
         ("PUT", _) => {
             let body = decode(kind, request)?;
-            cluster.update(kind, name, endpoint, body, caller).map(|written| Reply::written(200, &written))
+            cluster.update(kind, name, endpoint, body, caller).map(|written| ApiReply::written(200, &written))
         }
         ("PATCH", _) => {
             let patch = decode_patch(request)?;
-            cluster.patch(kind, name, endpoint, &patch, caller).map(|written| Reply::written(200, &written))
+            cluster
+                .patch(kind, name, endpoint, &patch, caller)
+                .map(|written| ApiReply::written(200, &written))
         }
-        ("DELETE", Endpoint::Main) => {
+        ("DELETE", WriteEndpoint::Main) => {
             let deleted = cluster.delete(kind, name, &delete_options(request)?, now)?;
-            Ok(Reply::deleted(kind, name, &deleted))
+            Ok(ApiReply::deleted(kind, name, &deleted))
         }
         (method, _) => Err(not_allowed(kind, method)),
     }
 }
 
-fn caller<'a>(request: &Request, manager: &'a str, now: Timestamp) -> Caller<'a> {
+fn caller<'a>(request: &ServedRequest, manager: &'a str, now: Timestamp) -> Caller<'a> {
     Caller { manager, now, validation: request.query.validation() }
 }
 
 /// The object in a body, of the kind and version that the path names.
-fn decode(kind: &Kind, request: &Request) -> Result<Value, Failure> {
+fn decode(kind: &ServedKind, request: &ServedRequest) -> Result<Value, ApiFailure> {
     let words = String::from_utf8_lossy(&request.body);
     let start: String = words.chars().take(30).collect();
     let start = if start.len() < words.len() { format!("{start} ...") } else { start };
     let unrecognized = |why: String| {
         let kind = &kind.kind;
-        Failure::bad_request(format!(
+        ApiFailure::bad_request(format!(
             "the object provided is unrecognized (must be of type {kind}): {why} ({start})"
         ))
     };
@@ -186,29 +193,29 @@ fn decode(kind: &Kind, request: &Request) -> Result<Value, Failure> {
             "the API version in the data ({given}) does not match the expected API version ({})",
             kind.api_version()
         );
-        return Err(Failure::bad_request(message));
+        return Err(ApiFailure::bad_request(message));
     }
     Ok(body)
 }
 
-fn decode_patch(request: &Request) -> Result<Value, Failure> {
+fn decode_patch(request: &ServedRequest) -> Result<Value, ApiFailure> {
     if request.content_type != "application/merge-patch+json" {
         return Err(unsupported(
             "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
         ));
     }
     let patch: Value = serde_json::from_slice(&request.body)
-        .map_err(|error| Failure::bad_request(format!("error decoding patch: {error}")))?;
+        .map_err(|error| ApiFailure::bad_request(format!("error decoding patch: {error}")))?;
     if patch.is_object() {
         return Ok(patch);
     }
     let found = if patch.is_array() { "array" } else { "value" };
-    Err(Failure::bad_request(format!(
+    Err(ApiFailure::bad_request(format!(
         "error decoding patch: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
     )))
 }
 
-fn delete_options(request: &Request) -> Result<DeleteOptions, Failure> {
+fn delete_options(request: &ServedRequest) -> Result<DeleteOptions, ApiFailure> {
     if request.body.is_empty() {
         let policy = request.query.get("propagationPolicy");
         return DeleteOptions::read(
@@ -216,28 +223,28 @@ fn delete_options(request: &Request) -> Result<DeleteOptions, Failure> {
         );
     }
     let body: Value = serde_json::from_slice(&request.body).map_err(|error| {
-        Failure::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
+        ApiFailure::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
     })?;
     DeleteOptions::read(&body)
 }
 
-fn unsupported(accepted: &str) -> Failure {
+fn unsupported(accepted: &str) -> ApiFailure {
     let message = format!(
         "the body of the request was in an unknown format - accepted media types include: {accepted}"
     );
-    Failure::new(415, "UnsupportedMediaType", message)
+    ApiFailure::new(415, "UnsupportedMediaType", message)
 }
 
-fn not_allowed(kind: &Kind, method: &str) -> Failure {
+fn not_allowed(kind: &ServedKind, method: &str) -> ApiFailure {
     let verb = match method {
         "POST" => "create",
         "DELETE" => "delete",
         other => other,
     };
     let message = format!("{verb} is not supported on resources of kind {:?}", kind.full_name());
-    Failure {
+    ApiFailure {
         details: json!({"group": kind.group, "kind": kind.plural}),
-        ..Failure::new(405, "MethodNotAllowed", message)
+        ..ApiFailure::new(405, "MethodNotAllowed", message)
     }
 }
 
@@ -245,7 +252,7 @@ fn version() -> Value {
     json!({"major": "1", "minor": "36", "gitVersion": "v1.36.1", "platform": "embedded"})
 }
 
-fn kinds(cluster: &Cluster, group: &str, version: &str) -> Result<Reply, Failure> {
+fn kinds(cluster: &EmbeddedCluster, group: &str, version: &str) -> Result<ApiReply, ApiFailure> {
     let of_group = cluster.kinds().filter(|kind| kind.group == group && kind.version == version);
     let verbs = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
     let resources: Vec<Value> = of_group
@@ -255,11 +262,11 @@ fn kinds(cluster: &Cluster, group: &str, version: &str) -> Result<Reply, Failure
         })
         .collect();
     if resources.is_empty() {
-        return Err(Failure::no_such_path());
+        return Err(ApiFailure::no_such_path());
     }
     let list = json!({"kind": "APIResourceList", "apiVersion": "v1",
         "groupVersion": format!("{group}/{version}"), "resources": resources});
-    Ok(Reply::value(200, &list))
+    Ok(ApiReply::value(200, &list))
 }
 
 #[cfg(test)]

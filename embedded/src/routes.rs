@@ -6,7 +6,7 @@ use http::Method;
 
 use super::{
     cluster::{ListOptions, Validation},
-    failure::Failure,
+    failure::ApiFailure,
     selector::Selector,
 };
 
@@ -25,12 +25,12 @@ pub enum Route {
         version: String,
     },
     /// Objects of a kind, or one of them.
-    Objects(Target),
+    Objects(RouteTarget),
 }
 
 /// Objects of a kind, or one of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub struct RouteTarget {
     /// `formance.com`
     pub group: String,
     /// `v1beta1`
@@ -59,7 +59,7 @@ impl Route {
             return None;
         }
         let (name, subresource) = (parts.get(3).cloned(), parts.get(4).cloned());
-        Some(Self::Objects(Target { group, version, plural, name, subresource }))
+        Some(Self::Objects(RouteTarget { group, version, plural, name, subresource }))
     }
 }
 
@@ -122,11 +122,11 @@ impl Query {
     }
 
     /// A number; `None` where the key is absent.
-    pub fn number(&self, key: &str) -> Result<Option<u64>, Failure> {
+    pub fn number(&self, key: &str) -> Result<Option<u64>, ApiFailure> {
         self.get(key)
             .map(|text| {
                 text.parse().map_err(|_| {
-                    Failure::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
+                    ApiFailure::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
                 })
             })
             .transpose()
@@ -142,13 +142,13 @@ impl Query {
     }
 
     /// `labelSelector`
-    pub fn selector(&self) -> Result<Selector, Failure> {
+    pub fn selector(&self) -> Result<Selector, ApiFailure> {
         Selector::parse(self.get("labelSelector").unwrap_or_default())
-            .map_err(|error| Failure::bad_request(error.to_string()))
+            .map_err(|error| ApiFailure::bad_request(error.to_string()))
     }
 
     /// What a list asks for.
-    pub fn list(&self) -> Result<ListOptions, Failure> {
+    pub fn list(&self) -> Result<ListOptions, ApiFailure> {
         let name = self.get("fieldSelector").map(field_selector).transpose()?;
         let version = self.get("resourceVersion").unwrap_or("0");
         Ok(ListOptions {
@@ -157,7 +157,7 @@ impl Query {
             limit: usize::try_from(self.number("limit")?.unwrap_or_default()).unwrap_or(usize::MAX),
             next: self.get("continue").map(str::to_string),
             version: version.parse().map_err(|_| {
-                Failure::bad_request(format!(
+                ApiFailure::bad_request(format!(
                     "invalid resource version: resourceVersion: Invalid value: {version:?}: \
                      strconv.ParseUint: parsing {version:?}: invalid syntax"
                 ))
@@ -167,19 +167,19 @@ impl Query {
 }
 
 /// The one field selector there is: a name.
-fn field_selector(text: &str) -> Result<String, Failure> {
+fn field_selector(text: &str) -> Result<String, ApiFailure> {
     let (field, value) = text.split_once('=').unwrap_or((text, ""));
     if field == "metadata.name" {
         return Ok(value.trim_start_matches('=').to_string());
     }
-    Err(Failure::bad_request(format!("field label not supported: {field}")))
+    Err(ApiFailure::bad_request(format!("field label not supported: {field}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn target(path: &str) -> Target {
+    fn target(path: &str) -> RouteTarget {
         match Route::parse(path) {
             Some(Route::Objects(target)) => target,
             other => panic!("{path} leads to {other:?}"),

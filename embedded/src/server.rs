@@ -20,12 +20,12 @@ use futures::{
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub use self::counts::Counts;
-use self::world::{World, wall};
+pub use self::counts::RequestCounts;
+use self::world::{ServedWorld, wall};
 use super::{
-    cluster::{Cluster, InstallError},
+    cluster::{EmbeddedCluster, InstallError},
     crds,
-    faults::{Faults, Rates, Script},
+    faults::{FaultInjector, FaultScript, Rates},
     operator::{self, Operator},
 };
 use net::{self, Task, Thread, io::Io, listen::Listener};
@@ -43,7 +43,7 @@ pub struct Latency {
 }
 
 /// What the server is like.
-pub struct Options {
+pub struct ServerOptions {
     /// Decides uids, generated names, jitter and faults.
     pub seed: u64,
     /// Where to listen.
@@ -57,18 +57,18 @@ pub struct Options {
     /// How often garbage is collected; `None`: never, as where no controller manager runs.
     pub garbage: Option<Duration>,
     /// What gives Stacks and modules their statuses; `None`: nobody does.
-    pub operator: Option<operator::Options>,
+    pub operator: Option<operator::OperatorOptions>,
     /// How often watches that want them get bookmarks.
     pub bookmarks: Duration,
     /// Faults drawn at random.
     pub rates: Rates,
     /// Faults told by a script.
-    pub script: Option<Script>,
+    pub script: Option<FaultScript>,
     /// The bearer token that requests must carry.
     pub token: Option<String>,
 }
 
-impl Default for Options {
+impl Default for ServerOptions {
     fn default() -> Self {
         let own = crds::manifests().iter().map(|(name, yaml)| ((*name).to_string(), (*yaml).to_string()));
         Self {
@@ -87,7 +87,7 @@ impl Default for Options {
     }
 }
 
-impl fmt::Debug for Options {
+impl fmt::Debug for ServerOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("seed", &self.seed)
@@ -102,7 +102,7 @@ impl fmt::Debug for Options {
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
-pub enum ServerError {
+pub enum EmbeddedServerError {
     /// No thread, or no io_uring.
     #[error("embedded API server: {0}")]
     Thread(#[from] net::ExecutorError),
@@ -135,19 +135,19 @@ pub enum ServerError {
     Ended,
 }
 
-type Errand = Box<dyn FnOnce(&Rc<World>) + Send>;
+type Errand = Box<dyn FnOnce(&Rc<ServedWorld>) + Send>;
 
 /// A running server. It stops when this is dropped.
 #[derive(Debug)]
-pub struct Server {
+pub struct EmbeddedServer {
     address: SocketAddr,
     errands: Option<UnboundedSender<Errand>>,
     thread: Option<Thread<()>>,
 }
 
-impl Server {
+impl EmbeddedServer {
     /// Starts a server and waits until it listens.
-    pub fn start(options: Options) -> Result<Self, ServerError> {
+    pub fn start(options: ServerOptions) -> Result<Self, EmbeddedServerError> {
         let (errands, inbox) = unbounded();
         let (ready, started) = std::sync::mpsc::channel();
         let thread = net::start_thread("embedded-api", move || async move {
@@ -165,7 +165,9 @@ impl Server {
             Ok(Ok(address)) => Ok(Self { address, errands: Some(errands), thread: Some(thread) }),
             Ok(Err(error)) => Err(error),
             // The thread's own error says more, where it has one.
-            Err(_) => Err(thread.join().err().map_or(ServerError::Ended, ServerError::Thread)),
+            Err(_) => {
+                Err(thread.join().err().map_or(EmbeddedServerError::Ended, EmbeddedServerError::Thread))
+            }
         }
     }
 
@@ -185,14 +187,14 @@ impl Server {
     }
 
     /// What it counted so far.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> RequestCounts {
         self.handle().counts()
     }
 
     /// Runs `job` on the model, with the time to stamp objects with. `None` where the server is gone.
     pub fn with_model<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&mut Cluster, Timestamp) -> T + Send + 'static,
+        job: impl FnOnce(&mut EmbeddedCluster, Timestamp) -> T + Send + 'static,
     ) -> Option<T> {
         self.handle().with_model(job)
     }
@@ -218,7 +220,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for EmbeddedServer {
     fn drop(&mut self) {
         self.end();
     }
@@ -231,7 +233,7 @@ pub struct Handle {
 }
 
 impl Handle {
-    fn send<T: Send + 'static>(&self, job: impl FnOnce(&Rc<World>) -> T + Send + 'static) -> Option<T> {
+    fn send<T: Send + 'static>(&self, job: impl FnOnce(&Rc<ServedWorld>) -> T + Send + 'static) -> Option<T> {
         let (done, result) = std::sync::mpsc::channel();
         let errand: Errand = Box::new(move |world| {
             let _ = done.send(job(world));
@@ -241,14 +243,14 @@ impl Handle {
     }
 
     /// What the server counted so far; nothing where it is gone.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> RequestCounts {
         self.send(|world| world.counts()).unwrap_or_default()
     }
 
     /// Runs `job` on the model, with the time to stamp objects with. `None` where the server is gone.
     pub fn with_model<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&mut Cluster, Timestamp) -> T + Send + 'static,
+        job: impl FnOnce(&mut EmbeddedCluster, Timestamp) -> T + Send + 'static,
     ) -> Option<T> {
         self.send(move |world| {
             let result = world.with(|cluster| job(cluster, wall()));
@@ -274,7 +276,7 @@ impl Handle {
     }
 
     /// Goes on with another script of faults.
-    pub fn set_script(&self, script: Option<Script>) {
+    pub fn set_script(&self, script: Option<FaultScript>) {
         self.send(move |world| world.faults.borrow_mut().set_script(script));
     }
 
@@ -287,24 +289,26 @@ impl Handle {
 /// What the thread runs.
 struct Parts {
     listener: Listener,
-    world: Rc<World>,
+    world: Rc<ServedWorld>,
     garbage: Option<Duration>,
     operator: Option<Operator>,
 }
 
-fn open(options: Options) -> Result<Parts, ServerError> {
-    let mut cluster = Cluster::new(options.seed, options.window);
+fn open(options: ServerOptions) -> Result<Parts, EmbeddedServerError> {
+    let mut cluster = EmbeddedCluster::new(options.seed, options.window);
     for (name, yaml) in options.definitions {
         let definition = serde_saphyr::from_str(&yaml)
-            .map_err(|error| ServerError::Yaml { name: name.clone(), cause: error.to_string() })?;
-        cluster
-            .install(&definition, wall())
-            .map_err(|cause| ServerError::Definition { name: name.clone(), cause: Box::new(cause) })?;
+            .map_err(|error| EmbeddedServerError::Yaml { name: name.clone(), cause: error.to_string() })?;
+        cluster.install(&definition, wall()).map_err(|cause| EmbeddedServerError::Definition {
+            name: name.clone(),
+            cause: Box::new(cause),
+        })?;
     }
     let address = options.address;
-    let listener = Listener::bind(address).map_err(|source| ServerError::Bind { address, source })?;
-    let faults = Faults::new(options.seed, options.rates, options.script);
-    let world = World::new(cluster, faults, options.seed, options.latency, options.token, options.bookmarks);
+    let listener = Listener::bind(address).map_err(|source| EmbeddedServerError::Bind { address, source })?;
+    let faults = FaultInjector::new(options.seed, options.rates, options.script);
+    let world =
+        ServedWorld::new(cluster, faults, options.seed, options.latency, options.token, options.bookmarks);
     let operator = options.operator.map(|operator| Operator::new(options.seed, operator));
     Ok(Parts { listener, world, garbage: options.garbage, operator })
 }
@@ -358,7 +362,7 @@ fn acceptor(listener: Listener) -> (Task<()>, UnboundedReceiver<Io>) {
     (task, accepted)
 }
 
-fn collector(world: Rc<World>, every: Option<Duration>) -> Task<()> {
+fn collector(world: Rc<ServedWorld>, every: Option<Duration>) -> Task<()> {
     const IDLE: Duration = Duration::from_millis(200);
     net::spawn(async move {
         loop {
@@ -366,14 +370,14 @@ fn collector(world: Rc<World>, every: Option<Duration>) -> Task<()> {
             if every.is_some() {
                 world.collect_garbage();
             } else {
-                world.with(Cluster::ignore_garbage);
+                world.with(EmbeddedCluster::ignore_garbage);
             }
             world.forget_done();
         }
     })
 }
 
-fn operate(world: Rc<World>, mut operator: Operator) -> Task<()> {
+fn operate(world: Rc<ServedWorld>, mut operator: Operator) -> Task<()> {
     const EVERY: Duration = Duration::from_millis(5);
     let began = time::now();
     net::spawn(async move {

@@ -8,16 +8,16 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    object::Object,
-    watch_log::{Change, Event, WatchLog},
+    object::ServedObject,
+    watch_log::{ChangeType, LoggedEvent, WatchLog},
 };
 
 /// Where an object stands: its kind's full name and its own.
-pub type Place = (String, String);
+pub type ObjectPlace = (String, String);
 
 /// How often an object's name was written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Tally {
+pub struct WriteTally {
     /// Objects created under it.
     pub creates: u64,
     /// Versions after the first.
@@ -28,17 +28,17 @@ pub struct Tally {
 
 /// All objects of a cluster.
 #[derive(Debug)]
-pub struct Store {
+pub struct ObjectStore {
     version: u64,
-    kinds: BTreeMap<String, BTreeMap<String, Rc<Object>>>,
+    kinds: BTreeMap<String, BTreeMap<String, Rc<ServedObject>>>,
     log: WatchLog,
-    places: BTreeMap<String, Place>,
-    dependents: BTreeMap<String, BTreeSet<Place>>,
-    suspects: VecDeque<Place>,
-    tallies: BTreeMap<Place, Tally>,
+    places: BTreeMap<String, ObjectPlace>,
+    dependents: BTreeMap<String, BTreeSet<ObjectPlace>>,
+    suspects: VecDeque<ObjectPlace>,
+    tallies: BTreeMap<ObjectPlace, WriteTally>,
 }
 
-impl Store {
+impl ObjectStore {
     /// An empty store whose log remembers `window` events a kind.
     pub fn new(window: usize) -> Self {
         Self {
@@ -58,17 +58,17 @@ impl Store {
     }
 
     /// An object.
-    pub fn get(&self, kind: &str, name: &str) -> Option<&Rc<Object>> {
+    pub fn get(&self, kind: &str, name: &str) -> Option<&Rc<ServedObject>> {
         self.kinds.get(kind)?.get(name)
     }
 
     /// The objects of a kind, by name.
-    pub fn of<'a>(&'a self, kind: &str) -> impl Iterator<Item = &'a Rc<Object>> + use<'a> {
+    pub fn of<'a>(&'a self, kind: &str) -> impl Iterator<Item = &'a Rc<ServedObject>> + use<'a> {
         self.kinds.get(kind).into_iter().flat_map(BTreeMap::values)
     }
 
     /// The objects of a kind as they were at a version, by name.
-    pub fn of_at(&self, kind: &str, version: u64) -> Option<BTreeMap<String, Rc<Object>>> {
+    pub fn of_at(&self, kind: &str, version: u64) -> Option<BTreeMap<String, Rc<ServedObject>>> {
         let mut objects = self.kinds.get(kind).cloned().unwrap_or_default();
         for event in self.log.after(kind, version).ok()?.rev() {
             match &event.previous {
@@ -95,10 +95,10 @@ impl Store {
     }
 
     /// Stores a new version of an object under the next resourceVersion.
-    pub fn put(&mut self, kind: &str, mut value: Value) -> Rc<Object> {
+    pub fn put(&mut self, kind: &str, mut value: Value) -> Rc<ServedObject> {
         self.version += 1;
         value["metadata"]["resourceVersion"] = self.version.to_string().into();
-        let object = Rc::new(Object::new(value));
+        let object = Rc::new(ServedObject::new(value));
         let place = (kind.to_string(), object.name().to_string());
         let objects = self.kinds.entry(kind.to_string()).or_default();
         let previous = objects.insert(place.1.clone(), Rc::clone(&object));
@@ -109,24 +109,25 @@ impl Store {
                 self.disown(&place, previous);
                 self.own(&place, &object);
             }
-            Change::Modified
+            ChangeType::Modified
         } else {
             tally.creates += 1;
             self.own(&place, &object);
             self.places.insert(object.uid().to_string(), place);
-            Change::Added
+            ChangeType::Added
         };
-        self.log.push(kind, Event { version: self.version, change, object: Rc::clone(&object), previous });
+        self.log
+            .push(kind, LoggedEvent { version: self.version, change, object: Rc::clone(&object), previous });
         object
     }
 
     /// Removes an object; its last state carries the removal's resourceVersion.
-    pub fn remove(&mut self, kind: &str, name: &str) -> Option<Rc<Object>> {
+    pub fn remove(&mut self, kind: &str, name: &str) -> Option<Rc<ServedObject>> {
         let previous = self.kinds.get_mut(kind)?.remove(name)?;
         self.version += 1;
         let mut value = previous.value().clone();
         value["metadata"]["resourceVersion"] = self.version.to_string().into();
-        let object = Rc::new(Object::new(value));
+        let object = Rc::new(ServedObject::new(value));
         let place = (kind.to_string(), name.to_string());
         self.disown(&place, &previous);
         self.places.remove(previous.uid());
@@ -136,9 +137,9 @@ impl Store {
             let place = owner["uid"].as_str().and_then(|uid| self.places.get(uid));
             self.suspects.extend(place.cloned());
         }
-        let event = Event {
+        let event = LoggedEvent {
             version: self.version,
-            change: Change::Deleted,
+            change: ChangeType::Deleted,
             object: Rc::clone(&object),
             previous: Some(previous),
         };
@@ -152,11 +153,11 @@ impl Store {
     }
 
     /// How often each object was written.
-    pub fn tallies(&self) -> &BTreeMap<Place, Tally> {
+    pub fn tallies(&self) -> &BTreeMap<ObjectPlace, WriteTally> {
         &self.tallies
     }
 
-    fn own(&mut self, place: &Place, object: &Object) {
+    fn own(&mut self, place: &ObjectPlace, object: &ServedObject) {
         for uid in object.owners().iter().filter_map(|owner| owner["uid"].as_str()) {
             self.dependents.entry(uid.to_string()).or_default().insert(place.clone());
         }
@@ -165,7 +166,7 @@ impl Store {
         }
     }
 
-    fn disown(&mut self, place: &Place, object: &Object) {
+    fn disown(&mut self, place: &ObjectPlace, object: &ServedObject) {
         for uid in object.owners().iter().filter_map(|owner| owner["uid"].as_str()) {
             if let Some(places) = self.dependents.get_mut(uid) {
                 places.remove(place);
@@ -183,17 +184,17 @@ impl Store {
     }
 
     /// The objects that name this uid as an owner.
-    pub fn dependents(&self, uid: &str) -> Vec<Place> {
+    pub fn dependents(&self, uid: &str) -> Vec<ObjectPlace> {
         self.dependents.get(uid).into_iter().flatten().cloned().collect()
     }
 
     /// Has the garbage collector look at an object.
-    pub fn suspect(&mut self, place: Place) {
+    pub fn suspect(&mut self, place: ObjectPlace) {
         self.suspects.push_back(place);
     }
 
     /// The next object for the garbage collector to look at.
-    pub fn next_suspect(&mut self) -> Option<Place> {
+    pub fn next_suspect(&mut self) -> Option<ObjectPlace> {
         self.suspects.pop_front()
     }
 
@@ -215,7 +216,7 @@ mod tests {
 
     #[test]
     fn one_counter_versions_all_kinds() {
-        let mut store = Store::new(10);
+        let mut store = ObjectStore::new(10);
         assert_eq!(store.put("a", named("x", 1)).version(), 1);
         assert_eq!(store.put("b", named("y", 1)).version(), 2);
         assert_eq!(store.remove("a", "x").map(|o| o.version()), Some(3));
@@ -224,7 +225,7 @@ mod tests {
 
     #[test]
     fn the_past_can_be_read_while_the_log_has_it() {
-        let mut store = Store::new(10);
+        let mut store = ObjectStore::new(10);
         store.put("a", named("x", 1));
         store.put("a", named("y", 1));
         let then = store.version();
@@ -240,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_removed_owner_makes_its_dependents_suspect() {
-        let mut store = Store::new(10);
+        let mut store = ObjectStore::new(10);
         store.put("a", named("owner", 1));
         let mut child = named("child", 1);
         child["metadata"]["ownerReferences"] = json!([{"kind": "K", "uid": "u-owner"}]);
@@ -254,13 +255,13 @@ mod tests {
 
     #[test]
     fn writes_are_tallied_by_name() {
-        let mut store = Store::new(10);
+        let mut store = ObjectStore::new(10);
         store.put("a", named("x", 1));
         store.put("a", named("x", 2));
         store.remove("a", "x");
         store.count_delete("a", "x");
         store.put("a", named("x", 3));
         let tally = store.tallies()[&("a".to_string(), "x".to_string())];
-        assert_eq!(tally, Tally { creates: 2, updates: 1, deletes: 1 });
+        assert_eq!(tally, WriteTally { creates: 2, updates: 1, deletes: 1 });
     }
 }

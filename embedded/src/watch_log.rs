@@ -5,11 +5,11 @@ use std::{
     rc::Rc,
 };
 
-use super::{object::Object, selector::Selector};
+use super::{object::ServedObject, selector::Selector};
 
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub enum ChangeType {
     /// It is new.
     Added,
     /// It has a new version.
@@ -18,7 +18,7 @@ pub enum Change {
     Deleted,
 }
 
-impl Change {
+impl ChangeType {
     /// The `type` of a watch event.
     pub fn word(self) -> &'static str {
         match self {
@@ -31,34 +31,34 @@ impl Change {
 
 /// One step in the life of an object.
 #[derive(Debug)]
-pub struct Event {
+pub struct LoggedEvent {
     /// The cluster's resourceVersion after it.
     pub version: u64,
     /// What happened.
-    pub change: Change,
+    pub change: ChangeType,
     /// The object afterwards; of a removal its last state, under the removal's version.
-    pub object: Rc<Object>,
+    pub object: Rc<ServedObject>,
     /// The object before.
-    pub previous: Option<Rc<Object>>,
+    pub previous: Option<Rc<ServedObject>>,
 }
 
-impl Event {
+impl LoggedEvent {
     /// What a watch with this selector sees of it: objects that enter or leave the selection are added
     /// and deleted.
-    pub fn through(&self, selector: &Selector) -> Option<(Change, Rc<Object>)> {
+    pub fn through(&self, selector: &Selector) -> Option<(ChangeType, Rc<ServedObject>)> {
         if selector.is_empty() {
             return Some((self.change, Rc::clone(&self.object)));
         }
         let before = self.previous.as_ref().filter(|object| selector.matches(object.value()));
-        let after = self.change != Change::Deleted && selector.matches(self.object.value());
+        let after = self.change != ChangeType::Deleted && selector.matches(self.object.value());
         match (before, after) {
             (None, false) => None,
-            (None, true) => Some((Change::Added, Rc::clone(&self.object))),
-            (Some(_), true) => Some((Change::Modified, Rc::clone(&self.object))),
+            (None, true) => Some((ChangeType::Added, Rc::clone(&self.object))),
+            (Some(_), true) => Some((ChangeType::Modified, Rc::clone(&self.object))),
             (Some(last), false) => {
                 let mut value = last.value().clone();
                 value["metadata"]["resourceVersion"] = self.version.to_string().into();
-                Some((Change::Deleted, Rc::new(Object::new(value))))
+                Some((ChangeType::Deleted, Rc::new(ServedObject::new(value))))
             }
         }
     }
@@ -85,7 +85,7 @@ pub struct WatchLog {
 #[derive(Debug, Default)]
 struct Window {
     floor: u64,
-    events: VecDeque<Rc<Event>>,
+    events: VecDeque<Rc<LoggedEvent>>,
 }
 
 impl WatchLog {
@@ -101,7 +101,7 @@ impl WatchLog {
     }
 
     /// Remembers an event of a kind.
-    pub fn push(&mut self, kind: &str, event: Event) {
+    pub fn push(&mut self, kind: &str, event: LoggedEvent) {
         if !self.kinds.contains_key(kind) {
             self.kinds.insert(kind.to_string(), Window::default());
         }
@@ -119,7 +119,7 @@ impl WatchLog {
         &'a self,
         kind: &str,
         version: u64,
-    ) -> Result<impl DoubleEndedIterator<Item = &'a Rc<Event>> + use<'a>, TooOld> {
+    ) -> Result<impl DoubleEndedIterator<Item = &'a Rc<LoggedEvent>> + use<'a>, TooOld> {
         let window = self.kinds.get(kind);
         let oldest = self.floor.max(window.map_or(0, |w| w.floor));
         if version < oldest {
@@ -144,12 +144,17 @@ mod tests {
 
     use super::*;
 
-    fn object(labels: &Value) -> Rc<Object> {
-        Rc::new(Object::new(json!({"metadata": {"name": "a", "labels": labels}})))
+    fn object(labels: &Value) -> Rc<ServedObject> {
+        Rc::new(ServedObject::new(json!({"metadata": {"name": "a", "labels": labels}})))
     }
 
-    fn event(version: u64, change: Change, labels: &Value, previous: Option<Rc<Object>>) -> Event {
-        Event { version, change, object: object(labels), previous }
+    fn event(
+        version: u64,
+        change: ChangeType,
+        labels: &Value,
+        previous: Option<Rc<ServedObject>>,
+    ) -> LoggedEvent {
+        LoggedEvent { version, change, object: object(labels), previous }
     }
 
     fn versions(log: &WatchLog, after: u64) -> Result<Vec<u64>, TooOld> {
@@ -160,7 +165,7 @@ mod tests {
     fn events_after_a_version_come_in_order() {
         let mut log = WatchLog::new(10);
         for version in [3, 5, 9] {
-            log.push("k", event(version, Change::Modified, &json!({}), None));
+            log.push("k", event(version, ChangeType::Modified, &json!({}), None));
         }
         assert_eq!(versions(&log, 3), Ok(vec![5, 9]));
         assert_eq!(versions(&log, 4), Ok(vec![5, 9]));
@@ -172,7 +177,7 @@ mod tests {
     fn what_fell_out_of_the_window_cannot_be_watched_from() {
         let mut log = WatchLog::new(2);
         for version in 1..=4 {
-            log.push("k", event(version, Change::Modified, &json!({}), None));
+            log.push("k", event(version, ChangeType::Modified, &json!({}), None));
         }
         assert_eq!(versions(&log, 1), Err(TooOld { asked: 1, oldest: 2 }));
         assert_eq!(versions(&log, 2), Ok(vec![3, 4]));
@@ -193,11 +198,23 @@ mod tests {
     fn an_object_that_loses_the_label_is_deleted_for_the_selector() {
         let selector = Selector::parse("x=1").expect("a selector");
         let (with, without) = (json!({"x": "1"}), json!({}));
-        let seen = |event: Event| event.through(&selector).map(|(change, _)| change);
-        assert_eq!(seen(event(2, Change::Modified, &without, Some(object(&with)))), Some(Change::Deleted));
-        assert_eq!(seen(event(2, Change::Modified, &with, Some(object(&without)))), Some(Change::Added));
-        assert_eq!(seen(event(2, Change::Modified, &with, Some(object(&with)))), Some(Change::Modified));
-        assert_eq!(seen(event(2, Change::Deleted, &without, Some(object(&without)))), None);
-        assert_eq!(seen(event(2, Change::Deleted, &with, Some(object(&with)))), Some(Change::Deleted));
+        let seen = |event: LoggedEvent| event.through(&selector).map(|(change, _)| change);
+        assert_eq!(
+            seen(event(2, ChangeType::Modified, &without, Some(object(&with)))),
+            Some(ChangeType::Deleted)
+        );
+        assert_eq!(
+            seen(event(2, ChangeType::Modified, &with, Some(object(&without)))),
+            Some(ChangeType::Added)
+        );
+        assert_eq!(
+            seen(event(2, ChangeType::Modified, &with, Some(object(&with)))),
+            Some(ChangeType::Modified)
+        );
+        assert_eq!(seen(event(2, ChangeType::Deleted, &without, Some(object(&without)))), None);
+        assert_eq!(
+            seen(event(2, ChangeType::Deleted, &with, Some(object(&with)))),
+            Some(ChangeType::Deleted)
+        );
     }
 }

@@ -6,8 +6,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::{Value, json};
 
 use super::{
-    cluster::Cluster, failure::Failure, kind::Kind, object::Object, routes::Query, selector::Selector,
-    watch_log::Change,
+    cluster::EmbeddedCluster, failure::ApiFailure, kind::ServedKind, object::ServedObject, routes::Query,
+    selector::Selector, watch_log::ChangeType,
 };
 
 /// Lines handed out at once: a watcher that starts far back does not hold up the others.
@@ -15,8 +15,8 @@ const BATCH: usize = 256;
 
 /// One watch.
 #[derive(Debug)]
-pub struct Watcher {
-    kind: Rc<Kind>,
+pub struct WatchCursor {
+    kind: Rc<ServedKind>,
     full_name: String,
     selector: Selector,
     name: Option<String>,
@@ -35,7 +35,7 @@ enum Cursor {
 
 /// What a watcher has to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Next {
+pub enum WatchStep {
     /// These lines, and there may be more.
     Lines(Bytes),
     /// Nothing until the cluster moves.
@@ -44,16 +44,16 @@ pub enum Next {
     End(Bytes),
 }
 
-impl Watcher {
+impl WatchCursor {
     /// Opens the watch that a query asks for.
-    pub fn open(kind: &Rc<Kind>, query: &Query) -> Result<Self, Failure> {
+    pub fn open(kind: &Rc<ServedKind>, query: &Query) -> Result<Self, ApiFailure> {
         let version = query.get("resourceVersion");
         let cursor = match version {
             None => Cursor::Start { mark: false },
             Some("0") => Cursor::Start { mark: true },
             Some(version) => Cursor::After(version.parse().map_err(|_| {
                 let why = format!("strconv.ParseUint: parsing {version:?}: invalid syntax");
-                Failure::new(500, "", format!("resourceVersion: Invalid value: {version:?}: {why}"))
+                ApiFailure::new(500, "", format!("resourceVersion: Invalid value: {version:?}: {why}"))
             })?),
         };
         let mut plain = query.clone();
@@ -81,22 +81,22 @@ impl Watcher {
     }
 
     /// What comes next.
-    pub fn next(&mut self, cluster: &Cluster) -> Next {
+    pub fn next(&mut self, cluster: &EmbeddedCluster) -> WatchStep {
         match self.cursor {
             Cursor::Start { mark } => self.start(cluster, mark),
             Cursor::After(version) => self.after(cluster, version),
         }
     }
 
-    fn wants(&self, object: &Object) -> bool {
+    fn wants(&self, object: &ServedObject) -> bool {
         self.name.as_ref().is_none_or(|name| object.name() == name)
     }
 
-    fn start(&mut self, cluster: &Cluster, mark: bool) -> Next {
+    fn start(&mut self, cluster: &EmbeddedCluster, mark: bool) -> WatchStep {
         let mut lines = BytesMut::new();
         for object in cluster.objects(&self.kind) {
             if self.wants(object) && self.selector.matches(object.value()) {
-                line(&mut lines, Change::Added.word(), &object.bytes());
+                line(&mut lines, ChangeType::Added.word(), &object.bytes());
             }
         }
         if mark && self.bookmarks {
@@ -104,17 +104,17 @@ impl Watcher {
             line(&mut lines, "BOOKMARK", &self.mark(cluster.version(), Some(annotation)));
         }
         self.cursor = Cursor::After(cluster.version());
-        if lines.is_empty() { Next::Wait } else { Next::Lines(lines.freeze()) }
+        if lines.is_empty() { WatchStep::Wait } else { WatchStep::Lines(lines.freeze()) }
     }
 
-    fn after(&mut self, cluster: &Cluster, version: u64) -> Next {
+    fn after(&mut self, cluster: &EmbeddedCluster, version: u64) -> WatchStep {
         let events = match cluster.log().after(&self.full_name, version) {
             Ok(events) => events,
             Err(error) => {
                 let mut lines = BytesMut::new();
-                let status = Failure::expired(error.to_string()).status();
+                let status = ApiFailure::expired(error.to_string()).status();
                 line(&mut lines, "ERROR", &Bytes::from(status.to_string()));
-                return Next::End(lines.freeze());
+                return WatchStep::End(lines.freeze());
             }
         };
         let (mut lines, mut seen) = (BytesMut::new(), version);
@@ -128,14 +128,14 @@ impl Watcher {
         }
         self.cursor = Cursor::After(seen);
         if !lines.is_empty() {
-            return Next::Lines(lines.freeze());
+            return WatchStep::Lines(lines.freeze());
         }
         // A batch that the selector left nothing of may not have been the last.
-        if seen > version { self.after(cluster, seen) } else { Next::Wait }
+        if seen > version { self.after(cluster, seen) } else { WatchStep::Wait }
     }
 
     /// A bookmark of now, if it wants one and has seen all there is.
-    pub fn bookmark(&mut self, cluster: &Cluster) -> Option<Bytes> {
+    pub fn bookmark(&mut self, cluster: &EmbeddedCluster) -> Option<Bytes> {
         let Cursor::After(version) = self.cursor else { return None };
         let now = cluster.version();
         // One that waits for a version to come stays there.
@@ -168,23 +168,23 @@ fn line(lines: &mut BytesMut, change: &str, object: &Bytes) {
 mod tests {
     use super::*;
     use crate::cluster::{
-        DeleteOptions, Endpoint,
+        DeleteOptions, WriteEndpoint,
         tests::{cluster, kind, me, now, object},
     };
 
-    fn create(cluster: &mut Cluster, name: &str, tier: &str) {
+    fn create(cluster: &mut EmbeddedCluster, name: &str, tier: &str) {
         let stacks = kind(cluster, "stacks");
         let rest = json!({"metadata": {"labels": {"tier": tier}}});
         cluster.create(&stacks, object("Stack", name, rest), me()).expect("created");
     }
 
-    fn open(cluster: &Cluster, query: &str) -> Watcher {
-        Watcher::open(&kind(cluster, "stacks"), &Query::parse(query)).expect("a watch")
+    fn open(cluster: &EmbeddedCluster, query: &str) -> WatchCursor {
+        WatchCursor::open(&kind(cluster, "stacks"), &Query::parse(query)).expect("a watch")
     }
 
     /// Type and name (or version) of each line.
-    fn read(next: &Next) -> Vec<(String, String)> {
-        let (Next::Lines(lines) | Next::End(lines)) = next else { return Vec::new() };
+    fn read(next: &WatchStep) -> Vec<(String, String)> {
+        let (WatchStep::Lines(lines) | WatchStep::End(lines)) = next else { return Vec::new() };
         let text = String::from_utf8(lines.to_vec()).expect("text");
         text.lines()
             .map(|line| {
@@ -205,13 +205,13 @@ mod tests {
         let mut cluster = cluster();
         create(&mut cluster, "a", "x");
         let mut watcher = open(&cluster, &format!("resourceVersion={}", cluster.version()));
-        assert_eq!(watcher.next(&cluster), Next::Wait);
+        assert_eq!(watcher.next(&cluster), WatchStep::Wait);
         create(&mut cluster, "b", "x");
         let stacks = kind(&cluster, "stacks");
         cluster.delete(&stacks, "a", &DeleteOptions::default(), now()).expect("deleted");
         let next = watcher.next(&cluster);
         assert_eq!(read(&next), [pair("ADDED", "b"), pair("DELETED", "a")]);
-        assert_eq!(watcher.next(&cluster), Next::Wait);
+        assert_eq!(watcher.next(&cluster), WatchStep::Wait);
     }
 
     #[test]
@@ -230,7 +230,7 @@ mod tests {
         let mut watcher = open(&cluster, "resourceVersion=1");
         cluster.expire();
         let next = watcher.next(&cluster);
-        assert!(matches!(next, Next::End(_)));
+        assert!(matches!(next, WatchStep::End(_)));
         assert_eq!(read(&next), [pair("ERROR", "Expired")]);
     }
 
@@ -239,7 +239,7 @@ mod tests {
         let mut cluster = cluster();
         let mut watcher = open(&cluster, "resourceVersion=9999&allowWatchBookmarks=true");
         create(&mut cluster, "a", "x");
-        assert_eq!((watcher.next(&cluster), watcher.bookmark(&cluster)), (Next::Wait, None));
+        assert_eq!((watcher.next(&cluster), watcher.bookmark(&cluster)), (WatchStep::Wait, None));
     }
 
     #[test]
@@ -251,7 +251,7 @@ mod tests {
         let mut watcher = open(&cluster, &format!("resourceVersion={version}&labelSelector=tier%3Dx"));
         let stacks = kind(&cluster, "stacks");
         let patch = json!({"metadata": {"labels": {"tier": null}}});
-        cluster.patch(&stacks, "a", Endpoint::Main, &patch, me()).expect("patched");
+        cluster.patch(&stacks, "a", WriteEndpoint::Main, &patch, me()).expect("patched");
         assert_eq!(read(&watcher.next(&cluster)), [pair("DELETED", "a")]);
     }
 

@@ -16,7 +16,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use self::health::Health;
 pub(super) use self::{health::Trouble, saying::Saying};
 use crate::{
-    guard::{self, Guard},
     stack::object::{Catalog, Resource, Role},
     time::Instant,
 };
@@ -330,7 +329,7 @@ fn overdue(
     now: Instant,
 ) -> bool {
     let (Some(stacks), Some(last)) = (stacks, last_at) else { return false };
-    if watched.place != Place::Pending || !watched.may_be_out() || !guard::stands(Guard::StartWithout) {
+    if watched.place != Place::Pending || !watched.may_be_out() {
         return false;
     }
     let after = |since: Instant| now.saturating_duration_since(since);

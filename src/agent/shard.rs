@@ -26,7 +26,6 @@ use super::{
 };
 use crate::{
     cluster::{Client, Limits},
-    guard::{self, Guard},
     log_throttle::LogThrottle,
     net,
     order::StackName,
@@ -141,10 +140,8 @@ impl Shard {
         );
         let memories = worker.memories();
         let runner = Runner::new(worker, slots);
-        if guard::stands(Guard::LearnFirst) {
-            // Until everything is known that there is, orders wait.
-            runner.hold();
-        }
+        // Until everything is known that there is, orders wait.
+        runner.hold();
         let qps = setup.report_qps / shards as f64;
         let shard = Rc::new(Self {
             id,

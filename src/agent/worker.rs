@@ -22,7 +22,6 @@ use super::{
 };
 use crate::{
     cluster::Client,
-    guard::{self, Guard},
     log_throttle::LogThrottle,
     order::{Change, StackName},
     stack::{
@@ -202,7 +201,7 @@ impl Run<'_> {
             // A stopping shard begins nothing, and waits for what is on its way. So does a stack
             // that is to give its slot back: with ever newer orders there would always be something
             // on its way.
-            let yields = self.slot.should_yield() && guard::stands(Guard::YieldSlot);
+            let yields = self.slot.should_yield();
             let stopping = self.worker.stop.requested() || yields;
             match step {
                 MachineStep::Read(keys) if !stopping => {
@@ -251,9 +250,7 @@ impl Run<'_> {
     async fn write(&mut self) {
         let client = self.worker.client.clone();
         let permit = self.meanwhile(client.permit()).await;
-        if guard::stands(Guard::NewestOrder) {
-            self.follow();
-        }
+        self.follow();
         self.refresh();
         if let Some(write) = self.machine.write(now()) {
             debug!(stack = %self.stack, object = %write.key(), verb = write.verb(), "write");
@@ -303,7 +300,6 @@ impl Run<'_> {
         let recovery = &self.worker.recovery;
         if let &MachineStep::Later { at, refused: false } = step
             && let Some(class) = self.machine.fails_with(now())
-            && guard::stands(Guard::EndOutage)
         {
             let at = recovery.waits(&self.stack, class, at);
             return self.later(at, Keep::UntilSuperseded);

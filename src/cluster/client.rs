@@ -29,7 +29,6 @@ use super::{
     watch::MOST_ITEMS,
 };
 use crate::{
-    guard::{self, Guard},
     log_throttle::LogThrottle,
     net::endpoint::Endpoint,
     stack::{
@@ -144,8 +143,7 @@ impl Client {
     pub async fn read(&self, keys: &[ObjectKey]) -> Result<Vec<Object>, ReadError> {
         let reads = keys.iter().map(|key| self.get(key));
         let found: Vec<_> = futures::stream::iter(reads).buffer_unordered(READS_TOGETHER).collect().await;
-        let counts = |read: &Result<_, _>| read.is_ok() || guard::stands(Guard::NoAbsence);
-        found.into_iter().filter(counts).filter_map(Result::transpose).collect()
+        found.into_iter().filter_map(Result::transpose).collect()
     }
 
     /// The most items that a list of this client may have; the flag `--kube-max-list-items`.
@@ -211,8 +209,7 @@ impl Client {
         let reply = self.doubt(result, &prepared).await?;
         self.heed(&reply, &prepared).await;
         let busy = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
-        let heeds = busy.contains(&reply.status) && guard::stands(Guard::HeedPause);
-        if let Some(pause) = reply.retry_after().filter(|_| heeds) {
+        if let Some(pause) = reply.retry_after().filter(|_| busy.contains(&reply.status)) {
             // A little longer, each shard on its own, so that they do not come back together.
             self.0.permits.pause(time::times(pause, 1.0 + fastrand::f64() / 4.0));
         }

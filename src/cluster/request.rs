@@ -14,7 +14,6 @@ use serde_json::Value;
 
 use super::target::Target;
 use crate::{
-    guard::{self, Guard},
     order::is_dns1123_subdomain,
     stack::{
         object::{GROUP, ObjectKey, Resource, VERSION},
@@ -112,10 +111,7 @@ fn delete(key: &ObjectKey, uid: &str, resource_version: &str) -> Result<ApiReque
     check_name(key)?;
     let this =
         Preconditions { uid: Some(uid.to_owned()), resource_version: Some(resource_version.to_owned()) };
-    let mut params = DeleteParams::background();
-    if guard::stands(Guard::Preconditions) {
-        params = params.preconditions(this);
-    }
+    let params = DeleteParams::background().preconditions(this);
     finish(&key.to_string(), collection(&key.resource).delete(&key.name, &params))
 }
 

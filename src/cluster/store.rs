@@ -37,12 +37,9 @@ use self::{
     stack::{Stack, StoredObject},
     versions::KnownVersions,
 };
-use crate::{
-    guard::{self, Guard},
-    stack::{
-        object::{Object, ObjectKey, Resource, Role},
-        version,
-    },
+use crate::stack::{
+    object::{Object, ObjectKey, Resource, Role},
+    version,
 };
 
 /// What learning something has changed, as far as somebody is told.
@@ -196,9 +193,7 @@ impl Store {
         let mut removed = Vec::new();
         let lowest = sweep.left.min(self.stacks.len()).saturating_sub(budget);
         for index in (lowest..sweep.left.min(self.stacks.len())).rev() {
-            let takes = |held: &StoredObject, stack: &str, names: &Interner| {
-                sweep.takes(held, stack, names) && guard::stands(Guard::ListsRemove)
-            };
+            let takes = |held: &StoredObject, stack: &str, names: &Interner| sweep.takes(held, stack, names);
             self.take_out(index, takes, &mut removed);
         }
         sweep.left = lowest;
@@ -264,7 +259,6 @@ impl Store {
         if let Some(held) = known {
             let (_, uid, version) = held.record.identity(name, &self.names).unwrap_or_default();
             let overridden = overrides.is_some_and(|asked| held.learnt < asked);
-            let overridden = overridden || !guard::stands(Guard::NewerWins);
             match version::compare(&object.resource_version, &version) {
                 Ordering::Equal if uid == object.uid && !overridden => {
                     if overrides.is_some() {

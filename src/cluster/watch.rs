@@ -44,11 +44,7 @@ use super::{
     limiter::LONGEST_PAUSE,
     target::Target,
 };
-use crate::{
-    backoff::Backoff,
-    guard::{self, Guard},
-    time::after,
-};
+use crate::{backoff::Backoff, time::after};
 
 /// Between failures, growing.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
@@ -259,8 +255,7 @@ impl Watch {
                     return Step::Open { version: version.clone(), timeout };
                 }
                 State::Watching(watching) => {
-                    let patience = if guard::stands(Guard::NoticeSilence) { IDLE } else { 1000 * IDLE };
-                    let until = after(*watching.quiet.get_or_insert(now), patience);
+                    let until = after(*watching.quiet.get_or_insert(now), IDLE);
                     if now < until {
                         return Step::Read { until };
                     }

@@ -8,9 +8,9 @@ use crate::{
     cluster::{ClusterConfig, Limits, watch::MOST_ITEMS},
     config::EngineSettings,
     embedded::{
-        membership::{self, Event, Membership},
+        membership::{self, EmbeddedMembership, MembershipEvent},
         operator,
-        server::{self, Latency, Server},
+        server::{self, EmbeddedServer, Latency},
     },
     membership::wire::server::Order,
     net::endpoint::EndpointError,
@@ -26,9 +26,9 @@ pub(super) enum WorldError {
     #[error(transparent)]
     Host(shards::StartError),
     #[error("the embedded cluster: {0}")]
-    Cluster(#[from] server::ServerError),
+    Cluster(#[from] server::EmbeddedServerError),
     #[error("the embedded membership: {0}")]
-    Membership(#[from] membership::StartError),
+    EmbeddedMembership(#[from] membership::MembershipStartError),
     #[error("the agent: {0}")]
     Agent(#[from] shards::StartError),
     #[error("the embedded cluster's address: {0}")]
@@ -43,8 +43,8 @@ pub(super) enum WorldError {
 
 /// Cluster, membership and agent.
 pub(super) struct World {
-    cluster: Server,
-    membership: Membership,
+    cluster: EmbeddedServer,
+    membership: EmbeddedMembership,
     agent: Agent,
     belief: Belief,
 }
@@ -59,10 +59,15 @@ impl World {
             jitter: Duration::from_millis(4),
             watch: Duration::from_millis(5),
         };
-        let operator = Some(operator::Options { finalizer: true, ..operator::Options::default() });
-        let cluster =
-            Server::start(server::Options { seed, latency, operator, ..server::Options::default() })?;
-        let membership = Membership::start(membership::Options::default())?;
+        let operator =
+            Some(operator::OperatorOptions { finalizer: true, ..operator::OperatorOptions::default() });
+        let cluster = EmbeddedServer::start(server::ServerOptions {
+            seed,
+            latency,
+            operator,
+            ..server::ServerOptions::default()
+        })?;
+        let membership = EmbeddedMembership::start(membership::MembershipOptions::default())?;
         let setup = Setup {
             engine,
             cluster: ClusterConfig::plain(&cluster.url())?,
@@ -108,7 +113,7 @@ impl World {
     /// What membership believes, having heard all that came so far.
     pub(super) fn belief(&mut self) -> &Belief {
         while let Some(event) = self.membership.next_event(Duration::ZERO) {
-            if let Event::Message { message, .. } = event {
+            if let MembershipEvent::Message { message, .. } = event {
                 self.belief.hear(&message);
             }
         }

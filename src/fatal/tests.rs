@@ -18,8 +18,8 @@ use crate::{
     cluster::{ClusterConfig, Limits},
     config::EngineSettings,
     embedded::{
-        membership::{self, Membership},
-        server::{self, Server},
+        membership::{self, EmbeddedMembership},
+        server::{self, EmbeddedServer},
     },
     stack::desired::StackBaseUrl,
     time::now,
@@ -126,8 +126,8 @@ fn agent_that_panics() {
     install();
     tracing_subscriber::fmt().with_writer(|| OutputLines).with_ansi(false).init();
     shards::prepare_host().unwrap();
-    let cluster = Server::start(server::Options::default()).unwrap();
-    let membership = Membership::start(membership::Options::default()).unwrap();
+    let cluster = EmbeddedServer::start(server::ServerOptions::default()).unwrap();
+    let membership = EmbeddedMembership::start(membership::MembershipOptions::default()).unwrap();
     let nonzero = |n| NonZeroUsize::new(n).unwrap();
     let setup = Setup {
         engine: EngineSettings {

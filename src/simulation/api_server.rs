@@ -31,9 +31,9 @@ use super::{
 use crate::{
     cluster::simulated::{Network, Outcome},
     embedded::{
-        cluster::Cluster,
-        respond::{self, Answer, Request},
-        routes::{Query, Route, Target},
+        cluster::EmbeddedCluster,
+        respond::{self, ServedAnswer, ServedRequest},
+        routes::{Query, Route, RouteTarget},
     },
     net,
     notify::Notify,
@@ -81,7 +81,7 @@ pub(crate) struct ApiServer {
     begun: time::Instant,
     /// What it does itself goes on when the agent is killed.
     group: Group,
-    pub(crate) cluster: RefCell<Cluster>,
+    pub(crate) cluster: RefCell<EmbeddedCluster>,
     /// The cluster has moved.
     pub(crate) moved: Notify,
     moves: Cell<u64>,
@@ -111,7 +111,7 @@ pub(crate) fn wall() -> Timestamp {
 
 impl ApiServer {
     pub(crate) fn new(
-        cluster: Cluster,
+        cluster: EmbeddedCluster,
         seed: u64,
         faults: Faults,
         wishes: Rc<Wishes>,
@@ -175,7 +175,7 @@ impl ApiServer {
     }
 
     /// Lets somebody have the cluster, and tells who watches if it moved.
-    pub(crate) fn with<T>(&self, change: impl FnOnce(&mut Cluster) -> T) -> T {
+    pub(crate) fn with<T>(&self, change: impl FnOnce(&mut EmbeddedCluster) -> T) -> T {
         let mut cluster = self.cluster.borrow_mut();
         let before = cluster.version();
         let result = change(&mut cluster);
@@ -214,10 +214,10 @@ impl ApiServer {
         of[self.rng.borrow_mut().usize(..of.len())]
     }
 
-    fn call(&self, request: &Request) -> Call {
+    fn call(&self, request: &ServedRequest) -> Call {
         let verb = request.verb();
         let (plural, mut name) = match &request.route {
-            Some(Route::Objects(Target { plural, name, .. })) => {
+            Some(Route::Objects(RouteTarget { plural, name, .. })) => {
                 (plural.clone(), name.clone().unwrap_or_default())
             }
             _ => Default::default(),
@@ -252,24 +252,24 @@ impl ApiServer {
     /// Carries a request out, now. A write that outlived its process is dropped: the next process
     /// knows nothing of it, and only the next order would put right what it does. That is a known
     /// limit (`docs/architecture.md`), and none that a run is to find again and again.
-    fn perform(&self, request: &Request, call: &Call) -> Answer {
+    fn perform(&self, request: &ServedRequest, call: &Call) -> ServedAnswer {
         if call.write.is_some() && call.process != self.processes.get() {
             self.strike("write-of-a-killed-process");
-            return Answer::Reply(crate::embedded::failure::Failure::new(500, "", "dropped").into());
+            return ServedAnswer::Reply(crate::embedded::failure::ApiFailure::new(500, "", "dropped").into());
         }
         let doomed = self.guards.before(self, call);
         let answer = self.with(|cluster| respond::answer(cluster, request, wall()));
         let code = match &answer {
-            Answer::Reply(reply) => reply.code,
-            Answer::Watch(_) => 200,
+            ServedAnswer::Reply(reply) => reply.code,
+            ServedAnswer::Watch(_) => 200,
         };
         self.trace.say(self.elapsed(), || {
             let Call { index, verb, plural, name, .. } = call;
             let body = String::from_utf8_lossy(&call.body);
             let told = match &answer {
-                Answer::Reply(reply) if call.verb == "list" => listed(&reply.body),
-                Answer::Watch(_) => request.query.get("resourceVersion").unwrap_or_default().to_owned(),
-                Answer::Reply(_) => body.trim().to_owned(),
+                ServedAnswer::Reply(reply) if call.verb == "list" => listed(&reply.body),
+                ServedAnswer::Watch(_) => request.query.get("resourceVersion").unwrap_or_default().to_owned(),
+                ServedAnswer::Reply(_) => body.trim().to_owned(),
             };
             format!("  #{index} {verb} {plural}/{name} is carried out: {code} {told}")
         });
@@ -313,10 +313,10 @@ impl Network for ApiServer {
     }
 }
 
-fn read(request: http::Request<Bytes>) -> Request {
+fn read(request: http::Request<Bytes>) -> ServedRequest {
     let (head, body) = request.into_parts();
     let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    Request {
+    ServedRequest {
         route: Route::parse(head.uri.path()),
         query: Query::parse(head.uri.query().unwrap_or_default()),
         content_type: text(header::CONTENT_TYPE).split(';').next().unwrap_or_default().to_owned(),

@@ -80,7 +80,7 @@ fn options(seed: u64, verbose: bool) -> (Options, usize) {
             deadline: Duration::from_secs(rng.u64(1..11)),
         },
         stacks_in_flight: rng.usize(1..12),
-        operator: operator::Options { finalizer: rng.bool(), ..operator::Options::default() },
+        operator: operator::OperatorOptions { finalizer: rng.bool(), ..operator::OperatorOptions::default() },
         window: [50, 500, 10_000][rng.usize(..3)],
         resync_period: [None, Some(300), Some(60)][rng.usize(..3)].map(Duration::from_secs),
         page: [None, Some(2), Some(5)][rng.usize(..3)],

@@ -28,7 +28,7 @@ use crate::{
     cluster::{self, ClusterConfig},
     config::EngineSettings,
     demo::{BASE_HOST, check, fleet},
-    embedded::{cluster::Cluster, crds, operator},
+    embedded::{cluster::EmbeddedCluster, crds, operator},
     net,
     stack::desired::StackBaseUrl,
     time,
@@ -43,7 +43,7 @@ pub(crate) struct Options {
     pub(crate) limits: cluster::Limits,
     pub(crate) stacks_in_flight: usize,
     pub(crate) resync_period: Option<Duration>,
-    pub(crate) operator: operator::Options,
+    pub(crate) operator: operator::OperatorOptions,
     /// There is an operator at all.
     pub(crate) operated: bool,
     /// Events of each kind that watches can go back.
@@ -69,7 +69,7 @@ impl Options {
             },
             stacks_in_flight: 16,
             resync_period: Some(Duration::from_secs(60)),
-            operator: operator::Options { finalizer: true, ..operator::Options::default() },
+            operator: operator::OperatorOptions { finalizer: true, ..operator::OperatorOptions::default() },
             operated: true,
             window: 10_000,
             page: None,
@@ -118,7 +118,7 @@ impl World {
     /// A world in which nothing has happened yet.
     pub(crate) fn new(options: Options) -> Rc<Self> {
         let mut rng = Rng::with_seed(options.seed);
-        let mut cluster = Cluster::new(rng.u64(..), options.window);
+        let mut cluster = EmbeddedCluster::new(rng.u64(..), options.window);
         DEFINITIONS.with(|definitions| {
             for definition in definitions {
                 cluster.install(definition, wall()).unwrap_or_else(|error| panic!("a manifest: {error}"));

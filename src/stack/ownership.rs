@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::labels;
-use crate::guard::{self, Guard};
 
 /// The `fieldManager` of every write of this agent.
 pub const FIELD_MANAGER: &str = "stackherd";
@@ -46,8 +45,7 @@ impl Removable {
         let (mut ours, mut others) = (Owned::default(), Owned::default());
         for entry in managed_fields.as_array().map(Vec::as_slice).unwrap_or_default() {
             let Some(fields) = entry.get("fieldsV1").and_then(Value::as_object) else { continue };
-            let mine = is_ours(entry) || !guard::stands(Guard::OthersStay);
-            if mine { &mut ours } else { &mut others }.add(fields);
+            if is_ours(entry) { &mut ours } else { &mut others }.add(fields);
         }
         let alone = |mine: BTreeSet<String>, theirs: &BTreeSet<String>| -> BTreeSet<String> {
             mine.into_iter().filter(|key| !theirs.contains(key)).collect()

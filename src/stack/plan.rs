@@ -6,8 +6,6 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::guard::{self, Guard};
-
 use super::{
     desired::{Desired, Wanted},
     labels,
@@ -60,7 +58,7 @@ fn wanted(
     owner: Option<&str>,
 ) -> Action {
     let Some(object) = observed else { return Action::Write(create(stack, desired, wanted, owner)) };
-    if object.terminating && guard::stands(Guard::AwaitEnd) {
+    if object.terminating {
         return Action::Wait;
     }
     match Standing::of(object, stack, owner) {

@@ -6,7 +6,6 @@ use super::{
     object::{Object, ObjectKey},
     version::compare,
 };
-use crate::guard::{self, Guard};
 
 /// What is known of one object.
 #[derive(Debug, Clone, PartialEq)]
@@ -171,7 +170,7 @@ impl Seen {
     /// Whether the store, where it knew that this object was gone, knows better now.
     fn is_back(&self, object: &Object) -> bool {
         let was_gone = self.gone.as_ref().is_some_and(|gone| gone.uid == object.uid);
-        was_gone && !self.ahead && !self.stale && guard::stands(Guard::MayReturn)
+        was_gone && !self.ahead && !self.stale
     }
 
     /// Whether the store's or the API server's word is newer than what was known.

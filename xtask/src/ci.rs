@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::{
-    envtest, grpcio, simulation,
+    envtest, grpcio, safeguards, simulation,
     step::{self, cargo},
 };
 
@@ -28,6 +28,7 @@ pub(crate) fn command() -> Result<(), String> {
     let mut interleavings = cargo();
     interleavings.args(["test", "--lib", "exhaustive", "--", "--ignored", "--nocapture"]);
     step::run("interleavings", &mut interleavings)?;
+    safeguards::command(None)?;
     simulation::short()?;
     let mut doc = cargo();
     doc.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");

@@ -85,7 +85,7 @@ impl Pinned {
         Ok(Self { go: version("go")?, api_server: version(API_SERVER)?, etcd: version(ETCD)? })
     }
 
-    /// The tests look for this folder too (tests/support/assets.rs).
+    /// The tests look for this folder too (tests/integration/support/assets.rs).
     fn folder(&self) -> String {
         format!("envtest-k8s-{}-etcd-{}", self.api_server, self.etcd)
     }

@@ -11,6 +11,6 @@ pub(crate) fn command() -> Result<(), String> {
         return Err("kubectl does not run: install it (on Debian the package kubernetes-client)".into());
     }
     let mut test = cargo();
-    test.args(["test", "--test", "kubeconfigs", "ask_kubectl", "--", "--ignored"]);
+    test.args(["test", "--test", "integration", "kubeconfigs::ask_kubectl", "--", "--ignored"]);
     step::run("kubeconfigs", &mut test)
 }

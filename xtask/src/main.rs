@@ -7,7 +7,9 @@ mod ci;
 mod demos;
 mod envtest;
 mod grpcio;
+mod house;
 mod kubeconfigs;
+mod safeguards;
 mod simulation;
 mod step;
 
@@ -24,6 +26,9 @@ Developer commands of stackherd. Usage: cargo xtask <command>
   ci                everything that has to pass before a merge: the above, format, clippy, tests, docs
   sim SEED          run the simulation of this seed, and say what happened where it fails
   sim-soak MINUTES  run the simulation of one seed after the other for so long
+  safeguards [NAME] take each safeguard out (or this one), and see that its tests fail; --list names them
+  house             what CONTRIBUTING.md asks of the sources: names, walls, lengths, bans
+  size [FOLDER]     lines of the product, of this tree or another one
   demos             500 stacks each with seeds 1 to 20 on 1, 2, 4 and 8 shards (release build, minutes)
 
 The cache is ${XDG_CACHE_HOME:-~/.cache}/stackherd; what is in it is kept until you delete it.
@@ -32,8 +37,8 @@ The cache is ${XDG_CACHE_HOME:-~/.cache}/stackherd; what is in it is kept until 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next();
-    let number = match command.as_deref() {
-        Some("sim" | "sim-soak") => arguments.next(),
+    let operand = match command.as_deref() {
+        Some("sim" | "sim-soak" | "safeguards" | "size") => arguments.next(),
         _ => None,
     };
     if let Some(surplus) = arguments.next() {
@@ -49,9 +54,12 @@ fn main() -> ExitCode {
         Some("grpcio") => grpcio::command(),
         Some("kubeconfigs") => kubeconfigs::command(),
         Some("ci") => ci::command(),
+        Some("house") => house::command(),
+        Some("size") => house::size(operand.as_deref()),
         Some("demos") => demos::command(),
-        Some("sim") => simulation::seed(number.as_deref()),
-        Some("sim-soak") => simulation::soak(number.as_deref()),
+        Some("safeguards") => safeguards::command(operand.as_deref()),
+        Some("sim") => simulation::seed(operand.as_deref()),
+        Some("sim-soak") => simulation::soak(operand.as_deref()),
         Some(unknown) => {
             eprintln!("unknown command {unknown:?}\n\n{HELP}");
             return ExitCode::from(64);

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Cluster, list::ListOptions, stamp};
-use crate::{failure::Failure, kind::Kind, object::Object};
+use super::{EmbeddedCluster, list::ListOptions, stamp};
+use crate::{failure::ApiFailure, kind::ServedKind, object::ServedObject};
 
 /// What becomes of the objects that it owns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,7 +33,7 @@ pub struct DeleteOptions {
 
 impl DeleteOptions {
     /// Reads the body of a deletion.
-    pub fn read(body: &Value) -> Result<Self, Failure> {
+    pub fn read(body: &Value) -> Result<Self, ApiFailure> {
         let text = |value: &Value| value.as_str().map(str::to_string);
         let propagation = match body["propagationPolicy"].as_str() {
             None | Some("Background") => Propagation::Background,
@@ -49,15 +49,15 @@ impl DeleteOptions {
     }
 }
 
-fn unsupported(policy: &str) -> Failure {
+fn unsupported(policy: &str) -> ApiFailure {
     let detail = format!(
         "Unsupported value: {policy:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
     );
     let message = format!("DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: {detail}");
     let cause = json!({"reason": "FieldValueNotSupported", "message": detail, "field": "propagationPolicy"});
-    Failure {
+    ApiFailure {
         details: json!({"group": "meta.k8s.io", "kind": "DeleteOptions", "causes": [cause]}),
-        ..Failure::new(422, "Invalid", message)
+        ..ApiFailure::new(422, "Invalid", message)
     }
 }
 
@@ -70,18 +70,18 @@ pub enum Deleted {
         uid: String,
     },
     /// It is terminating: finalizers hold it.
-    Held(Rc<Object>),
+    Held(Rc<ServedObject>),
 }
 
-impl Cluster {
+impl EmbeddedCluster {
     /// Deletes an object.
     pub fn delete(
         &mut self,
-        kind: &Kind,
+        kind: &ServedKind,
         name: &str,
         options: &DeleteOptions,
         now: Timestamp,
-    ) -> Result<Deleted, Failure> {
+    ) -> Result<Deleted, ApiFailure> {
         let object = self.get(kind, name)?;
         check(kind, &object, options)?;
         if object.terminating() {
@@ -118,11 +118,11 @@ impl Cluster {
     /// Deletes what a list would show; answers with the list.
     pub fn delete_collection(
         &mut self,
-        kind: &Kind,
+        kind: &ServedKind,
         list: &ListOptions,
         options: &DeleteOptions,
         now: Timestamp,
-    ) -> Result<super::Page, Failure> {
+    ) -> Result<super::ListPage, ApiFailure> {
         let page = self.list(kind, list)?;
         for object in &page.objects {
             self.delete(kind, object.name(), options, now)?;
@@ -131,7 +131,7 @@ impl Cluster {
     }
 }
 
-fn check(kind: &Kind, object: &Object, options: &DeleteOptions) -> Result<(), Failure> {
+fn check(kind: &ServedKind, object: &ServedObject, options: &DeleteOptions) -> Result<(), ApiFailure> {
     if let Some(uid) = &options.uid
         && uid != object.uid()
     {
@@ -140,7 +140,7 @@ fn check(kind: &Kind, object: &Object, options: &DeleteOptions) -> Result<(), Fa
              The object might have been deleted and then recreated",
             object.uid()
         );
-        return Err(Failure::precondition(kind, object.name(), &detail));
+        return Err(ApiFailure::precondition(kind, object.name(), &detail));
     }
     if let Some(version) = &options.version
         && *version != object.version().to_string()
@@ -150,7 +150,7 @@ fn check(kind: &Kind, object: &Object, options: &DeleteOptions) -> Result<(), Fa
              The object might have been modified",
             object.version()
         );
-        return Err(Failure::precondition(kind, object.name(), &detail));
+        return Err(ApiFailure::precondition(kind, object.name(), &detail));
     }
     Ok(())
 }

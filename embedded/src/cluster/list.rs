@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, ops::Bound, rc::Rc};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use super::Cluster;
-use crate::{failure::Failure, kind::Kind, object::Object, selector::Selector};
+use super::EmbeddedCluster;
+use crate::{failure::ApiFailure, kind::ServedKind, object::ServedObject, selector::Selector};
 
 /// What a list asks for.
 #[derive(Debug, Clone, Default)]
@@ -25,9 +25,9 @@ pub struct ListOptions {
 
 /// A list, or a page of one.
 #[derive(Debug, Clone)]
-pub struct Page {
+pub struct ListPage {
     /// The objects, by name.
-    pub objects: Vec<Rc<Object>>,
+    pub objects: Vec<Rc<ServedObject>>,
     /// The resourceVersion that it shows.
     pub version: u64,
     /// The token for the next page; empty at the end.
@@ -42,8 +42,8 @@ struct Token {
 }
 
 impl Token {
-    fn read(text: &str) -> Result<Self, Failure> {
-        let broken = |why: &str| Failure::bad_request(format!("invalid continue token: {why}"));
+    fn read(text: &str) -> Result<Self, ApiFailure> {
+        let broken = |why: &str| ApiFailure::bad_request(format!("invalid continue token: {why}"));
         let bytes = URL_SAFE_NO_PAD
             .decode(text.trim_end_matches('='))
             .map_err(|_| broken("continue key is not valid: illegal base64 data"))?;
@@ -59,9 +59,9 @@ impl Token {
     }
 }
 
-impl Cluster {
+impl EmbeddedCluster {
     /// Lists objects of a kind.
-    pub fn list(&self, kind: &Kind, options: &ListOptions) -> Result<Page, Failure> {
+    pub fn list(&self, kind: &ServedKind, options: &ListOptions) -> Result<ListPage, ApiFailure> {
         let current = self.version();
         if options.version > current {
             return Err(too_large(options.version, current));
@@ -75,9 +75,9 @@ impl Cluster {
         let version = token.version.unwrap_or(current);
         let Some(objects) = self.store.of_at(&full_name, version) else {
             let start = token.start;
-            return Err(Failure {
+            return Err(ApiFailure {
                 next: Some(Token { version: None, start }.write()),
-                ..Failure::expired(EXPIRED)
+                ..ApiFailure::expired(EXPIRED)
             });
         };
         Ok(page(after(&objects, &token.start), version, options))
@@ -85,9 +85,9 @@ impl Cluster {
 }
 
 fn after<'a>(
-    objects: &'a BTreeMap<String, Rc<Object>>,
+    objects: &'a BTreeMap<String, Rc<ServedObject>>,
     start: &str,
-) -> impl Iterator<Item = Rc<Object>> + use<'a> {
+) -> impl Iterator<Item = Rc<ServedObject>> + use<'a> {
     let range = (Bound::Excluded(start.to_string()), Bound::Unbounded);
     objects.range::<String, _>(range).map(|(_, object)| Rc::clone(object))
 }
@@ -97,13 +97,13 @@ const EXPIRED: &str = "The provided continue parameter is too old to display a c
      of the results. Continuing with the provided token results in an inconsistent list - objects that were created, \
      modified, or deleted between the time the first chunk was returned and now may show up in the list.";
 
-fn page(objects: impl Iterator<Item = Rc<Object>>, version: u64, options: &ListOptions) -> Page {
+fn page(objects: impl Iterator<Item = Rc<ServedObject>>, version: u64, options: &ListOptions) -> ListPage {
     let mut matching = objects.filter(|object| {
         options.name.as_ref().is_none_or(|name| object.name() == name)
             && options.selector.matches(object.value())
     });
     if options.limit == 0 {
-        return Page { objects: matching.collect(), version, next: String::new(), remaining: None };
+        return ListPage { objects: matching.collect(), version, next: String::new(), remaining: None };
     }
     let objects: Vec<_> = matching.by_ref().take(options.limit).collect();
     let remaining = matching.count();
@@ -115,16 +115,16 @@ fn page(objects: impl Iterator<Item = Rc<Object>>, version: u64, options: &ListO
     };
     // The real server does not count what a selector leaves out.
     let known = remaining > 0 && options.selector.is_empty() && options.name.is_none();
-    Page { objects, version, next, remaining: known.then_some(remaining) }
+    ListPage { objects, version, next, remaining: known.then_some(remaining) }
 }
 
 /// 504: a version that does not exist yet.
-fn too_large(asked: u64, current: u64) -> Failure {
+fn too_large(asked: u64, current: u64) -> ApiFailure {
     let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
     let cause = json!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"});
-    Failure {
+    ApiFailure {
         details: json!({"causes": [cause]}),
         retry_after: Some(1),
-        ..Failure::new(504, "Timeout", message)
+        ..ApiFailure::new(504, "Timeout", message)
     }
 }

@@ -6,8 +6,8 @@ pub(crate) fn now() -> Timestamp {
 }
 
 /// A cluster with all our kinds.
-pub(crate) fn cluster() -> Cluster {
-    let mut cluster = Cluster::new(7, 1000);
+pub(crate) fn cluster() -> EmbeddedCluster {
+    let mut cluster = EmbeddedCluster::new(7, 1000);
     for (file, yaml) in crds::manifests() {
         let definition = serde_saphyr::from_str(yaml).expect(file);
         cluster.install(&definition, now()).expect(file);
@@ -15,7 +15,7 @@ pub(crate) fn cluster() -> Cluster {
     cluster
 }
 
-pub(crate) fn kind(cluster: &Cluster, plural: &str) -> Rc<Kind> {
+pub(crate) fn kind(cluster: &EmbeddedCluster, plural: &str) -> Rc<ServedKind> {
     cluster.kind("formance.com", "v1beta1", plural).expect(plural)
 }
 
@@ -30,22 +30,22 @@ pub(crate) fn object(kind: &str, name: &str, rest: Value) -> Value {
     object
 }
 
-fn create(cluster: &mut Cluster, rest: Value) -> Result<Written, Failure> {
+fn create(cluster: &mut EmbeddedCluster, rest: Value) -> Result<WriteResult, ApiFailure> {
     let kind = kind(cluster, "stacks");
     cluster.create(&kind, object("Stack", "a", rest), me())
 }
 
-fn patch(cluster: &mut Cluster, patch: &Value) -> Result<Written, Failure> {
+fn patch(cluster: &mut EmbeddedCluster, patch: &Value) -> Result<WriteResult, ApiFailure> {
     let kind = kind(cluster, "stacks");
-    cluster.patch(&kind, "a", Endpoint::Main, patch, me())
+    cluster.patch(&kind, "a", WriteEndpoint::Main, patch, me())
 }
 
-fn remove(cluster: &mut Cluster, options: &DeleteOptions) -> Result<Deleted, Failure> {
+fn remove(cluster: &mut EmbeddedCluster, options: &DeleteOptions) -> Result<Deleted, ApiFailure> {
     let kind = kind(cluster, "stacks");
     cluster.delete(&kind, "a", options, now())
 }
 
-fn spec(written: &Written) -> &Value {
+fn spec(written: &WriteResult) -> &Value {
     &written.object.value()["spec"]
 }
 
@@ -67,7 +67,7 @@ fn a_created_object_has_identity_defaults_and_no_status() {
 #[test]
 fn the_seed_decides_uids() {
     let uid = |seed| {
-        let mut cluster = Cluster::new(seed, 10);
+        let mut cluster = EmbeddedCluster::new(seed, 10);
         cluster.uid()
     };
     assert_eq!(uid(1), uid(1));
@@ -131,14 +131,14 @@ fn another_kind_at_this_path_is_invalid() {
 fn the_generation_counts_changes_of_the_spec_only() {
     let mut cluster = cluster();
     create(&mut cluster, json!({})).expect("created");
-    let generation = |written: Written| written.object.value()["metadata"]["generation"].as_i64();
+    let generation = |written: WriteResult| written.object.value()["metadata"]["generation"].as_i64();
     let labelled = patch(&mut cluster, &json!({"metadata": {"labels": {"a": "b"}}})).expect("patched");
     assert_eq!(generation(labelled), Some(1));
     let changed = patch(&mut cluster, &json!({"spec": {"dev": true}})).expect("patched");
     assert_eq!(generation(changed), Some(2));
     let stacks = kind(&cluster, "stacks");
     let status = json!({"status": {"ready": true}});
-    let reported = cluster.patch(&stacks, "a", Endpoint::Status, &status, me()).expect("patched");
+    let reported = cluster.patch(&stacks, "a", WriteEndpoint::Status, &status, me()).expect("patched");
     assert_eq!(generation(reported), Some(2));
 }
 
@@ -195,7 +195,7 @@ fn the_status_endpoint_writes_the_status_alone() {
     let stacks = kind(&cluster, "stacks");
     let change =
         json!({"status": {"ready": true}, "spec": {"dev": true}, "metadata": {"labels": {"a": "b"}}});
-    let written = cluster.patch(&stacks, "a", Endpoint::Status, &change, me()).expect("patched");
+    let written = cluster.patch(&stacks, "a", WriteEndpoint::Status, &change, me()).expect("patched");
     let value = written.object.value();
     assert_eq!((&value["status"], &value["spec"]["dev"]), (&json!({"ready": true}), &json!(false)));
     assert!(value["metadata"].get("labels").is_none());
@@ -208,7 +208,7 @@ fn an_update_replaces_the_spec_and_needs_the_version() {
     let version = create(&mut cluster, json!({"spec": {"version": "v1"}})).expect("created").object.version();
     let mut update = |version: &str| {
         let rest = json!({"metadata": {"resourceVersion": version}, "spec": {"dev": true}});
-        cluster.update(&stacks, "a", Endpoint::Main, object("Stack", "a", rest), me())
+        cluster.update(&stacks, "a", WriteEndpoint::Main, object("Stack", "a", rest), me())
     };
     assert_eq!(update("").expect_err("no version").code, 422);
     assert_eq!(update("1").expect_err("moved").code, 409);

@@ -7,13 +7,13 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use super::{Caller, Cluster, Endpoint, Validation, Written, established, stamp};
+use super::{Caller, EmbeddedCluster, Validation, WriteEndpoint, WriteResult, established, stamp};
 use crate::{
-    failure::{Cause, Failure},
-    kind::Kind,
-    managed_fields::{self, Writer},
+    failure::{ApiFailure, Cause},
+    kind::ServedKind,
+    managed_fields::{self, FieldWriter},
     merge_patch, metadata,
-    object::Object,
+    object::ServedObject,
     validate,
 };
 
@@ -24,12 +24,17 @@ const SYSTEM: [&str; 5] =
 /// Letters of generated names: no vowels, so that no words come out.
 const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
-impl Cluster {
+impl EmbeddedCluster {
     /// Creates an object.
-    pub fn create(&mut self, kind: &Rc<Kind>, body: Value, caller: Caller<'_>) -> Result<Written, Failure> {
+    pub fn create(
+        &mut self,
+        kind: &Rc<ServedKind>,
+        body: Value,
+        caller: Caller<'_>,
+    ) -> Result<WriteResult, ApiFailure> {
         let mut object = of_kind(kind, body)?;
         let warnings = self.shape(kind, &mut object, caller.validation).map_err(|error| match error {
-            Shaping::Decode(error) => Failure::bad_request(format!(
+            Shaping::Decode(error) => ApiFailure::bad_request(format!(
                 "{} in version {:?} cannot be handled as a {}: json: {error}",
                 kind.kind, kind.version, kind.kind
             )),
@@ -44,22 +49,22 @@ impl Cluster {
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_string();
         if !object["metadata"]["resourceVersion"].is_null() {
             let message = "resourceVersion should not be set on objects to be created";
-            return Err(Failure::new(500, "", message));
+            return Err(ApiFailure::new(500, "", message));
         }
         let full_name = kind.full_name();
         if let Some(existing) = self.store.get(&full_name, &name) {
-            return Err(Failure::already_exists(kind, &name, existing.terminating()));
+            return Err(ApiFailure::already_exists(kind, &name, existing.terminating()));
         }
-        book(kind, &Value::Null, &mut object, Endpoint::Main, caller);
+        book(kind, &Value::Null, &mut object, WriteEndpoint::Main, caller);
         fits(&object)?;
         let object = self.store.put(&full_name, object);
         if kind.is_definitions() {
             self.define(object.value());
         }
-        Ok(Written { object, warnings })
+        Ok(WriteResult { object, warnings })
     }
 
-    fn stamp_new(&mut self, kind: &Kind, object: &mut Value, caller: Caller<'_>) {
+    fn stamp_new(&mut self, kind: &ServedKind, object: &mut Value, caller: Caller<'_>) {
         let uid = self.uid();
         if let Value::Object(metadata) = &mut object["metadata"] {
             SYSTEM.iter().for_each(|field| {
@@ -84,12 +89,12 @@ impl Cluster {
     /// Replaces an object.
     pub fn update(
         &mut self,
-        kind: &Rc<Kind>,
+        kind: &Rc<ServedKind>,
         name: &str,
-        endpoint: Endpoint,
+        endpoint: WriteEndpoint,
         body: Value,
         caller: Caller<'_>,
-    ) -> Result<Written, Failure> {
+    ) -> Result<WriteResult, ApiFailure> {
         let candidate = of_kind(kind, body)?;
         let given = candidate.get("metadata").map_or(Value::Null, |m| m["name"].clone());
         check_name(name, &given)?;
@@ -103,13 +108,13 @@ impl Cluster {
                 "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
                 existing.uid()
             );
-            let mut failure = Failure::modified(kind, name);
+            let mut failure = ApiFailure::modified(kind, name);
             failure.message =
                 format!("Operation cannot be fulfilled on {} {name:?}: {detail}", kind.full_name());
             return Err(failure);
         }
         self.replace(kind, &existing, endpoint, candidate, caller).map_err(|error| match error {
-            Shaping::Decode(error) => Failure::bad_request(format!(
+            Shaping::Decode(error) => ApiFailure::bad_request(format!(
                 "{} in version {:?} cannot be handled as a {}: json: {error}",
                 kind.kind, kind.version, kind.kind
             )),
@@ -120,12 +125,12 @@ impl Cluster {
     /// Applies a JSON merge patch.
     pub fn patch(
         &mut self,
-        kind: &Rc<Kind>,
+        kind: &Rc<ServedKind>,
         name: &str,
-        endpoint: Endpoint,
+        endpoint: WriteEndpoint,
         patch: &Value,
         caller: Caller<'_>,
-    ) -> Result<Written, Failure> {
+    ) -> Result<WriteResult, ApiFailure> {
         let existing = self.get(kind, name)?;
         let mut candidate = existing.value().clone();
         merge_patch::apply(&mut candidate, patch);
@@ -143,12 +148,12 @@ impl Cluster {
     /// Puts `candidate` in the place of `existing`, if it may stand there.
     fn replace(
         &mut self,
-        kind: &Rc<Kind>,
-        existing: &Rc<Object>,
-        endpoint: Endpoint,
+        kind: &Rc<ServedKind>,
+        existing: &Rc<ServedObject>,
+        endpoint: WriteEndpoint,
         mut candidate: Map<String, Value>,
         caller: Caller<'_>,
-    ) -> Result<Written, Shaping> {
+    ) -> Result<WriteResult, Shaping> {
         let old = existing.value();
         let warnings = self.shape(kind, &mut candidate, caller.validation)?;
         let name = existing.name();
@@ -157,12 +162,12 @@ impl Cluster {
         if new["metadata"]["uid"] != old["metadata"]["uid"] {
             let uid = new["metadata"]["uid"].as_str().unwrap_or_default();
             let cause = Cause::invalid("metadata.uid", uid, "field is immutable");
-            return Err(Failure::invalid(kind, &kind.kind, name, &[cause]).into());
+            return Err(ApiFailure::invalid(kind, &kind.kind, name, &[cause]).into());
         }
         check(kind, &new, old)?;
         book(kind, old, &mut new, endpoint, caller);
         if new == *old {
-            return Ok(Written { object: Rc::clone(existing), warnings });
+            return Ok(WriteResult { object: Rc::clone(existing), warnings });
         }
         if content(kind, &new) != content(kind, old) {
             let generation = old["metadata"]["generation"].as_i64().unwrap_or_default() + 1;
@@ -172,19 +177,19 @@ impl Cluster {
         // The last finalizer of a terminating object takes the object with it.
         if existing.terminating() && new["metadata"].get("finalizers").is_none() {
             self.store.remove(&full_name, name);
-            return Ok(Written { object: Rc::new(Object::new(new)), warnings });
+            return Ok(WriteResult { object: Rc::new(ServedObject::new(new)), warnings });
         }
         fits(&new)?;
         let object = self.store.put(&full_name, new);
         if kind.is_definitions() {
             self.define(object.value());
         }
-        Ok(Written { object, warnings })
+        Ok(WriteResult { object, warnings })
     }
 
     fn shape(
         &self,
-        kind: &Kind,
+        kind: &ServedKind,
         object: &mut Map<String, Value>,
         validation: Validation,
     ) -> Result<Vec<String>, Shaping> {
@@ -214,7 +219,7 @@ impl Cluster {
                     kind.kind,
                     words.join(", ")
                 );
-                return Err(Failure::bad_request(message).into());
+                return Err(ApiFailure::bad_request(message).into());
             }
         };
         warnings.extend(metadata::finalizer_warnings(&object["metadata"]));
@@ -225,63 +230,68 @@ impl Cluster {
 /// Why a request's object cannot be used.
 enum Shaping {
     Decode(String),
-    Refused(Failure),
+    Refused(ApiFailure),
 }
 
-impl From<Failure> for Shaping {
-    fn from(failure: Failure) -> Self {
+impl From<ApiFailure> for Shaping {
+    fn from(failure: ApiFailure) -> Self {
         Self::Refused(failure)
     }
 }
 
-fn of_kind(kind: &Kind, body: Value) -> Result<Map<String, Value>, Failure> {
+fn of_kind(kind: &ServedKind, body: Value) -> Result<Map<String, Value>, ApiFailure> {
     let name = body["metadata"]["name"].as_str().unwrap_or_default().to_string();
     let given = body["kind"].as_str().unwrap_or_default().to_string();
     let Value::Object(object) = body else {
-        return Err(Failure::bad_request("the object provided is no JSON object"));
+        return Err(ApiFailure::bad_request("the object provided is no JSON object"));
     };
     if given != kind.kind {
         let cause = Cause::invalid("kind", &given, &format!("must be {}", kind.kind));
-        return Err(Failure::invalid(kind, &given, &name, &[cause]));
+        return Err(ApiFailure::invalid(kind, &given, &name, &[cause]));
     }
     let version = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
     if version != kind.api_version() {
         let cause = Cause::invalid("apiVersion", version, &format!("must be {}", kind.api_version()));
-        return Err(Failure::invalid(kind, &kind.kind, &name, &[cause]));
+        return Err(ApiFailure::invalid(kind, &kind.kind, &name, &[cause]));
     }
     Ok(object)
 }
 
-fn check_name(name: &str, given: &Value) -> Result<(), Failure> {
+fn check_name(name: &str, given: &Value) -> Result<(), ApiFailure> {
     match given.as_str() {
-        Some(given) if !given.is_empty() && given != name => Err(Failure::bad_request(format!(
+        Some(given) if !given.is_empty() && given != name => Err(ApiFailure::bad_request(format!(
             "the name of the object ({given}) does not match the name on the URL ({name})"
         ))),
         _ => Ok(()),
     }
 }
 
-fn check_version(kind: &Kind, existing: &Object, metadata: &Value) -> Result<(), Failure> {
+fn check_version(kind: &ServedKind, existing: &ServedObject, metadata: &Value) -> Result<(), ApiFailure> {
     let Some(version) = metadata["resourceVersion"].as_str() else {
         let cause = Cause {
             reason: "FieldValueInvalid",
             message: "Invalid value: 0: must be specified for an update".into(),
             field: "metadata.resourceVersion".into(),
         };
-        return Err(Failure::invalid(kind, &kind.plural, existing.name(), &[cause]));
+        return Err(ApiFailure::invalid(kind, &kind.plural, existing.name(), &[cause]));
     };
     match version.parse::<u64>() {
         Err(_) => {
-            Err(Failure::new(500, "", format!("strconv.ParseUint: parsing {version:?}: invalid syntax")))
+            Err(ApiFailure::new(500, "", format!("strconv.ParseUint: parsing {version:?}: invalid syntax")))
         }
-        Ok(version) if version != existing.version() => Err(Failure::modified(kind, existing.name())),
+        Ok(version) if version != existing.version() => Err(ApiFailure::modified(kind, existing.name())),
         Ok(_) => Ok(()),
     }
 }
 
 /// The new version: what the endpoint lets through of the candidate, the rest from the old one.
-fn combine(kind: &Kind, old: &Value, mut candidate: Map<String, Value>, endpoint: Endpoint) -> Value {
-    if endpoint == Endpoint::Status {
+fn combine(
+    kind: &ServedKind,
+    old: &Value,
+    mut candidate: Map<String, Value>,
+    endpoint: WriteEndpoint,
+) -> Value {
+    if endpoint == WriteEndpoint::Status {
         let mut new = old.clone();
         match candidate.remove("status") {
             Some(status) => new["status"] = status,
@@ -309,7 +319,7 @@ fn combine(kind: &Kind, old: &Value, mut candidate: Map<String, Value>, endpoint
     new
 }
 
-fn check(kind: &Kind, new: &Value, old: &Value) -> Result<(), Failure> {
+fn check(kind: &ServedKind, new: &Value, old: &Value) -> Result<(), ApiFailure> {
     let mut causes = metadata::faults(&new["metadata"]);
     causes.extend(metadata::late_finalizers(&old["metadata"], &new["metadata"]));
     causes.extend(validate::faults(&kind.schema, new));
@@ -320,12 +330,13 @@ fn check(kind: &Kind, new: &Value, old: &Value) -> Result<(), Failure> {
         return Ok(());
     }
     let name = new["metadata"]["name"].as_str().unwrap_or_default();
-    Err(Failure::invalid(kind, &kind.kind, name, &causes))
+    Err(ApiFailure::invalid(kind, &kind.kind, name, &causes))
 }
 
-fn book(kind: &Kind, old: &Value, new: &mut Value, endpoint: Endpoint, caller: Caller<'_>) {
+fn book(kind: &ServedKind, old: &Value, new: &mut Value, endpoint: WriteEndpoint, caller: Caller<'_>) {
     let time = stamp(caller.now);
-    let writer = Writer { manager: caller.manager, status: endpoint == Endpoint::Status, time: &time };
+    let writer =
+        FieldWriter { manager: caller.manager, status: endpoint == WriteEndpoint::Status, time: &time };
     let entries = managed_fields::book(kind, old, new, &writer);
     if let Value::Object(metadata) = &mut new["metadata"] {
         if entries.is_empty() {
@@ -339,11 +350,11 @@ fn book(kind: &Kind, old: &Value, new: &mut Value, endpoint: Endpoint, caller: C
 /// etcd's limit for one request.
 const STORED_MAX: usize = 3 << 19;
 
-fn fits(object: &Value) -> Result<(), Failure> {
+fn fits(object: &Value) -> Result<(), ApiFailure> {
     if weight(object) <= STORED_MAX {
         return Ok(());
     }
-    Err(Failure::new(500, "", "etcdserver: request is too large"))
+    Err(ApiFailure::new(500, "", "etcdserver: request is too large"))
 }
 
 /// About the bytes of a value's JSON.
@@ -357,16 +368,16 @@ fn weight(value: &Value) -> usize {
 }
 
 /// What a generation counts changes of.
-fn content<'a>(kind: &Kind, object: &'a Value) -> BTreeMap<&'a String, &'a Value> {
+fn content<'a>(kind: &ServedKind, object: &'a Value) -> BTreeMap<&'a String, &'a Value> {
     let fields = object.as_object().into_iter().flatten();
     fields.filter(|(name, _)| *name != "metadata" && !(kind.status && *name == "status")).collect()
 }
 
-fn undecodable(words: &str, error: &str) -> Failure {
+fn undecodable(words: &str, error: &str) -> ApiFailure {
     let detail = format!("Invalid value: {words:?}: json: {error}");
     let cause = json!({"reason": "FieldValueInvalid", "message": detail, "field": "patch"});
-    Failure {
+    ApiFailure {
         details: json!({"causes": [cause]}),
-        ..Failure::new(422, "Invalid", format!(" \"\" is invalid: patch: {detail}"))
+        ..ApiFailure::new(422, "Invalid", format!(" \"\" is invalid: patch: {detail}"))
     }
 }

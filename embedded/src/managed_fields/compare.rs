@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::field_set::FieldSet;
-use crate::{kind::Kind, schema::Schema};
+use crate::{kind::ServedKind, schema::Schema};
 
 /// The fields that an update added, changed and removed. Fields that the server itself sets are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -16,7 +16,7 @@ pub struct Difference {
 
 impl Difference {
     /// Compares two versions; `Null` stands for "none".
-    pub fn between(kind: &Kind, old: &Value, new: &Value) -> Self {
+    pub fn between(kind: &ServedKind, old: &Value, new: &Value) -> Self {
         let mut walk = Walk { path: Vec::new(), difference: Self::default() };
         walk.metadata(&old["metadata"], &new["metadata"]);
         let (none, anything) = (Map::new(), Schema::anything());

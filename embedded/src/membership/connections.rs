@@ -26,13 +26,13 @@ use tonic::Status;
 use tower_service::Service as _;
 
 use crate::membership::{
-    Command, Event, Options,
+    MembershipCommand, MembershipEvent, MembershipOptions,
     service::{Asked, Down, Orders, Service},
 };
 
 /// Everything that the thread waits for.
-enum Input {
-    Command(Command),
+enum MembershipInput {
+    Command(MembershipCommand),
     Accepted(io::Result<Io>),
     Asked(Asked),
     Heard {
@@ -45,18 +45,18 @@ enum Input {
     },
 }
 
-struct State {
-    options: Options,
+struct MembershipState {
+    options: MembershipOptions,
     tls: Option<Arc<ServerConfig>>,
-    tell: sync_mpsc::Sender<Event>,
+    tell: sync_mpsc::Sender<MembershipEvent>,
     connections: HashMap<u64, Task<()>>,
-    joined: HashMap<u64, Joined>,
+    joined: HashMap<u64, JoinedAgent>,
     asked: mpsc::UnboundedSender<Asked>,
-    heard: mpsc::UnboundedSender<Input>,
+    heard: mpsc::UnboundedSender<MembershipInput>,
     pinged: Option<Instant>,
 }
 
-struct Joined {
+struct JoinedAgent {
     id: String,
     orders: Orders,
     failed: bool,
@@ -65,9 +65,9 @@ struct Joined {
 
 /// Runs until told to stop.
 pub(super) async fn serve(
-    options: Options,
-    commands: mpsc::UnboundedReceiver<Command>,
-    tell: sync_mpsc::Sender<Event>,
+    options: MembershipOptions,
+    commands: mpsc::UnboundedReceiver<MembershipCommand>,
+    tell: sync_mpsc::Sender<MembershipEvent>,
     bound: sync_mpsc::Sender<Result<SocketAddr, String>>,
 ) {
     let prepared = prepare(&options);
@@ -82,13 +82,13 @@ pub(super) async fn serve(
     let (accepted, from_listener) = mpsc::unbounded();
     let _acceptor = spawn(async move { while accepted.unbounded_send(listener.accept().await).is_ok() {} });
     let inputs = [
-        commands.map(Input::Command).boxed_local(),
-        from_listener.map(Input::Accepted).boxed_local(),
-        from_services.map(Input::Asked).boxed_local(),
+        commands.map(MembershipInput::Command).boxed_local(),
+        from_listener.map(MembershipInput::Accepted).boxed_local(),
+        from_services.map(MembershipInput::Asked).boxed_local(),
         from_readers.boxed_local(),
     ];
     let mut inputs = stream::select_all(inputs);
-    let mut state = State {
+    let mut state = MembershipState {
         options,
         tls,
         tell,
@@ -102,16 +102,16 @@ pub(super) async fn serve(
     let mut turn = 0_u32;
     while let Some(input) = inputs.next().await {
         match input {
-            Input::Command(Command::Stop) => break,
-            Input::Command(command) => state.command(command),
-            Input::Accepted(Err(error)) => tracing::warn!("embedded membership: accept: {error}"),
-            Input::Accepted(Ok(io)) => {
+            MembershipInput::Command(MembershipCommand::Stop) => break,
+            MembershipInput::Command(command) => state.command(command),
+            MembershipInput::Accepted(Err(error)) => tracing::warn!("embedded membership: accept: {error}"),
+            MembershipInput::Accepted(Ok(io)) => {
                 next_connection += 1;
                 state.accepted(next_connection, io);
             }
-            Input::Asked(asked) => state.asked(asked),
-            Input::Heard { connection, message } => state.heard(connection, message),
-            Input::Over { connection } => state.over(connection),
+            MembershipInput::Asked(asked) => state.asked(asked),
+            MembershipInput::Heard { connection, message } => state.heard(connection, message),
+            MembershipInput::Over { connection } => state.over(connection),
         }
         // A flood of commands must not keep what they cause from happening.
         turn = turn.wrapping_add(1);
@@ -121,15 +121,15 @@ pub(super) async fn serve(
     }
 }
 
-fn prepare(options: &Options) -> Result<(Listener, Option<Arc<ServerConfig>>), String> {
+fn prepare(options: &MembershipOptions) -> Result<(Listener, Option<Arc<ServerConfig>>), String> {
     let tls = options.identity.as_ref().map(|identity| server_config(identity, &[tls::H2])).transpose();
     let tls = tls.map_err(|error| error.to_string())?;
     let listener = Listener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
     Ok((listener, tls))
 }
 
-impl State {
-    fn tell(&self, event: Event) {
+impl MembershipState {
+    fn tell(&self, event: MembershipEvent) {
         // Nobody listens any more: then nobody misses it.
         let _ = self.tell.send(event);
     }
@@ -141,7 +141,7 @@ impl State {
             if let Err(error) = serve_connection(io, tls, service).await {
                 tracing::debug!("embedded membership: connection: {error}");
             }
-            let _ = heard.unbounded_send(Input::Over { connection });
+            let _ = heard.unbounded_send(MembershipInput::Over { connection });
         });
         self.connections.insert(connection, task);
     }
@@ -149,7 +149,7 @@ impl State {
     fn asked(&mut self, asked: Asked) {
         let id = asked.join.id.clone();
         if let Err(status) = self.may_join(&asked) {
-            self.tell(Event::Refused { id, reason: status.message().to_owned() });
+            self.tell(MembershipEvent::Refused { id, reason: status.message().to_owned() });
             return drop(asked.answer.send(Err(status)));
         }
         let (orders, down) = Down::new();
@@ -160,14 +160,14 @@ impl State {
         let reader = spawn(async move {
             while let Some(message) = messages.next().await {
                 let failed = message.is_err();
-                if heard.unbounded_send(Input::Heard { connection, message }).is_err() || failed {
+                if heard.unbounded_send(MembershipInput::Heard { connection, message }).is_err() || failed {
                     break;
                 }
             }
-            let _ = heard.unbounded_send(Input::Over { connection });
+            let _ = heard.unbounded_send(MembershipInput::Over { connection });
         });
-        self.joined.insert(connection, Joined { id, orders, failed: false, _reader: reader });
-        self.tell(Event::Joined(asked.join));
+        self.joined.insert(connection, JoinedAgent { id, orders, failed: false, _reader: reader });
+        self.tell(MembershipEvent::Joined(asked.join));
     }
 
     fn may_join(&self, asked: &Asked) -> Result<(), Status> {
@@ -193,32 +193,32 @@ impl State {
             && let Some(pinged) = self.pinged.take()
         {
             let after = time::now().saturating_duration_since(pinged);
-            self.tell(Event::Pong { after });
+            self.tell(MembershipEvent::Pong { after });
         }
-        self.tell(Event::Message { id, message });
+        self.tell(MembershipEvent::Message { id, message });
     }
 
     /// Dropping the sender ends the stream of orders, and with it the call.
     fn over(&mut self, connection: u64) {
         if let Some(joined) = self.joined.remove(&connection) {
-            self.tell(Event::Left { id: joined.id, graceful: !joined.failed });
+            self.tell(MembershipEvent::Left { id: joined.id, graceful: !joined.failed });
         }
     }
 
-    fn command(&mut self, command: Command) {
+    fn command(&mut self, command: MembershipCommand) {
         match command {
-            Command::Order(order) => self.send(&order),
-            Command::Ping(at) => {
+            MembershipCommand::Order(order) => self.send(&order),
+            MembershipCommand::Ping(at) => {
                 self.pinged = Some(at);
                 let ping = order::Message::Ping(Ping {});
                 self.send(&Order { message: Some(ping), metadata: HashMap::new() });
             }
-            Command::End(status) => {
+            MembershipCommand::End(status) => {
                 for joined in self.joined.values() {
                     let _ = joined.orders.unbounded_send(Err(status.clone()));
                 }
             }
-            Command::Kill => {
+            MembershipCommand::Kill => {
                 self.connections.clear();
                 let killed: Vec<u64> = self.joined.keys().copied().collect();
                 for connection in killed {
@@ -226,7 +226,7 @@ impl State {
                     self.over(connection);
                 }
             }
-            Command::Stop => {}
+            MembershipCommand::Stop => {}
         }
     }
 

@@ -17,7 +17,7 @@ use tonic::{
     metadata::{KeyAndValueRef, MetadataMap},
 };
 
-use crate::membership::Join;
+use crate::membership::JoinRequest;
 
 /// What an agent is sent.
 pub(super) type Orders = mpsc::UnboundedSender<Result<Order, Status>>;
@@ -25,7 +25,7 @@ pub(super) type Orders = mpsc::UnboundedSender<Result<Order, Status>>;
 /// A join that waits for an answer.
 pub(super) struct Asked {
     pub(super) connection: u64,
-    pub(super) join: Join,
+    pub(super) join: JoinRequest,
     pub(super) messages: Streaming<Message>,
     pub(super) answer: oneshot::Sender<Result<Down, Status>>,
 }
@@ -51,14 +51,14 @@ impl Server for Service {
     }
 }
 
-fn read_join(metadata: &MetadataMap) -> Join {
+fn read_join(metadata: &MetadataMap) -> JoinRequest {
     let pairs = metadata.iter().filter_map(|pair| match pair {
         KeyAndValueRef::Ascii(key, value) => Some((key.as_str().to_owned(), value.to_str().ok()?.to_owned())),
         KeyAndValueRef::Binary(..) => None,
     });
     let metadata: Vec<(String, String)> = pairs.collect();
     let id = metadata.iter().find(|(key, _)| key == "id").map(|(_, id)| id.clone()).unwrap_or_default();
-    Join { id, metadata }
+    JoinRequest { id, metadata }
 }
 
 /// The orders of one stream. Each goes out in a frame of its own, as Go's gRPC server sends

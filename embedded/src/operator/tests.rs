@@ -5,15 +5,15 @@ use crate::cluster::{
 };
 
 /// A cluster with the operator of these options beside it.
-struct Scene {
-    cluster: Cluster,
+struct OperatorScene {
+    cluster: EmbeddedCluster,
     operator: Operator,
     at: Duration,
 }
 
-impl Scene {
+impl OperatorScene {
     fn set(finalizer: bool) -> Self {
-        let options = Options { finalizer, ..Options::default() };
+        let options = OperatorOptions { finalizer, ..OperatorOptions::default() };
         Self { cluster: cluster(), operator: Operator::new(1, options), at: Duration::ZERO }
     }
 
@@ -49,7 +49,7 @@ impl Scene {
 
 #[test]
 fn a_new_object_is_in_progress_at_once_and_ready_later() {
-    let mut scene = Scene::set(false).with_stack();
+    let mut scene = OperatorScene::set(false).with_stack();
     scene.after(0);
     for plural in ["stacks", "ledgers"] {
         let status = &scene.get(plural).expect("there")["status"];
@@ -73,11 +73,11 @@ fn a_new_object_is_in_progress_at_once_and_ready_later() {
 
 #[test]
 fn a_new_generation_is_in_progress_again_and_the_old_one_never_gets_ready() {
-    let mut scene = Scene::set(false).with_stack();
+    let mut scene = OperatorScene::set(false).with_stack();
     scene.after(0);
     let stacks = kind(&scene.cluster, "stacks");
     let patch = json!({"spec": {"disabled": true}});
-    scene.cluster.patch(&stacks, "a", Endpoint::Main, &patch, me()).expect("patched");
+    scene.cluster.patch(&stacks, "a", WriteEndpoint::Main, &patch, me()).expect("patched");
     scene.after(1);
     let versions = scene.cluster.version();
     assert_eq!(scene.get("stacks").expect("there")["status"]["conditions"][0]["observedGeneration"], 2);
@@ -89,7 +89,7 @@ fn a_new_generation_is_in_progress_again_and_the_old_one_never_gets_ready() {
 
 #[test]
 fn nothing_is_written_where_nothing_happened() {
-    let mut scene = Scene::set(true).with_stack();
+    let mut scene = OperatorScene::set(true).with_stack();
     scene.after(0);
     scene.after(1000);
     scene.after(0);
@@ -100,7 +100,7 @@ fn nothing_is_written_where_nothing_happened() {
 
 #[test]
 fn a_deleted_stack_is_held_until_its_modules_are_gone() {
-    let mut scene = Scene::set(true).with_stack();
+    let mut scene = OperatorScene::set(true).with_stack();
     scene.after(0);
     assert!(matches!(scene.delete_stack(), Deleted::Held(_)));
     scene.after(1);
@@ -113,7 +113,7 @@ fn a_deleted_stack_is_held_until_its_modules_are_gone() {
 
 #[test]
 fn without_the_option_a_deleted_stack_is_gone_at_once() {
-    let mut scene = Scene::set(false).with_stack();
+    let mut scene = OperatorScene::set(false).with_stack();
     scene.after(0);
     assert!(matches!(scene.delete_stack(), Deleted::Gone { .. }));
     scene.after(1000);
@@ -121,9 +121,10 @@ fn without_the_option_a_deleted_stack_is_gone_at_once() {
 
 #[test]
 fn modules_are_what_their_definitions_say() {
-    let scene = Scene::set(false);
-    let modules =
-        |scene: &Scene| kinds(&scene.cluster).iter().map(|kind| kind.plural.clone()).collect::<Vec<_>>();
+    let scene = OperatorScene::set(false);
+    let modules = |scene: &OperatorScene| {
+        kinds(&scene.cluster).iter().map(|kind| kind.plural.clone()).collect::<Vec<_>>()
+    };
     assert!(modules(&scene).contains(&"ledgers".to_owned()));
     assert!(!modules(&scene).iter().any(|plural| plural == "versions" || plural == "authclients"));
 }

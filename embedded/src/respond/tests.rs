@@ -4,9 +4,9 @@ use crate::cluster::tests::{cluster, now};
 const STACKS: &str = "/apis/formance.com/v1beta1/stacks";
 const MERGE: &str = "application/merge-patch+json";
 
-fn request(method: &str, uri: &str, content_type: &str, body: &str) -> Request {
+fn request(method: &str, uri: &str, content_type: &str, body: &str) -> ServedRequest {
     let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
-    Request {
+    ServedRequest {
         method: method.parse().expect("a method"),
         route: Route::parse(path),
         query: Query::parse(query),
@@ -16,10 +16,18 @@ fn request(method: &str, uri: &str, content_type: &str, body: &str) -> Request {
     }
 }
 
-fn send(cluster: &mut Cluster, method: &str, uri: &str, content_type: &str, body: &str) -> (u16, Value) {
+fn send(
+    cluster: &mut EmbeddedCluster,
+    method: &str,
+    uri: &str,
+    content_type: &str,
+    body: &str,
+) -> (u16, Value) {
     match answer(cluster, &request(method, uri, content_type, body), now()) {
-        Answer::Reply(reply) => (reply.code, serde_json::from_slice(&reply.body).unwrap_or(Value::Null)),
-        Answer::Watch(_) => panic!("a watch"),
+        ServedAnswer::Reply(reply) => {
+            (reply.code, serde_json::from_slice(&reply.body).unwrap_or(Value::Null))
+        }
+        ServedAnswer::Watch(_) => panic!("a watch"),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::faults::writes;
 
 /// Requests, as the server counted them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Counts {
+pub struct RequestCounts {
     /// All that reached it, refused ones too.
     pub requests: u64,
     /// Those of them that would change something.
@@ -19,7 +19,7 @@ pub struct Counts {
     pub faults: BTreeMap<&'static str, u64>,
 }
 
-impl Counts {
+impl RequestCounts {
     /// Counts a request.
     pub fn request(&mut self, verb: &'static str) {
         self.requests += 1;
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn writes_are_counted_apart() {
-        let mut counts = Counts::default();
+        let mut counts = RequestCounts::default();
         for verb in ["get", "watch", "create", "patch", "delete"] {
             counts.request(verb);
         }

@@ -13,14 +13,14 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 
-use super::{watch_body::WatchBody, world::World};
+use super::{watch_body::WatchBody, world::ServedWorld};
 use net::{self, io::Io};
 
 use crate::{
-    failure::Failure,
-    faults::Fault,
-    reply::Reply,
-    respond::{Answer, Request},
+    failure::ApiFailure,
+    faults::InjectedFault,
+    reply::ApiReply,
+    respond::{ServedAnswer, ServedRequest},
     routes::{Query, Route},
 };
 
@@ -32,10 +32,10 @@ const PATIENCE: usize = 64 << 20;
 /// The connection is to break without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection breaks on purpose")]
-struct Broken;
+struct BrokenOnPurpose;
 
 /// Serves a connection until it ends.
-pub(super) async fn connection(world: Rc<World>, io: Io) {
+pub(super) async fn connection(world: Rc<ServedWorld>, io: Io) {
     let service = service_fn(|request| {
         let world = Rc::clone(&world);
         async move { handle(&world, request).await }
@@ -45,44 +45,44 @@ pub(super) async fn connection(world: Rc<World>, io: Io) {
 }
 
 async fn handle(
-    world: &Rc<World>,
+    world: &Rc<ServedWorld>,
     request: hyper::Request<Incoming>,
-) -> Result<Response<AnswerBody>, Broken> {
+) -> Result<Response<AnswerBody>, BrokenOnPurpose> {
     let authorized = authorized(world, &request);
     let request = match read(request).await {
         Ok(request) => request,
         Err(reply) => {
             world.counts.borrow_mut().request("other");
-            return Ok(respond(world, Answer::Reply(reply)));
+            return Ok(respond(world, ServedAnswer::Reply(reply)));
         }
     };
     world.counts.borrow_mut().request(request.verb());
     if !authorized {
-        let reply = Failure::new(401, "Unauthorized", "Unauthorized").into();
-        return Ok(respond(world, Answer::Reply(reply)));
+        let reply = ApiFailure::new(401, "Unauthorized", "Unauthorized").into();
+        return Ok(respond(world, ServedAnswer::Reply(reply)));
     }
     let delay = world.delay();
     if !delay.is_zero() {
         net::sleep(delay).await;
     }
     let answer = match world.fault(&request) {
-        Fault::None => world.answer(&request),
-        Fault::Refuse { code, retry_after } => Answer::Reply(injected(code, retry_after)),
-        Fault::Deny { code } => {
+        InjectedFault::None => world.answer(&request),
+        InjectedFault::Refuse { code, retry_after } => ServedAnswer::Reply(injected(code, retry_after)),
+        InjectedFault::Deny { code } => {
             world.answer(&request);
-            Answer::Reply(injected(code, None))
+            ServedAnswer::Reply(injected(code, None))
         }
-        Fault::DropBefore => return Err(broken(world)),
-        Fault::DropAfter => {
+        InjectedFault::DropBefore => return Err(broken(world)),
+        InjectedFault::DropAfter => {
             world.answer(&request);
             return Err(broken(world));
         }
-        Fault::Hold(time) => held(world, request, net::sleep(time)).await.ok_or(Broken)?,
-        Fault::Until(gate) => {
+        InjectedFault::Hold(time) => held(world, request, net::sleep(time)).await.ok_or(BrokenOnPurpose)?,
+        InjectedFault::Until(gate) => {
             let opened = async move {
                 let _ = gate.await;
             };
-            held(world, request, opened).await.ok_or(Broken)?
+            held(world, request, opened).await.ok_or(BrokenOnPurpose)?
         }
     };
     Ok(respond(world, answer))
@@ -91,10 +91,10 @@ async fn handle(
 /// Carries a request out once `until` is over, in a task of its own: a client that goes away does not
 /// take its request back.
 async fn held(
-    world: &Rc<World>,
-    request: Request,
+    world: &Rc<ServedWorld>,
+    request: ServedRequest,
     until: impl Future<Output = ()> + 'static,
-) -> Option<Answer> {
+) -> Option<ServedAnswer> {
     let (done, answer) = oneshot::channel();
     let other = Rc::clone(world);
     let task = net::spawn(async move {
@@ -105,18 +105,18 @@ async fn held(
     answer.await.ok()
 }
 
-fn broken(world: &World) -> Broken {
+fn broken(world: &ServedWorld) -> BrokenOnPurpose {
     world.counts.borrow_mut().answer(0);
-    Broken
+    BrokenOnPurpose
 }
 
-fn authorized(world: &World, request: &hyper::Request<Incoming>) -> bool {
+fn authorized(world: &ServedWorld, request: &hyper::Request<Incoming>) -> bool {
     let Some(token) = &world.token else { return true };
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     given.and_then(|value| value.strip_prefix("Bearer ")) == Some(token)
 }
 
-async fn read(request: hyper::Request<Incoming>) -> Result<Request, Reply> {
+async fn read(request: hyper::Request<Incoming>) -> Result<ServedRequest, ApiReply> {
     let (head, body) = request.into_parts();
     let text = |name| {
         let value = head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
@@ -126,7 +126,7 @@ async fn read(request: hyper::Request<Incoming>) -> Result<Request, Reply> {
         text(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let user_agent = text(header::USER_AGENT);
     let body = read_body(body).await?;
-    Ok(Request {
+    Ok(ServedRequest {
         route: Route::parse(head.uri.path()),
         query: Query::parse(head.uri.query().unwrap_or_default()),
         method: head.method,
@@ -138,10 +138,10 @@ async fn read(request: hyper::Request<Incoming>) -> Result<Request, Reply> {
 
 /// A body as a whole. One that is too large is read to its end all the same: a client that is still
 /// writing when the connection closes may not see the answer.
-async fn read_body(mut body: Incoming) -> Result<Bytes, Reply> {
+async fn read_body(mut body: Incoming) -> Result<Bytes, ApiReply> {
     let (mut whole, mut size) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Reply::from(Failure::bad_request(error.to_string())))?;
+        let frame = frame.map_err(|error| ApiReply::from(ApiFailure::bad_request(error.to_string())))?;
         let Ok(data) = frame.into_data() else { continue };
         size += data.len();
         if size <= BODY_MAX {
@@ -152,26 +152,26 @@ async fn read_body(mut body: Incoming) -> Result<Bytes, Reply> {
     }
     if size > BODY_MAX {
         let message = format!("Request entity too large: limit is {BODY_MAX}");
-        return Err(Failure::new(413, "RequestEntityTooLarge", message).into());
+        return Err(ApiFailure::new(413, "RequestEntityTooLarge", message).into());
     }
     Ok(whole.into())
 }
 
 /// What a server in trouble says.
-fn injected(code: u16, retry_after: Option<u32>) -> Reply {
+fn injected(code: u16, retry_after: Option<u32>) -> ApiReply {
     let (reason, message) = match code {
         429 => ("TooManyRequests", "Too many requests, please try again later."),
         503 => ("ServiceUnavailable", "the server is currently unable to handle the request"),
         504 => ("Timeout", "the server was unable to return a response in the time allotted"),
         _ => ("InternalError", "an error on the server has prevented the request from succeeding"),
     };
-    Failure { retry_after, ..Failure::new(code, reason, message) }.into()
+    ApiFailure { retry_after, ..ApiFailure::new(code, reason, message) }.into()
 }
 
-fn respond(world: &Rc<World>, answer: Answer) -> Response<AnswerBody> {
+fn respond(world: &Rc<ServedWorld>, answer: ServedAnswer) -> Response<AnswerBody> {
     let (code, mut response) = match answer {
-        Answer::Reply(reply) => (reply.code, whole(reply)),
-        Answer::Watch(watcher) => {
+        ServedAnswer::Reply(reply) => (reply.code, whole(reply)),
+        ServedAnswer::Watch(watcher) => {
             let body = AnswerBody::Watch(WatchBody::start(world, *watcher));
             (200, with_type(Response::new(body), true))
         }
@@ -181,7 +181,7 @@ fn respond(world: &Rc<World>, answer: Answer) -> Response<AnswerBody> {
     response
 }
 
-fn whole(reply: Reply) -> Response<AnswerBody> {
+fn whole(reply: ApiReply) -> Response<AnswerBody> {
     let mut response = with_type(Response::new(AnswerBody::Whole(Full::new(reply.body))), reply.json);
     let headers = response.headers_mut();
     for warning in &reply.warnings {

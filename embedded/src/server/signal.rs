@@ -8,12 +8,12 @@ use std::{
 
 /// A counter that can be waited for; of one thread.
 #[derive(Debug, Default)]
-pub(super) struct Signal {
+pub(super) struct WriteCounter {
     count: Cell<u64>,
     waiting: RefCell<Vec<Waker>>,
 }
 
-impl Signal {
+impl WriteCounter {
     /// Where it stands.
     pub(super) fn now(&self) -> u64 {
         self.count.get()
@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn a_waiter_wakes_when_the_signal_moves() {
         run(async {
-            let signal = Rc::new(Signal::default());
+            let signal = Rc::new(WriteCounter::default());
             let (seen, other) = (signal.now(), Rc::clone(&signal));
             let waiter = spawn(async move { other.moved(seen).await });
             yield_now().await;

@@ -8,17 +8,17 @@ use futures::channel::oneshot;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::faults::Fault;
+use crate::faults::InjectedFault;
 
 const STACKS: &str = "/apis/formance.com/v1beta1/stacks";
 const MERGE: &str = "application/merge-patch+json";
 
-fn server(options: Options) -> Server {
-    Server::start(options).expect("a server")
+fn server(options: ServerOptions) -> EmbeddedServer {
+    EmbeddedServer::start(options).expect("a server")
 }
 
 fn open_request(
-    server: &Server,
+    server: &EmbeddedServer,
     method: &str,
     path: &str,
     content_type: &str,
@@ -38,7 +38,13 @@ fn open_request(
 }
 
 /// Status, head, and body of one request; status 0 where the connection broke.
-fn send(server: &Server, method: &str, path: &str, content_type: &str, body: &str) -> (u16, String, Value) {
+fn send(
+    server: &EmbeddedServer,
+    method: &str,
+    path: &str,
+    content_type: &str,
+    body: &str,
+) -> (u16, String, Value) {
     let mut text = String::new();
     let _ = open_request(server, method, path, content_type, body).read_to_string(&mut text);
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
@@ -51,7 +57,7 @@ fn stack(name: &str) -> String {
         .to_string()
 }
 
-fn post(server: &Server, name: &str) -> u16 {
+fn post(server: &EmbeddedServer, name: &str) -> u16 {
     send(server, "POST", STACKS, "application/json", &stack(name)).0
 }
 
@@ -67,7 +73,7 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 
 #[test]
 fn a_request_over_a_socket_reaches_the_model() {
-    let server = server(Options::default());
+    let server = server(ServerOptions::default());
     assert_eq!(post(&server, "a"), 201);
     assert_eq!(server.snapshot("stacks")[0]["metadata"]["name"], "a");
     let counts = server.counts();
@@ -77,7 +83,7 @@ fn a_request_over_a_socket_reaches_the_model() {
 
 #[test]
 fn unknown_fields_come_back_as_warning_headers() {
-    let server = server(Options::default());
+    let server = server(ServerOptions::default());
     post(&server, "a");
     let (code, head, _) = send(&server, "PATCH", &format!("{STACKS}/a"), MERGE, r#"{"spec":{"nope":1}}"#);
     assert_eq!(code, 200);
@@ -86,7 +92,7 @@ fn unknown_fields_come_back_as_warning_headers() {
 
 #[test]
 fn a_body_that_is_too_large_is_413() {
-    let server = server(Options::default());
+    let server = server(ServerOptions::default());
     let (code, ..) = send(&server, "POST", STACKS, "application/json", &"a".repeat((3 << 20) + 1));
     // The connection may close before the client has read the answer, as with the real server.
     assert!(code == 413 || code == 0, "{code}");
@@ -95,15 +101,15 @@ fn a_body_that_is_too_large_is_413() {
 
 #[test]
 fn a_wrong_token_is_unauthorized() {
-    let right = server(Options { token: Some("right".into()), ..Options::default() });
+    let right = server(ServerOptions { token: Some("right".into()), ..ServerOptions::default() });
     assert_eq!(post(&right, "a"), 201);
-    let wrong = server(Options { token: Some("other".into()), ..Options::default() });
+    let wrong = server(ServerOptions { token: Some("other".into()), ..ServerOptions::default() });
     assert_eq!(post(&wrong, "a"), 401);
 }
 
 #[test]
 fn a_watch_streams_events_until_its_time_is_over() {
-    let server = server(Options::default());
+    let server = server(ServerOptions::default());
     post(&server, "a");
     let mut watch = open_request(&server, "GET", &format!("{STACKS}?watch=true&timeoutSeconds=1"), "", "");
     let mut events = Vec::new();
@@ -124,7 +130,7 @@ fn a_watch_streams_events_until_its_time_is_over() {
 
 #[test]
 fn bookmarks_come_to_an_idle_watch() {
-    let server = server(Options { bookmarks: Duration::from_millis(20), ..Options::default() });
+    let server = server(ServerOptions { bookmarks: Duration::from_millis(20), ..ServerOptions::default() });
     let version = server.with_model(|cluster, _| cluster.version()).expect("a version");
     let path =
         format!("{STACKS}?watch=true&resourceVersion={version}&allowWatchBookmarks=true&timeoutSeconds=1");
@@ -136,7 +142,7 @@ fn bookmarks_come_to_an_idle_watch() {
 #[test]
 fn garbage_is_collected_where_asked_for() {
     let make = |garbage| {
-        let server = server(Options { garbage, ..Options::default() });
+        let server = server(ServerOptions { garbage, ..ServerOptions::default() });
         post(&server, "a");
         let uid = server.snapshot("stacks")[0]["metadata"]["uid"].clone();
         let ledger = json!({"apiVersion": "formance.com/v1beta1", "kind": "Ledger", "metadata": {"name": "a",
@@ -155,14 +161,14 @@ fn garbage_is_collected_where_asked_for() {
 
 #[test]
 fn a_script_refuses_denies_and_drops() {
-    let script: Script = Box::new(|call| match call.name {
-        "refused" => Fault::Refuse { code: 429, retry_after: Some(3) },
-        "denied" => Fault::Deny { code: 500 },
-        "before" => Fault::DropBefore,
-        "after" => Fault::DropAfter,
-        _ => Fault::None,
+    let script: FaultScript = Box::new(|call| match call.name {
+        "refused" => InjectedFault::Refuse { code: 429, retry_after: Some(3) },
+        "denied" => InjectedFault::Deny { code: 500 },
+        "before" => InjectedFault::DropBefore,
+        "after" => InjectedFault::DropAfter,
+        _ => InjectedFault::None,
     });
-    let server = server(Options { script: Some(script), ..Options::default() });
+    let server = server(ServerOptions { script: Some(script), ..ServerOptions::default() });
     let (code, head, _) = send(&server, "POST", STACKS, "application/json", &stack("refused"));
     assert!(code == 429 && head.contains("retry-after: 3"), "{head}");
     assert_eq!((post(&server, "denied"), post(&server, "before"), post(&server, "after")), (500, 0, 0));
@@ -176,11 +182,11 @@ fn a_script_refuses_denies_and_drops() {
 fn a_held_request_is_carried_out_although_its_client_left() {
     let (open, gate) = oneshot::channel();
     let mut gate = Some(gate);
-    let script: Script = Box::new(move |call| match (call.name, gate.take()) {
-        ("held", Some(gate)) => Fault::Until(gate),
-        _ => Fault::None,
+    let script: FaultScript = Box::new(move |call| match (call.name, gate.take()) {
+        ("held", Some(gate)) => InjectedFault::Until(gate),
+        _ => InjectedFault::None,
     });
-    let server = server(Options { script: Some(script), ..Options::default() });
+    let server = server(ServerOptions { script: Some(script), ..ServerOptions::default() });
     drop(open_request(&server, "POST", STACKS, "application/json", &stack("held")));
     eventually("the request is held", || server.counts().faults.contains_key("hold"));
     assert!(server.snapshot("stacks").is_empty());
@@ -191,7 +197,7 @@ fn a_held_request_is_carried_out_although_its_client_left() {
 #[test]
 fn latency_delays_every_answer() {
     let latency = Latency { fixed: Duration::from_millis(50), ..Latency::default() };
-    let server = server(Options { latency, ..Options::default() });
+    let server = server(ServerOptions { latency, ..ServerOptions::default() });
     let start = shards::time::now();
     post(&server, "a");
     assert!(start.elapsed() >= Duration::from_millis(50));
@@ -199,7 +205,7 @@ fn latency_delays_every_answer() {
 
 #[test]
 fn a_stopped_server_breaks_its_watches() {
-    let server = server(Options::default());
+    let server = server(ServerOptions::default());
     let mut watch = open_request(&server, "GET", &format!("{STACKS}?watch=true"), "", "");
     let mut line = String::new();
     watch.read_line(&mut line).expect("the status line");
@@ -214,14 +220,16 @@ fn a_stopped_server_breaks_its_watches() {
 #[test]
 fn a_definition_that_is_no_yaml_is_named() {
     let definitions = vec![("bad.yaml".to_string(), "{".to_string())];
-    let error = Server::start(Options { definitions, ..Options::default() }).expect_err("no YAML");
+    let error = EmbeddedServer::start(ServerOptions { definitions, ..ServerOptions::default() })
+        .expect_err("no YAML");
     assert!(error.to_string().contains("bad.yaml"), "{error}");
 }
 
 #[test]
 fn an_operator_gives_statuses_and_is_no_client() {
-    let options = operator::Options { most: Duration::from_millis(60), ..operator::Options::default() };
-    let server = server(Options { operator: Some(options), ..Options::default() });
+    let options =
+        operator::OperatorOptions { most: Duration::from_millis(60), ..operator::OperatorOptions::default() };
+    let server = server(ServerOptions { operator: Some(options), ..ServerOptions::default() });
     assert_eq!(post(&server, "a"), 201);
     eventually("ready", || server.snapshot("stacks")[0]["status"]["ready"] == true);
     assert_eq!(server.counts().requests, 1);

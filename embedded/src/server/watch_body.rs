@@ -11,11 +11,11 @@ use bytes::Bytes;
 use futures::{FutureExt, SinkExt, StreamExt, channel::mpsc, select_biased};
 use http_body::Frame;
 
-use super::world::World;
+use super::world::ServedWorld;
 use net::{self, Task};
 use shards::time;
 
-use crate::watcher::{Next, Watcher};
+use crate::watcher::{WatchCursor, WatchStep};
 
 /// A real server's watches last between half an hour and an hour where nobody says how long.
 const LIFETIME: Duration = Duration::from_secs(45 * 60);
@@ -31,7 +31,7 @@ pub(super) struct WatchBody {
 }
 
 impl WatchBody {
-    pub(super) fn start(world: &Rc<World>, watcher: Watcher) -> Self {
+    pub(super) fn start(world: &Rc<ServedWorld>, watcher: WatchCursor) -> Self {
         let (sender, lines) = mpsc::channel(1);
         let world = Rc::clone(world);
         Self { lines, _writer: net::spawn(write(world, watcher, sender)) }
@@ -50,24 +50,24 @@ impl http_body::Body for WatchBody {
     }
 }
 
-async fn write(world: Rc<World>, mut watcher: Watcher, mut lines: mpsc::Sender<Bytes>) {
+async fn write(world: Rc<ServedWorld>, mut watcher: WatchCursor, mut lines: mpsc::Sender<Bytes>) {
     let end = time::after(time::now(), watcher.timeout().unwrap_or(LIFETIME));
     let mut mark = next_mark(world.bookmark_every, end);
     loop {
         let seen = world.signal.now();
         let next = world.next_lines(&mut watcher);
         match next {
-            Next::Lines(bytes) => {
+            WatchStep::Lines(bytes) => {
                 if lines.send(bytes).await.is_err() {
                     return;
                 }
                 continue;
             }
-            Next::End(bytes) => {
+            WatchStep::End(bytes) => {
                 let _ = lines.send(bytes).await;
                 return;
             }
-            Next::Wait => {}
+            WatchStep::Wait => {}
         }
         if !wait(&world, seen, end.min(mark)).await {
             if time::now() >= end {
@@ -92,7 +92,7 @@ fn next_mark(every: Duration, end: Instant) -> Instant {
 }
 
 /// Waits for the cluster to move; false where the time came first.
-async fn wait(world: &World, seen: u64, until: Instant) -> bool {
+async fn wait(world: &ServedWorld, seen: u64, until: Instant) -> bool {
     let left = until.saturating_duration_since(time::now());
     let moved = select_biased! {
         () = world.signal.moved(seen).fuse() => true,

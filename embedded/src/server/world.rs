@@ -11,26 +11,26 @@ use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Counts, Latency, signal::Signal};
+use super::{Latency, RequestCounts, signal::WriteCounter};
 use net::Task;
 use shards::time;
 
 use crate::{
-    cluster::Cluster,
-    faults::{Call, Fault, Faults},
+    cluster::EmbeddedCluster,
+    faults::{FaultInjector, InjectedFault, RequestInfo},
     garbage,
-    respond::{Answer, Request, answer},
+    respond::{ServedAnswer, ServedRequest, answer},
     routes::Route,
-    watcher::{Next, Watcher},
+    watcher::{WatchCursor, WatchStep},
 };
 
 /// What the server's tasks share.
 #[derive(Debug)]
-pub(super) struct World {
-    pub(super) cluster: RefCell<Cluster>,
-    pub(super) faults: RefCell<Faults>,
-    pub(super) counts: RefCell<Counts>,
-    pub(super) signal: Signal,
+pub(super) struct ServedWorld {
+    pub(super) cluster: RefCell<EmbeddedCluster>,
+    pub(super) faults: RefCell<FaultInjector>,
+    pub(super) counts: RefCell<RequestCounts>,
+    pub(super) signal: WriteCounter,
     pub(super) token: Option<String>,
     pub(super) bookmark_every: Duration,
     /// Requests that are carried out whether or not the client still waits.
@@ -44,10 +44,10 @@ pub(super) fn wall() -> Timestamp {
     Timestamp::from_second(time::unix_seconds()).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-impl World {
+impl ServedWorld {
     pub(super) fn new(
-        cluster: Cluster,
-        faults: Faults,
+        cluster: EmbeddedCluster,
+        faults: FaultInjector,
         seed: u64,
         latency: Latency,
         token: Option<String>,
@@ -57,7 +57,7 @@ impl World {
             cluster: RefCell::new(cluster),
             faults: RefCell::new(faults),
             counts: RefCell::default(),
-            signal: Signal::default(),
+            signal: WriteCounter::default(),
             token,
             bookmark_every,
             held: RefCell::default(),
@@ -67,7 +67,7 @@ impl World {
     }
 
     /// Lets `change` have the cluster, and wakes watchers if it moved.
-    pub(super) fn with<T>(&self, change: impl FnOnce(&mut Cluster) -> T) -> T {
+    pub(super) fn with<T>(&self, change: impl FnOnce(&mut EmbeddedCluster) -> T) -> T {
         let mut cluster = self.cluster.borrow_mut();
         let before = cluster.version();
         let result = change(&mut cluster);
@@ -84,12 +84,12 @@ impl World {
         self.signal.raise();
     }
 
-    pub(super) fn answer(&self, request: &Request) -> Answer {
+    pub(super) fn answer(&self, request: &ServedRequest) -> ServedAnswer {
         self.with(|cluster| answer(cluster, request, wall()))
     }
 
     /// What happens to a request.
-    pub(super) fn fault(&self, request: &Request) -> Fault {
+    pub(super) fn fault(&self, request: &ServedRequest) -> InjectedFault {
         // Only a script looks into bodies.
         let body: Value = if self.faults.borrow().scripted() {
             serde_json::from_slice(&request.body).unwrap_or_default()
@@ -102,7 +102,7 @@ impl World {
             _ => ("", None),
         };
         let name = name.unwrap_or_else(|| body["metadata"]["name"].as_str().unwrap_or_default());
-        self.faults.borrow_mut().decide(Call { index: 0, verb, plural, name, body: &body })
+        self.faults.borrow_mut().decide(RequestInfo { index: 0, verb, plural, name, body: &body })
     }
 
     /// How long the next request is under way.
@@ -122,11 +122,11 @@ impl World {
         self.latency.get().watch
     }
 
-    pub(super) fn next_lines(&self, watcher: &mut Watcher) -> Next {
+    pub(super) fn next_lines(&self, watcher: &mut WatchCursor) -> WatchStep {
         watcher.next(&self.cluster.borrow())
     }
 
-    pub(super) fn bookmark(&self, watcher: &mut Watcher) -> Option<Bytes> {
+    pub(super) fn bookmark(&self, watcher: &mut WatchCursor) -> Option<Bytes> {
         watcher.bookmark(&self.cluster.borrow())
     }
 
@@ -140,7 +140,7 @@ impl World {
         while let Some(Some(())) = held.next().now_or_never() {}
     }
 
-    pub(super) fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> RequestCounts {
         let mut counts = self.counts.borrow().clone();
         counts.faults.clone_from(self.faults.borrow().struck());
         counts

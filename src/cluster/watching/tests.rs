@@ -6,9 +6,9 @@ use super::*;
 use crate::{
     cluster::{ClusterConfig, Limits},
     embedded::{
-        cluster::{Caller, Cluster, DeleteOptions, Endpoint},
-        faults::{Fault, Script},
-        server::{Options, Server},
+        cluster::{Caller, DeleteOptions, EmbeddedCluster, WriteEndpoint},
+        faults::{FaultScript, InjectedFault},
+        server::{EmbeddedServer, ServerOptions},
     },
     net::testing::run,
     stack::object::{Catalog, Resource},
@@ -55,11 +55,11 @@ impl View {
     }
 }
 
-fn server(options: Options) -> Server {
-    Server::start(options).unwrap()
+fn server(options: ServerOptions) -> EmbeddedServer {
+    EmbeddedServer::start(options).unwrap()
 }
 
-fn client(server: &Server) -> Client {
+fn client(server: &EmbeddedServer) -> Client {
     let limits = Limits { qps: 0.0, burst: 1, max_in_flight: 4, deadline: Duration::from_secs(10) };
     Client::new(&ClusterConfig::plain(&server.url()).unwrap(), limits)
 }
@@ -68,24 +68,24 @@ fn stacks() -> Arc<Resource> {
     Catalog::new(vec![]).stack
 }
 
-fn create(cluster: &mut Cluster, name: &str, now: jiff::Timestamp) {
+fn create(cluster: &mut EmbeddedCluster, name: &str, now: jiff::Timestamp) {
     let kind = cluster.kind("formance.com", "v1beta1", "stacks").unwrap();
     let body = json!({"apiVersion": "formance.com/v1beta1", "kind": "Stack", "metadata": {"name": name}});
     cluster.create(&kind, body, Caller::new("test", now)).unwrap();
 }
 
-fn put(server: &Server, name: &'static str) {
+fn put(server: &EmbeddedServer, name: &'static str) {
     server.with_model(move |cluster, now| create(cluster, name, now));
 }
 
-fn patch(server: &Server, name: &'static str, patch: Value) {
+fn patch(server: &EmbeddedServer, name: &'static str, patch: Value) {
     server.with_model(move |cluster, now| {
         let kind = cluster.kind("formance.com", "v1beta1", "stacks").unwrap();
-        cluster.patch(&kind, name, Endpoint::Main, &patch, Caller::new("test", now)).unwrap();
+        cluster.patch(&kind, name, WriteEndpoint::Main, &patch, Caller::new("test", now)).unwrap();
     });
 }
 
-fn delete(server: &Server, name: &'static str) {
+fn delete(server: &EmbeddedServer, name: &'static str) {
     server.with_model(move |cluster, now| {
         let kind = cluster.kind("formance.com", "v1beta1", "stacks").unwrap();
         cluster.delete(&kind, name, &DeleteOptions::default(), now).unwrap();
@@ -95,7 +95,7 @@ fn delete(server: &Server, name: &'static str) {
 #[test]
 fn objects_are_listed_in_pages_and_then_events_come_in_order() {
     run(async {
-        let server = server(Options::default());
+        let server = server(ServerOptions::default());
         server.with_model(|cluster, now| {
             for n in 0..1100 {
                 create(cluster, &format!("s-{n:04}"), now);
@@ -120,7 +120,7 @@ fn objects_are_listed_in_pages_and_then_events_come_in_order() {
 #[test]
 fn a_version_that_expired_has_it_list_again() {
     run(async {
-        let server = server(Options::default());
+        let server = server(ServerOptions::default());
         let view = View::of(&client(&server), &stacks());
         view.tells(&["complete"]).await;
         server.with_model(|cluster, now| {
@@ -138,20 +138,20 @@ fn connections_that_break_and_errors_cost_time_and_nothing_else() {
     run(async {
         let mut lists = 0;
         let mut watches = 0;
-        let script = move |call: &crate::embedded::faults::Call<'_>| {
+        let script = move |call: &crate::embedded::faults::RequestInfo<'_>| {
             let nth = match call.verb {
                 "list" => &mut lists,
                 "watch" => &mut watches,
-                _ => return Fault::None,
+                _ => return InjectedFault::None,
             };
             *nth += 1;
             match *nth {
-                1 => Fault::DropBefore,
-                2 => Fault::Refuse { code: 500, retry_after: None },
-                _ => Fault::None,
+                1 => InjectedFault::DropBefore,
+                2 => InjectedFault::Refuse { code: 500, retry_after: None },
+                _ => InjectedFault::None,
             }
         };
-        let server = server(Options { script: Some(Box::new(script)), ..Options::default() });
+        let server = server(ServerOptions { script: Some(Box::new(script)), ..ServerOptions::default() });
         put(&server, "a");
         let view = View::of(&client(&server), &stacks());
         view.tells(&["listed a", "complete"]).await;
@@ -166,11 +166,14 @@ fn connections_that_break_and_errors_cost_time_and_nothing_else() {
 #[test]
 fn a_kind_that_is_not_served_is_told_as_missing() {
     run(async {
-        let server = server(Options::default());
+        let server = server(ServerOptions::default());
         let nothing = Resource::new("Nothing", "nothing", "nothings");
         let view = View::of(&client(&server), &nothing);
         view.tells(&["refused, missing: true"]).await;
-        let forbid = |_: &crate::embedded::faults::Call<'_>| Fault::Refuse { code: 403, retry_after: None };
+        let forbid = |_: &crate::embedded::faults::RequestInfo<'_>| InjectedFault::Refuse {
+            code: 403,
+            retry_after: None,
+        };
         server.handle().set_script(Some(Box::new(forbid)));
         let view = View::of(&client(&server), &stacks());
         view.tells(&["refused, missing: false"]).await;
@@ -180,7 +183,7 @@ fn a_kind_that_is_not_served_is_told_as_missing() {
 #[test]
 fn many_watches_leave_requests_their_way() {
     run(async {
-        let server = server(Options::default());
+        let server = server(ServerOptions::default());
         put(&server, "a");
         let client = client(&server);
         let views: Vec<View> = (0..40).map(|_| View::of(&client, &stacks())).collect();
@@ -199,7 +202,7 @@ fn many_watches_leave_requests_their_way() {
 #[test]
 fn a_consumer_without_room_holds_back_itself_alone_and_loses_nothing() {
     run(async {
-        let server = server(Options::default());
+        let server = server(ServerOptions::default());
         for name in ["a", "b", "c"] {
             put(&server, name);
         }
@@ -228,7 +231,7 @@ fn a_consumer_without_room_holds_back_itself_alone_and_loses_nothing() {
 #[test]
 fn a_watch_that_is_dropped_leaves_nothing_behind() {
     run(async {
-        let server = server(Options::default());
+        let server = server(ServerOptions::default());
         put(&server, "a");
         let client = client(&server);
         // At whatever it is doing.
@@ -245,11 +248,11 @@ fn a_watch_that_is_dropped_leaves_nothing_behind() {
 #[test]
 fn a_list_that_is_not_answered_keeps_no_other_waiting() {
     run(async {
-        let script: Script = Box::new(|call| match (call.verb, call.plural) {
-            ("list", "authclients") => Fault::Hold(Duration::from_secs(8)),
-            _ => Fault::None,
+        let script: FaultScript = Box::new(|call| match (call.verb, call.plural) {
+            ("list", "authclients") => InjectedFault::Hold(Duration::from_secs(8)),
+            _ => InjectedFault::None,
         });
-        let server = server(Options { script: Some(script), ..Options::default() });
+        let server = server(ServerOptions { script: Some(script), ..ServerOptions::default() });
         put(&server, "a");
         let client = client(&server);
         let _slow: Vec<_> = (0..3).map(|_| View::of(&client, &Catalog::new(vec![]).auth_client)).collect();

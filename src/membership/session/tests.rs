@@ -6,7 +6,7 @@ use tonic::Status;
 
 use super::*;
 use crate::{
-    embedded::membership::{Event, Membership, Options},
+    embedded::membership::{EmbeddedMembership, MembershipEvent, MembershipOptions},
     membership::{
         close::SessionCloser,
         join_metadata::JoinMetadata,
@@ -159,8 +159,8 @@ impl TestSession {
         Self { orders, tell, thread: thread.unwrap() }
     }
 
-    fn joined() -> (Membership, Self) {
-        let membership = Membership::start(Options::default()).unwrap();
+    fn joined() -> (EmbeddedMembership, Self) {
+        let membership = EmbeddedMembership::start(MembershipOptions::default()).unwrap();
         let agent = Self::start(membership.address().port(), "t");
         membership.wait_joined(SOON).unwrap();
         (membership, agent)
@@ -181,9 +181,9 @@ fn deleted(name: &str) -> server::Order {
     server::Order { message: Some(Message::DeletedStack(stack)), metadata: HashMap::new() }
 }
 
-fn reported(membership: &Membership, within: Duration) -> Option<(String, HashMap<String, String>)> {
+fn reported(membership: &EmbeddedMembership, within: Duration) -> Option<(String, HashMap<String, String>)> {
     membership.wait_for(within, |event| match event {
-        Event::Message { message, .. } => match message.message? {
+        MembershipEvent::Message { message, .. } => match message.message? {
             server::message::Message::StackDeleted(stack) => Some((stack.cluster_name, message.metadata)),
             _ => None,
         },
@@ -191,17 +191,17 @@ fn reported(membership: &Membership, within: Duration) -> Option<(String, HashMa
     })
 }
 
-fn pong(membership: &Membership) -> Option<Duration> {
+fn pong(membership: &EmbeddedMembership) -> Option<Duration> {
     membership.ping();
     membership.wait_for(SOON, |event| match event {
-        Event::Pong { after } => Some(after),
+        MembershipEvent::Pong { after } => Some(after),
         _ => None,
     })
 }
 
 #[test]
 fn joins_with_its_metadata_and_takes_orders_in_their_order() {
-    let membership = Membership::start(Options::default()).unwrap();
+    let membership = EmbeddedMembership::start(MembershipOptions::default()).unwrap();
     let agent = TestSession::start(membership.address().port(), "secret");
     let join = membership.wait_joined(SOON).unwrap();
     assert_eq!(join.all("id"), ["r1"]);
@@ -221,7 +221,7 @@ fn a_ping_is_answered_at_once_with_an_empty_trace_context() {
     let (membership, agent) = TestSession::joined();
     membership.ping();
     let pong = membership.wait_for(SOON, |event| match event {
-        Event::Message { message, .. } => Some(message),
+        MembershipEvent::Message { message, .. } => Some(message),
         _ => None,
     });
     let pong = pong.unwrap();
@@ -235,7 +235,7 @@ fn an_unasked_pong_comes_every_five_seconds() {
     let (membership, agent) = TestSession::joined();
     let begun = time::now();
     let message = membership.wait_for(SOON, |event| match event {
-        Event::Message { message, .. } => message.message,
+        MembershipEvent::Message { message, .. } => message.message,
         _ => None,
     });
     assert!(matches!(message, Some(server::message::Message::Pong(_))));
@@ -285,12 +285,15 @@ fn a_report_that_a_break_may_have_swallowed_is_sent_again() {
 
 #[test]
 fn a_refused_token_is_tried_again() {
-    let options = Options { credential: Some(("token".into(), "right".into())), ..Options::default() };
-    let membership = Membership::start(options).unwrap();
+    let options = MembershipOptions {
+        credential: Some(("token".into(), "right".into())),
+        ..MembershipOptions::default()
+    };
+    let membership = EmbeddedMembership::start(options).unwrap();
     let agent = TestSession::start(membership.address().port(), "wrong");
     for _ in 0..3 {
         let refused = membership.wait_for(SOON, |event| match event {
-            Event::Refused { reason, .. } => Some(reason),
+            MembershipEvent::Refused { reason, .. } => Some(reason),
             _ => None,
         });
         assert_eq!(refused.unwrap(), "wrong credential");
@@ -304,11 +307,11 @@ fn what_changes_about_the_agent_is_said_by_joining_again_at_once() {
     agent.tell(Deed::Module("ledger"));
     let mut graceful = None;
     let join = membership.wait_for(SOON, |event| match event {
-        Event::Left { graceful: how, .. } => {
+        MembershipEvent::Left { graceful: how, .. } => {
             graceful = Some(how);
             None
         }
-        Event::Joined(join) => Some(join),
+        MembershipEvent::Joined(join) => Some(join),
         _ => None,
     });
     assert_eq!(join.unwrap().all("module_list"), ["ledger"]);
@@ -322,7 +325,8 @@ fn what_changes_about_the_agent_is_said_by_joining_again_at_once() {
 fn a_second_agent_with_the_same_id_waits_until_the_first_has_left() {
     let (membership, first) = TestSession::joined();
     let second = TestSession::start(membership.address().port(), "t");
-    let refused = membership.wait_for(SOON, |event| matches!(event, Event::Refused { .. }).then_some(()));
+    let refused =
+        membership.wait_for(SOON, |event| matches!(event, MembershipEvent::Refused { .. }).then_some(()));
     refused.unwrap();
     first.leave();
     membership.wait_joined(SOON).unwrap();
@@ -345,7 +349,7 @@ fn leaving_takes_no_more_orders_but_answers_and_reports_until_it_closes() {
     assert_eq!(agent.leave(), SessionEnd { graceful: true, unsent: 0 });
     assert_eq!(reported(&membership, SOON).unwrap().0, "b");
     let left = membership.wait_for(SOON, |event| match event {
-        Event::Left { graceful, .. } => Some(graceful),
+        MembershipEvent::Left { graceful, .. } => Some(graceful),
         _ => None,
     });
     assert_eq!(left, Some(true));

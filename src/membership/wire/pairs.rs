@@ -29,9 +29,7 @@ impl PairField {
 
     fn fault(self, key: &str, value: &str) -> Option<PairFault> {
         match self {
-            PairField::Labels => {
-                labels::label_fault(key, value).filter(|_| super::snapshot::labels_are_checked())
-            }
+            PairField::Labels => labels::label_fault(key, value),
             PairField::Annotations => labels::annotation_fault(key, value),
         }
     }

@@ -10,21 +10,13 @@ use super::{
     pairs::{PairField, Pairs, Smallest, SortedPairs, shown},
     server,
 };
-use crate::{
-    guard::{self, Guard},
-    order::{
-        AuthConfig, OrderFault, Snapshot, Spares, StackName, Stargate, StargateWish, is_client_id,
-        limits::{MAX_CLIENTS, MAX_MODULE_NAME, MAX_MODULES, NAMED},
-    },
+use crate::order::{
+    AuthConfig, OrderFault, Snapshot, Spares, StackName, Stargate, StargateWish, is_client_id,
+    limits::{MAX_CLIENTS, MAX_MODULE_NAME, MAX_MODULES, NAMED},
 };
 
 /// Longest name of an object.
 const MAX_NAME: usize = 253;
-
-/// Whether the checks of labels stand: outside of tests they do.
-pub(super) fn labels_are_checked() -> bool {
-    guard::stands(Guard::CheckLabels)
-}
 
 /// See the [module](self).
 pub(super) struct SnapshotBuilder<'a> {

@@ -11,9 +11,9 @@ use super::{ApiServer, Call, watch};
 use crate::{
     cluster::{answer::Reply, simulated::Outcome},
     embedded::{
-        failure::Failure,
+        failure::ApiFailure,
         reply,
-        respond::{Answer, Request},
+        respond::{ServedAnswer, ServedRequest},
         routes::Query,
     },
     net,
@@ -103,7 +103,7 @@ impl ApiServer {
 /// Brings a request to its end, whether or not somebody still waits for the answer.
 pub(super) async fn deliver(
     server: Rc<ApiServer>,
-    mut request: Request,
+    mut request: ServedRequest,
     call: Call,
     fate: Fate,
     tell: oneshot::Sender<Outcome>,
@@ -123,10 +123,10 @@ pub(super) async fn deliver(
             let mut tell = tell;
             return tell.cancellation().await;
         }
-        Fate::Answer { code, retry_after } => Answer::Reply(trouble(code, retry_after)),
+        Fate::Answer { code, retry_after } => ServedAnswer::Reply(trouble(code, retry_after)),
         Fate::Deny(code) => {
             server.perform(&request, &call);
-            Answer::Reply(trouble(code, None))
+            ServedAnswer::Reply(trouble(code, None))
         }
         Fate::LoseAnswer => {
             server.perform(&request, &call);
@@ -140,7 +140,7 @@ pub(super) async fn deliver(
             show_version(&mut request, version);
             match server.perform(&request, &call) {
                 // It does not reach back that far.
-                Answer::Reply(reply) if reply.code == 410 => {
+                ServedAnswer::Reply(reply) if reply.code == 410 => {
                     request.query.forget("continue");
                     server.perform(&request, &call)
                 }
@@ -154,14 +154,14 @@ pub(super) async fn deliver(
     }
     net::sleep(server.random(HOP)).await;
     let outcome = match answer {
-        Answer::Reply(reply) => Outcome::Reply(whole(reply)),
-        Answer::Watch(watcher) => Outcome::Stream(watch::start(&server, call.plural, *watcher)),
+        ServedAnswer::Reply(reply) => Outcome::Reply(whole(reply)),
+        ServedAnswer::Watch(watcher) => Outcome::Stream(watch::start(&server, call.plural, *watcher)),
     };
     let _ = tell.send(outcome);
 }
 
 /// Lets a list begin like a later page of one that was begun when this was the newest version.
-fn show_version(request: &mut Request, version: u64) {
+fn show_version(request: &mut ServedRequest, version: u64) {
     if request.query.get("continue").is_none() {
         let token = json!({"v": "meta.k8s.io/v1", "rv": version, "start": "\0"}).to_string();
         let limit = request.query.get("limit").map(|limit| format!("limit={limit}&")).unwrap_or_default();
@@ -177,7 +177,7 @@ fn show_version(request: &mut Request, version: u64) {
 }
 
 /// What a server in trouble says.
-fn trouble(code: u16, retry_after: Option<u32>) -> reply::Reply {
+fn trouble(code: u16, retry_after: Option<u32>) -> reply::ApiReply {
     let (reason, message) = match code {
         410 => ("Expired", "The provided continue parameter is too old"),
         429 => ("TooManyRequests", "Too many requests, please try again later."),
@@ -185,11 +185,11 @@ fn trouble(code: u16, retry_after: Option<u32>) -> reply::Reply {
         504 => ("Timeout", "the server was unable to return a response in the time allotted"),
         _ => ("InternalError", "an error on the server has prevented the request from succeeding"),
     };
-    Failure { retry_after, ..Failure::new(code, reason, message) }.into()
+    ApiFailure { retry_after, ..ApiFailure::new(code, reason, message) }.into()
 }
 
 /// A reply as it comes out of the network.
-fn whole(reply: reply::Reply) -> Reply {
+fn whole(reply: reply::ApiReply) -> Reply {
     let mut headers = HeaderMap::new();
     let kind = if reply.json { "application/json" } else { "text/plain; charset=utf-8" };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

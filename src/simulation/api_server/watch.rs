@@ -7,7 +7,7 @@ use futures::{channel::mpsc, future::select};
 
 use super::{ApiServer, Manner};
 use crate::{
-    embedded::watcher::{Next, Watcher},
+    embedded::watcher::{WatchCursor, WatchStep},
     net, time,
 };
 
@@ -67,14 +67,14 @@ impl Trouble {
 pub(super) fn start(
     server: &Rc<ApiServer>,
     plural: String,
-    watcher: Watcher,
+    watcher: WatchCursor,
 ) -> mpsc::UnboundedReceiver<Result<Bytes, String>> {
     let (chunks, receiver) = mpsc::unbounded();
     server.group.spawn(speak(Rc::clone(server), plural, watcher, chunks)).detach();
     receiver
 }
 
-async fn speak(server: Rc<ApiServer>, plural: String, mut watcher: Watcher, chunks: Chunks) {
+async fn speak(server: Rc<ApiServer>, plural: String, mut watcher: WatchCursor, chunks: Chunks) {
     let end = time::now() + watcher.timeout().unwrap_or(LIFETIME);
     let mut mark = time::now() + BOOKMARK_EVERY;
     let mut trouble = Trouble::draw(&server);
@@ -104,7 +104,7 @@ async fn speak(server: Rc<ApiServer>, plural: String, mut watcher: Watcher, chun
             trouble = Trouble::None;
         }
         match next {
-            Next::Lines(lines) => {
+            WatchStep::Lines(lines) => {
                 let lag = server.faults.borrow().watch_lag;
                 let late = if let Some(Manner::Late(late)) = manner { late } else { Duration::ZERO };
                 if !lag.is_zero() || !late.is_zero() {
@@ -114,8 +114,8 @@ async fn speak(server: Rc<ApiServer>, plural: String, mut watcher: Watcher, chun
                 server.trace.say(server.elapsed(), || format!("watched: {}", events(&lines)));
                 send(&server, &chunks, &lines);
             }
-            Next::End(line) => return send(&server, &chunks, &line),
-            Next::Wait if time::now() >= mark => {
+            WatchStep::End(line) => return send(&server, &chunks, &line),
+            WatchStep::Wait if time::now() >= mark => {
                 mark = time::now() + BOOKMARK_EVERY;
                 if server.faults.borrow().no_bookmarks {
                     server.strike("no-bookmark");
@@ -123,7 +123,7 @@ async fn speak(server: Rc<ApiServer>, plural: String, mut watcher: Watcher, chun
                     let _ = chunks.unbounded_send(Ok(line));
                 }
             }
-            Next::Wait => {
+            WatchStep::Wait => {
                 let until = trouble.at().map_or(end.min(mark), |at| at.min(end).min(mark));
                 let moved = pin!(server.moved.until(|| (server.moves() != seen).then_some(())));
                 let pause = pin!(net::sleep(until.saturating_duration_since(time::now())));
@@ -159,13 +159,13 @@ fn events(lines: &Bytes) -> String {
 }
 
 /// Something goes wrong. False where the watch is over by that.
-async fn strike(server: &ApiServer, trouble: Trouble, next: &Next, chunks: &Chunks) -> bool {
+async fn strike(server: &ApiServer, trouble: Trouble, next: &WatchStep, chunks: &Chunks) -> bool {
     match trouble {
         Trouble::None => true,
         Trouble::Cut(_) => {
             server.strike("watch-cut");
             server.trace.say(server.elapsed(), || "a watch is cut".to_owned());
-            if let Next::Lines(lines) = next {
+            if let WatchStep::Lines(lines) = next {
                 let _ = chunks.unbounded_send(Ok(lines.slice(..lines.len() / 2)));
             }
             let _ = chunks.unbounded_send(Err("the connection was reset".into()));

@@ -11,7 +11,7 @@ use crate::{
     agent::{Agent, Feed, Setup},
     cluster::{ClusterConfig, Limits},
     config::EngineSettings,
-    embedded::server::{self, Server},
+    embedded::server::{self, EmbeddedServer},
     stack::desired::StackBaseUrl,
     time::Duration,
 };
@@ -19,7 +19,7 @@ use crate::{
 #[test]
 fn row_16_a_shard_that_panics_ends_the_whole_agent_and_is_named() {
     shards::prepare_host().unwrap();
-    let cluster = Server::start(server::Options::default()).unwrap();
+    let cluster = EmbeddedServer::start(server::ServerOptions::default()).unwrap();
     let nonzero = |n| NonZeroUsize::new(n).unwrap();
     let setup = Setup {
         engine: EngineSettings {

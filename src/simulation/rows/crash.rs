@@ -51,5 +51,5 @@ fn crash(story: Story, write: usize, moment: Moment, end: Content) -> Result<(),
 
 #[test]
 fn row_01_a_crash_after_any_write_ends_as_if_there_had_been_none() {
-    family("row 01", &[Guard::LearnFirst], run);
+    family("row 01", run);
 }

@@ -62,5 +62,5 @@ fn hot() -> Result<Covered, String> {
 
 #[test]
 fn row_13_a_hot_stack_follows_and_holds_up_nobody() {
-    family("row 13", &[Guard::YieldSlot], hot);
+    family("row 13", hot);
 }

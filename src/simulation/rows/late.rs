@@ -71,5 +71,5 @@ fn late(case: Case, write: usize) -> Result<(), String> {
 
 #[test]
 fn row_08_a_late_write_of_any_verb_leaves_the_newer_order_standing() {
-    family("row 08", &[Guard::Fence, Guard::AwaitCreates], run);
+    family("row 08", run);
 }

@@ -34,7 +34,7 @@ fn storm(orders: usize, cut_after: Option<usize>, twice: bool) -> Result<usize, 
 
 #[test]
 fn row_12_storms_duplicates_and_breaks_end_with_the_last_order() {
-    family("row 12", &[Guard::KeepRemovals], || {
+    family("row 12", || {
         let mut covered = Covered::default();
         for orders in [1, 2, 3, 5, 6, 30, 300] {
             for twice in [false, true] {
@@ -141,7 +141,7 @@ async fn ends_as_wished(world: &World) -> Result<(), String> {
 
 #[test]
 fn row_17_a_bad_order_harms_itself_alone() {
-    family("row 17", &[Guard::CheckLabels], || {
+    family("row 17", || {
         let mut covered = Covered::default();
         for (what, order) in bad_orders() {
             covered.add(bad(order).map_err(|wrong| format!("{what}: {wrong}"))?);

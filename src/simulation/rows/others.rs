@@ -87,7 +87,7 @@ fn ours_hold(world: &World) -> bool {
 
 #[test]
 fn row_09_what_others_write_stays_and_ours_holds() {
-    family("row 09", &[Guard::OthersStay], || {
+    family("row 09", || {
         let undisturbed = told(Options::quiet(1), ("changed", || vec![first(), second()]))?;
         let mut covered = Covered::default();
         for write in undisturbed.before.1..undisturbed.after.1 {
@@ -147,7 +147,7 @@ fn contention(plural: &'static str) -> Result<usize, String> {
 
 #[test]
 fn row_10_contention_is_bounded_and_holds_up_nobody_else() {
-    family("row 10", &[Guard::ConflictsPause], || {
+    family("row 10", || {
         let mut covered = Covered::default();
         for plural in ["stacks", "auths", "ledgers", "authclients"] {
             covered.add(contention(plural).map_err(|wrong| format!("{plural}: {wrong}"))?);

@@ -151,7 +151,7 @@ fn outages() -> Result<Covered, String> {
 
 #[test]
 fn row_14_after_an_outage_all_is_right_at_once() {
-    family("row 14, ends of outages", &[Guard::EndOutage], outages);
+    family("row 14, ends of outages", outages);
 }
 
 /// How long until a stack is right of which so many writes in a row fail.
@@ -174,7 +174,7 @@ fn failures(most: usize) -> Result<usize, String> {
 
 #[test]
 fn row_14_fifteen_failures_in_a_row_do_not_add_up() {
-    family("row 14, failures in a row", &[Guard::EndOutage], || {
+    family("row 14, failures in a row", || {
         let mut covered = Covered::default();
         covered.add(failures(15)?);
         Ok(covered)

@@ -74,7 +74,7 @@ fn restarts() -> Result<usize, String> {
 
 #[test]
 fn row_14_an_overloaded_api_server_is_left_alone() {
-    family("row 14, 429", &[Guard::HeedPause], || {
+    family("row 14, 429", || {
         let mut covered = Covered::default();
         covered.add(too_many()?);
         Ok(covered)
@@ -83,7 +83,7 @@ fn row_14_an_overloaded_api_server_is_left_alone() {
 
 #[test]
 fn row_14_after_an_outage_requests_come_no_faster_than_they_may() {
-    family("row 14, outages", &[Guard::Limiter], || {
+    family("row 14, outages", || {
         let mut covered = Covered::default();
         covered.add(restarts()?);
         Ok(covered)

@@ -96,7 +96,7 @@ const LATE: Duration = Duration::from_millis(600);
 
 #[test]
 fn row_03_an_old_view_in_the_middle_of_an_order_hides_nothing_for_good() {
-    family("row 03, meanwhile", &[Guard::MayReturn], || {
+    family("row 03, meanwhile", || {
         let mut covered = Covered::default();
         for plural in ["stacks", "auths", "ledgers", "gateways", "authclients"] {
             let (before, after) = stale_meanwhile(plural, None)?;
@@ -116,7 +116,7 @@ fn uid(world: &World, plural: &str) -> Value {
 
 #[test]
 fn row_03_an_old_view_after_a_restart_harms_nothing_new() {
-    family("row 03, restarts", &[Guard::Preconditions], || {
+    family("row 03, restarts", || {
         let (before, after) = stale_after_restart(None)?;
         let mut covered = Covered::default();
         for since in before..=after {
@@ -157,7 +157,7 @@ fn slow_watch(late: Option<(&'static str, Duration)>) -> Result<(usize, usize), 
 
 #[test]
 fn row_04_late_events_bring_nothing_back() {
-    family("row 04", &[Guard::NewerWins], || {
+    family("row 04", || {
         let (writes, _) = slow_watch(None)?;
         let mut covered = Covered::default();
         for plural in ["stacks", "auths", "ledgers", "gateways", "payments", "stargates", "authclients"] {

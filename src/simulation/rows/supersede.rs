@@ -108,5 +108,5 @@ fn supersede(pair: Pair, point: (usize, bool, Duration), end: Content) -> Result
 
 #[test]
 fn row_02_a_newer_order_at_any_point_ends_as_it_alone_says() {
-    family("row 02", &[Guard::NewestOrder], run);
+    family("row 02", run);
 }

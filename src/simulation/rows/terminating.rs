@@ -56,7 +56,7 @@ fn terminating(after: Duration, by_order: bool) -> Result<usize, String> {
 
 #[test]
 fn row_11_nothing_is_made_under_a_dying_uid() {
-    family("row 11", &[Guard::AwaitEnd], || {
+    family("row 11", || {
         let mut covered = Covered::default();
         for millis in MOMENTS {
             for by_order in [false, true] {

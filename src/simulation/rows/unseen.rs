@@ -78,7 +78,7 @@ fn unseen(plural: &'static str, what: Unseen, expired: bool) -> Result<usize, St
 
 #[test]
 fn row_05_what_no_watch_saw_is_known_all_the_same() {
-    family("row 05", &[Guard::ListsRemove], || {
+    family("row 05", || {
         let mut covered = Covered::default();
         for plural in ["stacks", "auths", "ledgers", "gateways", "authclients"] {
             for what in [Unseen::Deleted, Unseen::Replaced, Unseen::Toggled, Unseen::WholeStack] {

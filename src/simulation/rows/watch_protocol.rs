@@ -73,7 +73,7 @@ fn wrong(plural: &'static str, wrong: Wrong) -> Result<usize, String> {
 
 #[test]
 fn row_18_no_watch_stays_stuck() {
-    family("row 18", &[Guard::NoticeSilence], || {
+    family("row 18", || {
         let mut covered = Covered::default();
         let mut wrongs = vec![
             Wrong::Watch(Manner::Cut),

@@ -9,7 +9,7 @@ use super::World;
 use crate::{
     demo::fleet,
     embedded::{
-        cluster::{Caller, DeleteOptions, Endpoint},
+        cluster::{Caller, DeleteOptions, WriteEndpoint},
         garbage,
         operator::Operator,
     },
@@ -175,7 +175,7 @@ impl World {
         self.server
             .with(|cluster| {
                 let kind = cluster.kind("formance.com", "v1beta1", plural)?;
-                cluster.patch(&kind, name, Endpoint::Main, patch, Caller::new(SOMEBODY, wall())).ok()
+                cluster.patch(&kind, name, WriteEndpoint::Main, patch, Caller::new(SOMEBODY, wall())).ok()
             })
             .is_some()
     }
@@ -204,7 +204,7 @@ impl World {
             .with(|cluster| {
                 let kind = cluster.kind("formance.com", "v1beta1", plural)?;
                 let patch = json!({"status": status});
-                cluster.patch(&kind, name, Endpoint::Status, &patch, Caller::new(SOMEBODY, wall())).ok()
+                cluster.patch(&kind, name, WriteEndpoint::Status, &patch, Caller::new(SOMEBODY, wall())).ok()
             })
             .is_some()
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::World;
-use crate::{agent::simulated, demo::fleet, embedded::kind::Kind, net, time::Duration};
+use crate::{agent::simulated, demo::fleet, embedded::kind::ServedKind, net, time::Duration};
 
 /// Lets membership forget what an earlier process told of, and what went before this one knew of it.
 pub(super) async fn forget(world: &Weak<World>) {
@@ -40,7 +40,7 @@ fn is_there(world: &World, (kind, name): &(String, String)) -> bool {
 }
 
 /// The kind of the fleet with this name.
-fn kind_of(world: &World, kind: &str) -> Option<Rc<Kind>> {
+fn kind_of(world: &World, kind: &str) -> Option<Rc<ServedKind>> {
     let cluster = world.server.cluster.borrow();
     let mut kinds =
         fleet::PLURALS.iter().filter_map(|plural| cluster.kind("formance.com", "v1beta1", plural));

@@ -4,7 +4,6 @@ use std::{collections::BTreeSet, ops::ControlFlow::Continue, time::Instant};
 
 use super::{Machine, MachineStep, Notice};
 use crate::{
-    guard::{self, Guard},
     order::Change,
     stack::{object::ObjectKey, plan::Action, view::Known},
     time::after,
@@ -51,9 +50,7 @@ impl Machine {
     fn attend(&mut self, fallback: Instant) -> MachineStep {
         let options = &self.context.options;
         match self.unsettled.next_expiry(options.create_may_arrive) {
-            Some(expiry) if guard::stands(Guard::AwaitCreates) => {
-                MachineStep::Attend { at: expiry.min(fallback) }
-            }
+            Some(expiry) => MachineStep::Attend { at: expiry.min(fallback) },
             _ => {
                 self.finished = true;
                 MachineStep::Done

@@ -9,7 +9,6 @@ use std::{
 
 use super::{Flight, Machine, Notice, Pause};
 use crate::{
-    guard::{self, Guard},
     stack::{
         failure::FailureClass,
         object::{Object, ObjectKey},
@@ -106,8 +105,7 @@ impl Machine {
                 }
                 let conflicts = self.conflicts.entry(key.clone()).or_default();
                 *conflicts += 1;
-                if *conflicts > self.context.options.conflicts_at_once && guard::stands(Guard::ConflictsPause)
-                {
+                if *conflicts > self.context.options.conflicts_at_once {
                     let cause = "the object keeps moving under the agent's writes".to_owned();
                     self.fail(now, subject, Failure { class: None, cause, retry_after: None });
                 }
@@ -124,10 +122,6 @@ impl Machine {
             }
             WriteAnswer::NotApplied { cause, retry_after } => {
                 self.fail(now, subject, Failure { class: Some(FailureClass::Any), cause, retry_after });
-            }
-            WriteAnswer::InDoubt { cause, .. } if !guard::stands(Guard::LookAfter) => {
-                self.progress.parked.insert(key.clone(), false);
-                self.refuse(subject, Refusal { code: 0, reason: "Unknown".into(), message: cause });
             }
             WriteAnswer::InDoubt { cause, retry_after } => {
                 self.unsettled.lose(now, write);

@@ -4,7 +4,6 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 use super::Machine;
 use crate::{
-    guard::{self, Guard},
     order::Change,
     stack::{
         object::{Object, ObjectKey},
@@ -35,7 +34,7 @@ impl Machine {
         let Known::Present(object) = self.view.get(key) else { return None };
         let refused = self.progress.parked.get(key).copied().unwrap_or_default();
         let needed = !object.terminating && self.unsettled.may_strike(object);
-        (needed && !refused && guard::stands(Guard::Fence)).then(|| plan::fence(object))
+        (needed && !refused).then(|| plan::fence(object))
     }
 
     /// Visits what is to be done about each object that is known and has no write in flight, the

@@ -4,13 +4,10 @@
 //!
 //! Checked: where nothing can happen any more, the cluster shows the newest order; and once an
 //! order is done, no older patch or delete takes effect. (An older create can; it is put right.)
-//! The same check finds a counterexample as soon as a guard is taken out.
+//! The same check finds a counterexample as soon as a safeguard is taken out (`cargo xtask safeguards`).
 
 use super::*;
-use crate::{
-    guard::{self, Guard},
-    stack::object::{Catalog, Object},
-};
+use crate::stack::object::{Catalog, Object};
 
 mod check;
 
@@ -163,18 +160,6 @@ fn three_orders_for_a_child_are_no_worse() {
 #[ignore = "minutes in debug builds"]
 fn three_orders_and_two_lost_answers_are_no_worse() {
     holds(&Bounds { orders: 3, lost_answers: 2, ..bounds() });
-}
-
-#[test]
-fn without_the_fence_a_late_write_breaks_the_newest_order() {
-    let way = guard::without(Guard::Fence, || check(&bounds())).expect_err("a counterexample");
-    assert!(way.contains("took effect after"), "{way}");
-}
-
-#[test]
-fn without_watching_a_late_create_brings_a_deleted_stack_back() {
-    let way = guard::without(Guard::AwaitCreates, || check(&bounds())).expect_err("a counterexample");
-    assert!(way.contains("deliver late Create"), "{way}");
 }
 
 #[test]
