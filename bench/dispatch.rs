@@ -1,9 +1,10 @@
 //! Orders on their way through the engine: shard 0 routes each by its key over the mesh, and the
-//! owner offers it to its runner, whose handler does nothing.
+//! owner offers it to its dispatcher, whose handler does nothing.
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use shards::{
-    Class, Context, Handler, Order, PoolConfig, Runner, ShardError, Slot, StartError, Turn, Verdict, shard_of,
+    ClassedOrder, CoopBudget, Dispatcher, Handler, OrderClass, Outcome, PoolConfig, PoolStartError,
+    ShardContext, ShardError, Slot, shard_of,
 };
 use std::{
     sync::Arc,
@@ -16,22 +17,22 @@ const ORDERS: usize = 200_000;
 /// An order with something in it.
 struct Noted(#[allow(dead_code, reason = "what an order would carry")] u64);
 
-impl Order for Noted {
-    fn class(&self) -> Class {
-        Class::Snapshot
+impl ClassedOrder for Noted {
+    fn class(&self) -> OrderClass {
+        OrderClass::Snapshot
     }
 }
 
-struct Nothing;
+struct NoHandler;
 
-impl Handler<u32, Noted> for Nothing {
-    async fn handle(&self, _: Slot<u32, Noted>, _: Noted) -> Verdict<Noted> {
-        Verdict::Done
+impl Handler<u32, Noted> for NoHandler {
+    async fn handle(&self, _: Slot<u32, Noted>, _: Noted) -> Outcome<Noted> {
+        Outcome::Done
     }
 }
 
 /// What is sent: the names, and whose turn it is.
-struct Load {
+struct DispatchLoad {
     names: Vec<String>,
     sequence: Vec<u32>,
 }
@@ -59,7 +60,7 @@ impl Zipf {
     }
 }
 
-impl Load {
+impl DispatchLoad {
     fn new(keys: &str) -> Self {
         let (mut random, zipf) = (fastrand::Rng::with_seed(7), Zipf::new());
         let draw = |_| if keys == "zipf" { zipf.draw(&mut random) } else { random.u32(0..KEYS) };
@@ -69,45 +70,45 @@ impl Load {
 }
 
 /// One shard: the first sends all orders, and each handles its own.
-async fn shard(context: Context<(u32, Noted)>, load: Arc<Load>, rounds: u64) {
-    let Context { id, shards, router, mut inbox, stop } = context;
-    let runner = Runner::new(Nothing, 64);
+async fn shard(context: ShardContext<(u32, Noted)>, load: Arc<DispatchLoad>, rounds: u64) {
+    let ShardContext { id, shards, router, mut inbox, stop } = context;
+    let dispatcher = Dispatcher::new(NoHandler, 64);
     let sending = async {
         if id.index() == 0 {
-            let mut turn = Turn::of_small_steps(64);
+            let mut budget = CoopBudget::of_small_steps(64);
             for round in 0..rounds {
                 for key in &load.sequence {
                     let home = shard_of(load.names[*key as usize].as_bytes(), shards);
                     if let Err(rejected) = router.send(home, (*key, Noted(round))).await {
                         eprintln!("{rejected}");
                     }
-                    turn.check().await;
+                    budget.check().await;
                 }
             }
             stop.request();
         }
-        router.close().await;
+        router.close();
     };
     let receiving = async {
         while let Some((key, order)) = inbox.recv().await {
-            let _ = runner.offer(key, order);
+            let _ = dispatcher.offer(key, order);
         }
-        runner.idle().await;
+        dispatcher.idle().await;
     };
     futures::future::join(sending, receiving).await;
-    runner.drain().await;
+    dispatcher.drain().await;
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum BenchError {
     #[error(transparent)]
-    Start(#[from] StartError),
+    Start(#[from] PoolStartError),
     #[error(transparent)]
     Shard(#[from] ShardError),
 }
 
 #[allow(clippy::disallowed_methods, reason = "the clock of a benchmark")]
-fn dispatch(shards: usize, load: &Arc<Load>, rounds: u64) -> Result<Duration, Failure> {
+fn dispatch(shards: usize, load: &Arc<DispatchLoad>, rounds: u64) -> Result<Duration, BenchError> {
     let load = Arc::clone(load);
     // The orders of a round wait for room; that nothing is lost at the end wants patience.
     let config = PoolConfig { linger: Duration::from_secs(60), ..PoolConfig::new("bench", shards) };
@@ -124,7 +125,7 @@ fn route_and_handle(c: &mut Criterion) {
     group.sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
     group.throughput(Throughput::Elements(ORDERS as u64)).sampling_mode(SamplingMode::Flat);
     for keys in ["uniform", "zipf"] {
-        let load = Arc::new(Load::new(keys));
+        let load = Arc::new(DispatchLoad::new(keys));
         for shards in [1, 2, 4] {
             group.bench_function(BenchmarkId::new(keys, shards), |b| {
                 b.iter_custom(|rounds| match dispatch(shards, &load, rounds) {

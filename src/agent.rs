@@ -23,7 +23,7 @@ mod worker;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use shards::{Pool, PoolConfig, ShardError, StartError, Stopper};
+use shards::{Pool, PoolConfig, PoolStartError, ShardError, Stopper};
 use tracing::{error, info, warn};
 
 pub use counters::Counters;
@@ -70,7 +70,7 @@ pub struct Agent {
 
 impl Agent {
     /// Starts the shards. Returns at once; the API server need not be reachable yet.
-    pub fn start(setup: Setup) -> Result<Self, StartError> {
+    pub fn start(setup: Setup) -> Result<Self, PoolStartError> {
         let counters = Arc::new(Counters::default());
         let config = PoolConfig::new("stackherd", setup.engine.shards.get());
         let (setup, shared) = (Arc::new(setup), Arc::clone(&counters));
@@ -100,7 +100,7 @@ impl Agent {
 
     /// Runs until the end, or until a signal asks for it. `false` where a shard failed.
     pub fn herd(self) -> bool {
-        let (stopper, health) = (self.stopper(), self.pool.health());
+        let (stopper, heartbeats) = (self.stopper(), self.pool.heartbeats());
         let on_signal = {
             let stopper = stopper.clone();
             move |signal| {
@@ -112,7 +112,7 @@ impl Agent {
         if let Err(failure) = shutdown::on_signal(on_signal) {
             warn!("a signal will end the process without its grace period: {failure}");
         }
-        watchdog::start(health, stopper.clone());
+        watchdog::start(heartbeats, stopper.clone());
         let joined = self.join();
         match (&joined, stopper.failed()) {
             (Ok(()), None) => true,
@@ -139,7 +139,7 @@ pub enum RunError {
     Membership(#[from] membership::MembershipError),
     /// The shards do not start.
     #[error(transparent)]
-    Start(#[from] StartError),
+    Start(#[from] PoolStartError),
 }
 
 /// Runs the agent; the exit code is that of the process.

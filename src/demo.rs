@@ -2,11 +2,11 @@
 //!
 //! All three talk over real sockets on loopback. The fleet's orders come from a seed, and at
 //! the end the cluster is compared with the last orders by `check`, and what membership was told
-//! with the cluster by `belief`; neither shares code with what the agent decides by.
+//! with the cluster by `mirror`; neither shares code with what the agent decides by.
 
-pub(crate) mod belief;
 pub(crate) mod check;
 pub(crate) mod fleet;
+pub(crate) mod mirror;
 mod outcome;
 mod progress;
 mod world;
@@ -19,10 +19,10 @@ use crate::{
     output, time,
 };
 
-use outcome::Faults;
-pub use outcome::Outcome;
-use progress::Progress;
-use world::{World, WorldError};
+pub use outcome::DemoOutcome;
+use outcome::Discrepancies;
+use progress::DemoProgress;
+use world::{DemoWorld, WorldError};
 
 /// Host of the demo's base URL.
 pub(crate) const BASE_HOST: &str = "demo.example";
@@ -51,21 +51,21 @@ pub fn run(config: &DemoConfig) -> ExitCode {
     }
 }
 
-fn converge(config: &DemoConfig) -> Result<Outcome, WorldError> {
+fn converge(config: &DemoConfig) -> Result<DemoOutcome, WorldError> {
     let orders = fleet::orders(config.seed, config.stacks.get());
     let expected = check::expected(&orders);
-    let mut world = World::start(config.engine, config.seed)?;
+    let mut world = DemoWorld::start(config.engine, config.seed)?;
     let began = time::now();
 
-    let bar = Progress::start();
+    let bar = DemoProgress::start();
     world.send(&orders);
     settle(&world, orders.len(), &bar);
     let elapsed = time::now().duration_since(began);
-    let mut outcome = Outcome::new(config, &world.counters(), world.requests(), elapsed);
+    let mut outcome = DemoOutcome::new(config, &world.counters(), world.requests(), elapsed);
 
     bar.next_phase();
     outcome.judge(catch_up(&mut world, &expected));
-    outcome.reports = world.belief().heard();
+    outcome.reports = world.mirror().heard();
     quiet(&world);
     let before = world.asked();
     let again: Vec<Order> = expected.into_values().flatten().map(fleet::existing_again).collect();
@@ -81,7 +81,7 @@ fn converge(config: &DemoConfig) -> Result<Outcome, WorldError> {
 }
 
 /// Waits until so many orders have come to their ends; `false` where that takes too long.
-fn settle(world: &World, orders: usize, bar: &Progress) -> bool {
+fn settle(world: &DemoWorld, orders: usize, bar: &DemoProgress) -> bool {
     let (counters, orders) = (world.counters(), orders as u64);
     let mut ended = (0, time::now());
     loop {
@@ -102,11 +102,11 @@ fn settle(world: &World, orders: usize, bar: &Progress) -> bool {
 
 /// Waits until nothing is wrong any more, or nothing gets better: the operator takes its time, and
 /// so may reports.
-fn catch_up(world: &mut World, expected: &BTreeMap<String, Option<Stack>>) -> Faults {
-    let mut last = (Faults::default(), time::now());
+fn catch_up(world: &mut DemoWorld, expected: &BTreeMap<String, Option<Stack>>) -> Discrepancies {
+    let mut last = (Discrepancies::default(), time::now());
     loop {
         let objects = world.objects();
-        let faults = (check::stale(expected, &objects), world.belief().stale(&objects));
+        let faults = (check::stale(expected, &objects), world.mirror().stale(&objects));
         if faults.0.is_empty() && faults.1.is_empty() {
             return faults;
         }
@@ -120,7 +120,7 @@ fn catch_up(world: &mut World, expected: &BTreeMap<String, Option<Stack>>) -> Fa
 }
 
 /// Waits until the agent has stopped asking, or until it is clear that it never does.
-fn quiet(world: &World) {
+fn quiet(world: &DemoWorld) {
     let began = time::now();
     let mut last = (world.asked(), began);
     while time::now().duration_since(last.1) < QUIET && time::now().duration_since(began) < STANDSTILL {

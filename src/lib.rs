@@ -29,4 +29,3 @@ pub mod telemetry;
 pub mod time;
 
 pub use ::{embedded, net};
-use shards::notify;

@@ -220,12 +220,12 @@ pub struct OrderFault {
     pub reason: String,
 }
 
-impl shards::Order for Order {
-    fn class(&self) -> shards::Class {
+impl shards::ClassedOrder for Order {
+    fn class(&self) -> shards::OrderClass {
         match self.change {
-            Change::Existing(_) => shards::Class::Snapshot,
-            Change::Deleted => shards::Class::Removal,
-            Change::Disabled(_) => shards::Class::Toggle,
+            Change::Existing(_) => shards::OrderClass::Snapshot,
+            Change::Deleted => shards::OrderClass::Removal,
+            Change::Disabled(_) => shards::OrderClass::Toggle,
         }
     }
 }

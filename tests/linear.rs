@@ -40,14 +40,14 @@ const BYTES: u64 = 64 << 10;
 const NANOSECONDS: u64 = 200_000;
 
 /// Counts what its thread allocates.
-struct Counting;
+struct AllocationCounter;
 
 thread_local! {
     static ALLOCATED: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
 }
 
 #[allow(unsafe_code, reason = "there is no other way to count what is allocated")]
-unsafe impl GlobalAlloc for Counting {
+unsafe impl GlobalAlloc for AllocationCounter {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = ALLOCATED.try_with(|counted| {
             let (times, bytes) = counted.get();
@@ -62,7 +62,7 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static COUNTING: AllocationCounter = AllocationCounter;
 
 /// What one run took.
 #[derive(Debug, Clone, Copy)]
@@ -134,11 +134,11 @@ fn annotations(n: usize, value: &str) -> server::Stack {
 }
 
 /// What it is, how many of it at first, and an order with so many.
-type Case = (&'static str, usize, fn(usize) -> server::Stack);
+type LinearCase = (&'static str, usize, fn(usize) -> server::Stack);
 
 /// The orders that took 40 s, and their siblings. Sizes are such that the largest is near the limit of
 /// a message.
-fn orders() -> Vec<Case> {
+fn orders() -> Vec<LinearCase> {
     vec![
         ("empty modules", 200_000, |n| modules(n, |_| String::new())),
         ("unknown modules", 25_000, |n| modules(n, |n| format!("unknown-{n}"))),
@@ -239,7 +239,7 @@ fn base_url() -> StackBaseUrl {
 }
 
 /// What snapshots may hold at most, and a part of it.
-fn snapshots() -> Vec<Case> {
+fn snapshots() -> Vec<LinearCase> {
     vec![
         ("clients", 125, |n| clients(n, |n| format!("client-{n}"))),
         ("unknown modules", 125, |n| modules(n, |n| format!("unknown-{n}"))),

@@ -12,8 +12,9 @@ use std::{
 use futures::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
 use hyper::rt::ReadBufCursor;
+use shards::CoopBudget;
 
-use super::{budget::Budget, tls::trouble::TlsPeer};
+use super::tls::trouble::TlsPeer;
 
 /// What a peer may send over TLS without a byte of content in it: records that are empty, tickets,
 /// new keys. The handshake has a deadline besides.
@@ -37,7 +38,7 @@ impl Io {
     /// Takes a connected socket and sets what every connection of ours wants.
     pub(super) fn tcp(stream: TcpStream, user_timeout: Option<Duration>) -> Result<Self> {
         set_options(&stream, user_timeout)?;
-        let socket = Socket { stream, budget: Budget::default(), barren: None };
+        let socket = Socket { stream, budget: CoopBudget::new(), barren: None };
         Ok(Self(Layer::Tcp(Box::new(socket))))
     }
 
@@ -88,7 +89,7 @@ impl Io {
 #[derive(Debug)]
 struct Socket {
     stream: TcpStream,
-    budget: Budget,
+    budget: CoopBudget,
     /// Under TLS: bytes since there was last content in them.
     barren: Option<usize>,
 }
@@ -100,12 +101,11 @@ impl Socket {
             let text = format!("the peer sent more than {most} MiB of TLS records without content");
             return Poll::Ready(Err(std::io::Error::new(ErrorKind::InvalidData, text)));
         }
-        ready!(self.budget.poll_turn(cx));
+        ready!(self.budget.poll_check(cx));
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         match &polled {
-            Poll::Pending => self.budget.waits(),
+            Poll::Pending => self.budget.renew(),
             Poll::Ready(read) => {
-                self.budget.found();
                 let read = read.as_ref().copied().unwrap_or_default();
                 self.barren = self.barren.map(|bytes| bytes.saturating_add(read));
             }

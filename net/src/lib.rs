@@ -7,7 +7,6 @@
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-mod budget;
 pub mod connect;
 pub mod dns;
 pub mod endpoint;
@@ -22,11 +21,12 @@ mod task;
 pub mod timer;
 pub mod tls;
 
-pub use executor::{ExecutorError, Thread, block_on, start_thread};
 use std::error::Error;
 
+pub use executor::{ExecutorError, Thread, block_on, start_thread};
+pub use shards::engine::{Task, spawn};
 use shards::time;
-pub use task::{BlockingError, Task, blocking, spawn, yield_now};
+pub use task::{BlockingError, blocking, yield_now};
 pub use timer::{Elapsed, sleep, timeout};
 
 /// An error with all its causes: hyper's own words are short, and what matters lies beneath.

@@ -26,7 +26,7 @@ use crate::{
     io::Io,
     timer::timeout,
 };
-use shards::{notify::Notify, time};
+use shards::{Wakeup, time};
 
 /// Most of what a peer says in another protocol that is quoted.
 const EXCERPT: usize = 60;
@@ -48,7 +48,7 @@ pub struct ConnectionMonitor {
     ended: RefCell<Option<ConnectionEnd>>,
     abuse: RefCell<Option<PeerAbuse>>,
     /// The peer sent its preface, goes away, or is gone.
-    changed: Notify,
+    changed: Wakeup,
 }
 
 #[derive(Debug)]
@@ -125,7 +125,7 @@ impl ConnectionMonitor {
             informational: Arc::default(),
             ended: RefCell::default(),
             abuse: RefCell::default(),
-            changed: Notify::default(),
+            changed: Wakeup::default(),
         }
     }
 

@@ -16,32 +16,37 @@ use std::{
 /// A task on this thread's executor. Dropping it cancels the task.
 #[must_use = "a task is cancelled when dropped; `detach` lets it run on"]
 #[derive(Debug)]
-pub struct Task<T>(Kind<T>);
+pub struct Task<T>(TaskKind<T>);
 
 #[derive(Debug)]
-enum Kind<T> {
+enum TaskKind<T> {
     Real(glommio::Task<T>),
     #[cfg(feature = "simulation")]
-    Simulated(simulation::Task<T>),
+    Simulated(simulation::SimTask<T>),
 }
 
-/// Starts a task on this thread's executor. glommio runs its first step at once, inside of this
-/// call.
+/// Starts a task on this thread's executor. Its first step comes after the caller's.
+///
+/// glommio would run that step at once, inside of this call: before the caller has stored the
+/// handle, and while it may hold a borrow that the task takes as well.
 pub fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Task<T> {
     #[cfg(feature = "simulation")]
     if simulation::is_running() {
-        return Task(Kind::Simulated(simulation::spawn(future)));
+        return Task(TaskKind::Simulated(simulation::spawn(future)));
     }
-    Task(Kind::Real(glommio::spawn_local(future)))
+    Task(TaskKind::Real(glommio::spawn_local(async {
+        next_turn().await;
+        future.await
+    })))
 }
 
 impl<T: 'static> Task<T> {
     /// Lets the task run to its end on its own.
     pub fn detach(self) {
         match self.0 {
-            Kind::Real(task) => drop(task.detach()),
+            TaskKind::Real(task) => drop(task.detach()),
             #[cfg(feature = "simulation")]
-            Kind::Simulated(task) => task.detach(),
+            TaskKind::Simulated(task) => task.detach(),
         }
     }
 
@@ -49,9 +54,9 @@ impl<T: 'static> Task<T> {
     /// result where it had already ended.
     pub async fn cancel(self) -> Option<T> {
         match self.0 {
-            Kind::Real(task) => task.cancel().await,
+            TaskKind::Real(task) => task.cancel().await,
             #[cfg(feature = "simulation")]
-            Kind::Simulated(task) => task.cancel().await,
+            TaskKind::Simulated(task) => task.cancel().await,
         }
     }
 }
@@ -61,22 +66,22 @@ impl<T> Future for Task<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         match &mut self.0 {
-            Kind::Real(task) => Pin::new(task).poll(cx),
+            TaskKind::Real(task) => Pin::new(task).poll(cx),
             #[cfg(feature = "simulation")]
-            Kind::Simulated(task) => Pin::new(task).poll(cx),
+            TaskKind::Simulated(task) => Pin::new(task).poll(cx),
         }
     }
 }
 
 /// Ready once its time has passed.
 #[derive(Debug)]
-pub struct Timer(Clock);
+pub struct Timer(TimerKind);
 
 #[derive(Debug)]
-enum Clock {
+enum TimerKind {
     Real(glommio::timer::Timer),
     #[cfg(feature = "simulation")]
-    Simulated(simulation::Timer),
+    Simulated(simulation::SimTimer),
 }
 
 impl Timer {
@@ -85,9 +90,9 @@ impl Timer {
         let duration = duration.min(crate::time::FOREVER);
         #[cfg(feature = "simulation")]
         if simulation::is_running() {
-            return Self(Clock::Simulated(simulation::Timer::new(duration)));
+            return Self(TimerKind::Simulated(simulation::SimTimer::new(duration)));
         }
-        Self(Clock::Real(glommio::timer::Timer::new(duration)))
+        Self(TimerKind::Real(glommio::timer::Timer::new(duration)))
     }
 }
 
@@ -96,9 +101,9 @@ impl Future for Timer {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.0 {
-            Clock::Real(timer) => Pin::new(timer).poll(cx).map(drop),
+            TimerKind::Real(timer) => Pin::new(timer).poll(cx).map(drop),
             #[cfg(feature = "simulation")]
-            Clock::Simulated(timer) => Pin::new(timer).poll(cx),
+            TimerKind::Simulated(timer) => Pin::new(timer).poll(cx),
         }
     }
 }
@@ -109,7 +114,7 @@ pub async fn sleep(duration: Duration) {
 }
 
 /// Suspends once, runnable again at once: other runnable tasks come first, IO and timers may not.
-pub async fn next_turn() {
+pub(crate) async fn next_turn() {
     let mut suspended = false;
     poll_fn(|cx| match std::mem::replace(&mut suspended, true) {
         true => Poll::Ready(()),
@@ -142,5 +147,55 @@ pub fn unix_seconds() -> i64 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
         Err(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::run;
+    use std::{cell::Cell, rc::Rc};
+
+    #[test]
+    fn a_dropped_task_is_cancelled() {
+        run(async {
+            let ran = Rc::new(Cell::new(false));
+            let seen = ran.clone();
+            drop(spawn(async move {
+                sleep(Duration::from_millis(1)).await;
+                seen.set(true);
+            }));
+            sleep(Duration::from_millis(20)).await;
+            assert!(!ran.get());
+        });
+    }
+
+    #[test]
+    fn a_task_begins_after_its_handle_was_stored() {
+        run(async {
+            let slot = Rc::new(Cell::new(None::<Task<()>>));
+            let seen = slot.clone();
+            let found = Rc::new(Cell::new(false));
+            let finding = found.clone();
+            slot.set(Some(spawn(async move {
+                finding.set(seen.take().is_some_and(|task| {
+                    task.detach();
+                    true
+                }))
+            })));
+            sleep(Duration::from_millis(1)).await;
+            assert!(found.get());
+        });
+    }
+
+    #[test]
+    fn a_detached_task_runs_on() {
+        run(async {
+            let ran = Rc::new(Cell::new(false));
+            let seen = ran.clone();
+            spawn(async move { seen.set(true) }).detach();
+            sleep(Duration::from_millis(1)).await;
+            assert!(ran.get());
+        });
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 
 /// Why a pool did not start. Nothing of it runs.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum PoolStartError {
     /// A number of shards that no pool has.
     #[error("a pool has 1 to {max} shards, not {asked}", max = crate::pool::MAX_SHARDS)]
     Shards {

@@ -3,7 +3,7 @@
 //! glommio finds a lack of these only inside the new thread, and says so by a panic about an old
 //! kernel. Asking first gives an error that names cause and remedy.
 
-use crate::StartError;
+use crate::PoolStartError;
 use rustix::{
     io::Errno,
     io_uring::{IoringEnterFlags, IoringRegisterOp},
@@ -17,10 +17,10 @@ const OLDEST_KERNEL: (u32, u32) = (5, 8);
 
 /// Makes sure that executors can start, those outside of a pool too: glommio itself panics in the
 /// new thread where they cannot. [`start`](crate::start) does so by itself.
-pub fn prepare_host() -> Result<(), StartError> {
+pub fn prepare_host() -> Result<(), PoolStartError> {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     if kernel_version(&release).is_some_and(|version| version < OLDEST_KERNEL) {
-        return Err(StartError::Kernel { release: release.trim().to_owned() });
+        return Err(PoolStartError::Kernel { release: release.trim().to_owned() });
     }
     raise_memlock()?;
     probe_io_uring().map_err(|errno| {
@@ -44,7 +44,7 @@ fn kernel_version(release: &str) -> Option<(u32, u32)> {
 
 /// Raises the soft limit of locked memory to the hard one, since the default soft limit is often
 /// too low and raising it needs no right.
-fn raise_memlock() -> Result<(), StartError> {
+fn raise_memlock() -> Result<(), PoolStartError> {
     let Rlimit { current, maximum } = getrlimit(Resource::Memlock);
     let below = |limit: Option<u64>, than: Option<u64>| limit.unwrap_or(u64::MAX) < than.unwrap_or(u64::MAX);
     if below(current, maximum) {
@@ -54,8 +54,9 @@ fn raise_memlock() -> Result<(), StartError> {
     if below(getrlimit(Resource::Memlock).current, Some(MEMLOCK_NEEDED)) {
         // With CAP_SYS_RESOURCE the hard limit is no limit.
         let wanted = Some(MEMLOCK_NEEDED);
-        setrlimit(Resource::Memlock, Rlimit { current: wanted, maximum: wanted })
-            .map_err(|_| StartError::Memlock { hard: maximum.unwrap_or(u64::MAX), needed: MEMLOCK_NEEDED })?;
+        setrlimit(Resource::Memlock, Rlimit { current: wanted, maximum: wanted }).map_err(|_| {
+            PoolStartError::Memlock { hard: maximum.unwrap_or(u64::MAX), needed: MEMLOCK_NEEDED }
+        })?;
     }
     Ok(())
 }
@@ -81,16 +82,16 @@ fn probe_io_uring() -> Result<(), Errno> {
 }
 
 /// What an error of the probe means, given the value of `kernel.io_uring_disabled`.
-fn diagnose(errno: Errno, sysctl: u32) -> StartError {
+fn diagnose(errno: Errno, sysctl: u32) -> PoolStartError {
     let source = std::io::Error::from(errno);
     match errno {
-        Errno::PERM if sysctl > 0 => StartError::IoUringDisabled { sysctl },
+        Errno::PERM if sysctl > 0 => PoolStartError::IoUringDisabled { sysctl },
         // A filter answers as its profile says: all three are in use, and a kernel that is new
         // enough has the call.
         Errno::PERM | Errno::ACCESS | Errno::NOSYS | Errno::OPNOTSUPP => {
-            StartError::IoUringRefused { source }
+            PoolStartError::IoUringRefused { source }
         }
-        _ => StartError::IoUring { source },
+        _ => PoolStartError::IoUring { source },
     }
 }
 

@@ -3,20 +3,20 @@
 //! Orders for the same key run one after the other; orders for different keys run side by side.
 //! A key hashes to one shard ([`shard_of`]) for the life of the process. A shard is one executor
 //! on one thread, pinned to a core where there are enough; it alone owns its keys, so nothing is
-//! locked. What one shard wants of another it sends as a message over the [mesh].
+//! locked. What one shard wants of another it sends as a message over a link.
 //!
 //! | part | what it is |
 //! |---|---|
-//! | [`Mailbox`], [`Table`] | pure: what waits for a key, and which key is next |
-//! | [`Runner`], [`Handler`], [`Slot`] | performs a table's orders, many keys at a time |
+//! | [`Table`] | pure: what waits for a key, and which key is next |
+//! | [`Dispatcher`], [`Handler`], [`Slot`] | performs a table's orders, many keys at a time |
 //! | [`Router`], [`Inbox`] | messages between shards, bounded, never deadlocking a drain |
-//! | [`start`], [`Pool`], [`Context`], [`Stop`] | the threads, their end, their failures |
-//! | [`Turn`], [`yield_to_reactor`] | how long work gives way to IO |
+//! | [`start`], [`Pool`], [`ShardContext`], [`Stop`] | the threads, their end, their failures |
+//! | [`CoopBudget`], [`Wakeup`], [`yield_to_reactor`] | when work gives way to IO, and waits for other work |
 //! | [engine] | tasks, timers and the clock: glommio's, or a simulation's |
 //!
-//! An order has a [`Class`]: it says all about a key, says that the key shall not be, or changes
+//! An order has an [`OrderClass`]: it says all about a key, says that the key shall not be, or changes
 //! one thing about it. From that alone follows which waiting orders a newer one makes pointless
-//! ([`Mailbox`]) and which may take the place of the one in flight ([`Class::superseded_by`]).
+//! ([`Table::offer`]) and which may take the place of the one in flight ([`OrderClass::superseded_by`]).
 //!
 //! # Example
 //!
@@ -24,15 +24,15 @@
 //! to side by side.
 //!
 //! ```no_run
-//! use shards::{Class, Context, Handler, Order, PoolConfig, Runner, Slot, Verdict, shard_of, start};
+//! use shards::{ClassedOrder, Dispatcher, Handler, OrderClass, Outcome, PoolConfig, ShardContext, Slot, shard_of, start};
 //!
 //! enum Change { Target(f32), Forget }
 //!
-//! impl Order for Change {
-//!     fn class(&self) -> Class {
+//! impl ClassedOrder for Change {
+//!     fn class(&self) -> OrderClass {
 //!         match self {
-//!             Change::Target(_) => Class::Snapshot,
-//!             Change::Forget => Class::Removal,
+//!             Change::Target(_) => OrderClass::Snapshot,
+//!             Change::Forget => OrderClass::Removal,
 //!         }
 //!     }
 //! }
@@ -40,7 +40,7 @@
 //! struct Devices;
 //!
 //! impl Handler<String, Change> for Devices {
-//!     async fn handle(&self, slot: Slot<String, Change>, change: Change) -> Verdict<Change> {
+//!     async fn handle(&self, slot: Slot<String, Change>, change: Change) -> Outcome<Change> {
 //!         let mut change = change;
 //!         // Between two steps of work, a newer order may take the place of this one.
 //!         while let Some(newer) = slot.successor() {
@@ -50,12 +50,12 @@
 //!             Change::Target(degrees) => println!("{} to {degrees}", slot.key()),
 //!             Change::Forget => println!("{} forgotten", slot.key()),
 //!         }
-//!         Verdict::Done
+//!         Outcome::Done
 //!     }
 //! }
 //!
-//! async fn shard(mut context: Context<(String, Change)>) {
-//!     let runner = Runner::new(Devices, 64);
+//! async fn shard(mut context: ShardContext<(String, Change)>) {
+//!     let dispatcher = Dispatcher::new(Devices, 64);
 //!     if context.id.index() == 0 {
 //!         for n in 0..1000 {
 //!             let device = format!("hall-{n}");
@@ -69,12 +69,12 @@
 //!         context.stop.request();
 //!     }
 //!     // Whoever has nothing more to send says so; when all have, `recv` ends.
-//!     context.router.close().await;
+//!     context.router.close();
 //!     while let Some((device, change)) = context.inbox.recv().await {
-//!         let _displaced = runner.offer(device, change);
+//!         let _displaced = dispatcher.offer(device, change);
 //!     }
-//!     runner.idle().await;
-//!     runner.drain().await;
+//!     dispatcher.idle().await;
+//!     dispatcher.drain().await;
 //! }
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -91,36 +91,39 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod contain;
+mod coop_budget;
+mod dispatcher;
 pub mod engine;
-pub mod error;
-pub mod hash;
+mod error;
+mod hash;
 mod host;
-pub mod mailbox;
-pub mod mesh;
-pub mod notify;
-pub mod order;
-pub mod pool;
-pub mod runner;
+mod mailbox;
+mod mesh;
+mod order_class;
+mod pool;
+mod remote_wakeup;
 mod shard;
-pub mod shard_id;
-mod signal;
+mod shard_id;
 #[cfg(feature = "simulation")]
 pub mod simulation;
-pub mod stop;
-pub mod table;
+mod stop;
+mod table;
+#[cfg(test)]
+mod testing;
 pub mod time;
-pub mod turn;
+mod wakeup;
 
 pub use contain::is_contained;
-pub use error::{ShardError, StartError};
+pub use coop_budget::{CoopBudget, yield_to_reactor};
+pub use dispatcher::{Dispatcher, Handler, Outcome, Slot};
+pub use error::{PoolStartError, ShardError};
 pub use hash::shard_of;
 pub use host::prepare_host;
-pub use mailbox::{Displaced, Mailbox};
+pub use mailbox::Displaced;
 pub use mesh::{Inbox, Rejected, Router};
-pub use order::{Class, Order};
-pub use pool::{Context, Exit, Health, Pool, PoolConfig, start};
-pub use runner::{Handler, Runner, Slot, Verdict};
+pub use order_class::{ClassedOrder, OrderClass};
+pub use pool::{Heartbeats, MAX_SHARDS, Pool, PoolConfig, ShardContext, start};
 pub use shard_id::ShardId;
-pub use stop::{Stop, StopReason, Stopper};
-pub use table::{Keep, Stats, Table};
-pub use turn::{Turn, yield_to_reactor};
+pub use stop::{Stop, Stopper};
+pub use table::{RequeuePolicy, Stats, Table};
+pub use wakeup::Wakeup;

@@ -1,6 +1,6 @@
 //! The orders that wait for one key.
 
-use crate::{Class, Order};
+use crate::{ClassedOrder, OrderClass};
 
 /// The orders of one key that wait for their turn: at most three, however many arrive.
 ///
@@ -14,7 +14,7 @@ use crate::{Class, Order};
 ///
 /// Running what is left, one after the other, ends as running all that arrived would have.
 #[derive(Debug, Clone)]
-pub struct Mailbox<O> {
+pub(crate) struct Mailbox<O> {
     removal: Option<O>,
     snapshot: Option<O>,
     toggle: Option<O>,
@@ -26,51 +26,48 @@ impl<O> Default for Mailbox<O> {
     }
 }
 
-impl<O: Order> Mailbox<O> {
-    /// The most orders that ever wait.
-    pub const MAX_LEN: usize = 3;
-
+impl<O: ClassedOrder> Mailbox<O> {
     /// Queues an order and gives back those that it overwrites.
-    pub fn push(&mut self, order: O) -> Displaced<O> {
+    pub(crate) fn push(&mut self, order: O) -> Displaced<O> {
         let mut displaced = Displaced::default();
         match order.class() {
-            Class::Removal => {
+            OrderClass::Removal => {
                 displaced.add(self.removal.replace(order));
                 displaced.add(self.snapshot.take());
                 displaced.add(self.toggle.take());
             }
-            Class::Snapshot => {
+            OrderClass::Snapshot => {
                 displaced.add(self.snapshot.replace(order));
                 displaced.add(self.toggle.take());
             }
-            Class::Toggle => displaced.add(self.toggle.replace(order)),
+            OrderClass::Toggle => displaced.add(self.toggle.replace(order)),
         }
         displaced
     }
 
     /// Takes the order that is to run next.
-    pub fn pop(&mut self) -> Option<O> {
+    pub(crate) fn pop(&mut self) -> Option<O> {
         self.removal.take().or_else(|| self.snapshot.take()).or_else(|| self.toggle.take())
     }
 
     /// The class of the order that [`pop`](Self::pop) would give.
-    pub fn head(&self) -> Option<Class> {
-        self.removal.as_ref().or(self.snapshot.as_ref()).or(self.toggle.as_ref()).map(Order::class)
+    pub(crate) fn head(&self) -> Option<OrderClass> {
+        self.removal.as_ref().or(self.snapshot.as_ref()).or(self.toggle.as_ref()).map(ClassedOrder::class)
     }
 
     /// Whether the next order supersedes one of class `in_flight`. Only the next one can: whatever
     /// waits behind another was meant to come after that.
-    pub fn supersedes(&self, in_flight: Class) -> bool {
+    pub(crate) fn supersedes(&self, in_flight: OrderClass) -> bool {
         self.head().is_some_and(|head| in_flight.superseded_by(head))
     }
 
     /// How many orders wait.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         [&self.removal, &self.snapshot, &self.toggle].into_iter().filter(|o| o.is_some()).count()
     }
 
     /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
@@ -122,25 +119,16 @@ impl<O> IntoIterator for Displaced<O> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A class and a serial number.
-    #[derive(Debug, Clone, Copy, PartialEq)]
-    struct Numbered(Class, u32);
-
-    impl Order for Numbered {
-        fn class(&self) -> Class {
-            self.0
-        }
-    }
+    use crate::testing::Numbered;
 
     /// "STR" pushed one after the other: what is left to pop, and what was displaced, as numbers.
     fn push_all(classes: &str) -> (Vec<u32>, Vec<u32>) {
         let (mut mailbox, mut displaced) = (Mailbox::default(), Vec::new());
         for (number, class) in (1..).zip(classes.chars()) {
             let class = match class {
-                'S' => Class::Snapshot,
-                'R' => Class::Removal,
-                _ => Class::Toggle,
+                'S' => OrderClass::Snapshot,
+                'R' => OrderClass::Removal,
+                _ => OrderClass::Toggle,
             };
             displaced.extend(mailbox.push(Numbered(class, number)).into_iter().map(|o| o.1));
         }
@@ -171,12 +159,12 @@ mod tests {
     #[test]
     fn only_the_next_order_supersedes() {
         let mut mailbox = Mailbox::default();
-        let _ = mailbox.push(Numbered(Class::Removal, 1));
-        let _ = mailbox.push(Numbered(Class::Snapshot, 2));
-        assert!(mailbox.supersedes(Class::Snapshot));
-        assert!(!mailbox.supersedes(Class::Removal));
+        let _ = mailbox.push(Numbered(OrderClass::Removal, 1));
+        let _ = mailbox.push(Numbered(OrderClass::Snapshot, 2));
+        assert!(mailbox.supersedes(OrderClass::Snapshot));
+        assert!(!mailbox.supersedes(OrderClass::Removal));
         let _ = mailbox.pop();
-        assert!(!mailbox.supersedes(Class::Toggle), "a snapshot waits for a toggle");
-        assert!(mailbox.supersedes(Class::Snapshot));
+        assert!(!mailbox.supersedes(OrderClass::Toggle), "a snapshot waits for a toggle");
+        assert!(mailbox.supersedes(OrderClass::Snapshot));
     }
 }

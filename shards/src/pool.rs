@@ -1,14 +1,14 @@
 //! The threads: N shards that start together, and end together.
 //!
 //! A shard that panics, or that ends before anybody asked, ends the pool: its keys have no owner,
-//! and the others are told by [`Stop`] ([`StopReason::ShardEnded`](crate::StopReason)).
+//! and the others are told by [`Stop`], and [`Stopper::failed`] names the one to blame.
 
 #[cfg(test)]
 mod tests;
 
 use crate::{
-    Inbox, Router, ShardError, ShardId, StartError, Stop, Stopper, host, mesh,
-    shard::{self, Seat},
+    Inbox, PoolStartError, Router, ShardError, ShardId, Stop, Stopper, host, mesh,
+    shard::{self, ThreadArgs},
     stop::StopFlag,
     time::{Duration, Instant, now},
 };
@@ -22,7 +22,7 @@ use std::{
     thread::JoinHandle,
 };
 
-/// The most shards that a pool has. A mesh has a channel for each pair.
+/// The most shards that a pool has. A mesh has a link for each pair.
 pub const MAX_SHARDS: usize = 256;
 
 /// How a pool is made up.
@@ -32,17 +32,12 @@ pub struct PoolConfig {
     pub name: String,
     /// The number of shards, 1 to [`MAX_SHARDS`].
     pub shards: usize,
-    /// Messages in the channel from one shard to another; rounded up to a power of two.
+    /// Messages that may be on their way from one shard to another.
     pub mesh_capacity: usize,
-    /// Messages in the overflow in front of a channel.
-    pub overflow: usize,
-    /// How long a shard that ends, and a send once the pool stops, wait for a shard that does not
-    /// take its messages.
+    /// How long a send waits, once the pool stops, for a shard that does not take its messages.
     pub linger: Duration,
-    /// How often a shard shows that it lives and looks for a stop from another thread.
+    /// How often a shard shows that it lives.
     pub heartbeat: Duration,
-    /// Threads of each shard for blocking calls (`glommio::executor().spawn_blocking`).
-    pub blocking_threads: usize,
 }
 
 impl PoolConfig {
@@ -52,28 +47,23 @@ impl PoolConfig {
             name: name.to_owned(),
             shards,
             mesh_capacity: mesh_capacity(shards),
-            overflow: 4096,
             linger: Duration::from_secs(1),
             heartbeat: Duration::from_millis(50),
-            blocking_threads: 1,
         }
     }
 }
 
-/// There are shards squared of the channels, and each takes its memory at once: so many messages that
-/// a shard's channels have room for 4,096 together, as far as that leaves each a few. What does not
-/// fit waits in the overflow, which takes memory only for what is in it.
+/// There are shards squared of the links, and each comes to use all of its memory: so many messages
+/// that those to a shard have room for 4,096 together, as far as that leaves each a few.
 fn mesh_capacity(shards: usize) -> usize {
-    let each = (4096 / shards.max(1)).clamp(16, 1024);
-    // A channel would round up.
-    1 << each.ilog2()
+    (4096 / shards.max(1)).clamp(16, 2048)
 }
 
 /// What a shard is given to begin with.
 ///
 /// An `async move` block takes only the fields that it names: one that never names the inbox has
 /// dropped it, and with that closed the shard to messages.
-pub struct Context<M: Send + 'static> {
+pub struct ShardContext<M> {
     /// Which shard this is.
     pub id: ShardId,
     /// How many there are.
@@ -86,33 +76,23 @@ pub struct Context<M: Send + 'static> {
     pub stop: Stop,
 }
 
-/// A shard that has come to its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exit {
-    /// Which.
-    pub shard: ShardId,
-    /// How it failed, if it did.
-    pub error: Option<ShardError>,
-}
-
 /// A running pool.
 #[derive(Debug)]
 pub struct Pool<T> {
     threads: Vec<JoinHandle<Result<T, ShardError>>>,
-    exits: mpsc::Receiver<Exit>,
     stop: Arc<StopFlag>,
-    health: Health,
+    heartbeats: Heartbeats,
 }
 
 /// When each shard last showed that it lives; for any thread.
 #[derive(Debug, Clone)]
-pub struct Health {
+pub struct Heartbeats {
     began: Instant,
     /// Milliseconds from `began`, by shard.
     beats: Arc<[AtomicU64]>,
 }
 
-impl Health {
+impl Heartbeats {
     fn new(shards: usize) -> Self {
         Self { began: now(), beats: (0..shards).map(|_| AtomicU64::new(0)).collect() }
     }
@@ -143,46 +123,44 @@ impl Health {
 /// it gives is done. The shards are pinned to a core each where the process may use enough.
 ///
 /// Returns when all executors stand, or none.
-pub fn start<M, T, F, Fut>(config: PoolConfig, f: F) -> Result<Pool<T>, StartError>
+pub fn start<M, T, F, Fut>(config: PoolConfig, f: F) -> Result<Pool<T>, PoolStartError>
 where
     M: Send + 'static,
     T: Send + 'static,
-    F: Fn(Context<M>) -> Fut + Clone + Send + 'static,
+    F: Fn(ShardContext<M>) -> Fut + Clone + Send + 'static,
     Fut: Future<Output = T> + 'static,
 {
     if !(1..=MAX_SHARDS).contains(&config.shards) {
-        return Err(StartError::Shards { asked: config.shards });
+        return Err(PoolStartError::Shards { asked: config.shards });
     }
     host::prepare_host()?;
     let cores = host::allowed_cores();
     let pinned = cores.len() >= config.shards;
-    let (stop, health) = (Arc::new(StopFlag::default()), Health::new(config.shards));
-    let (exit, exits) = mpsc::channel();
-    let (made, all_made) = mpsc::channel();
+    let (stop, heartbeats) = (Arc::new(StopFlag::new(config.shards)), Heartbeats::new(config.shards));
+    let (made, all_made) = mpsc::sync_channel(config.shards);
     let config = Arc::new(config);
 
     let mut threads = Vec::with_capacity(config.shards);
     let mut starts = Vec::with_capacity(config.shards);
     for (index, endpoint) in mesh::endpoints(config.shards, config.mesh_capacity).into_iter().enumerate() {
         let shard = ShardId::new(index);
-        let (start, may_start) = mpsc::channel();
-        let seat = Seat {
+        let (start, may_start) = mpsc::sync_channel(1);
+        let args = ThreadArgs {
             id: shard,
             core: pinned.then(|| cores[index]),
             config: Arc::clone(&config),
             endpoint,
             stop: Arc::clone(&stop),
-            health: health.clone(),
+            heartbeats: heartbeats.clone(),
             made: made.clone(),
             may_start,
-            exit: exit.clone(),
         };
         let f = f.clone();
         // Where this or a later one fails, dropping `starts` sends the ones before home.
         let thread = std::thread::Builder::new()
             .name(format!("{}-{index}", config.name))
-            .spawn(move || shard::run(seat, f))
-            .map_err(|source| StartError::Thread { shard, source })?;
+            .spawn(move || shard::run(args, f))
+            .map_err(|source| PoolStartError::Thread { shard, source })?;
         threads.push(thread);
         starts.push(start);
     }
@@ -198,7 +176,7 @@ where
     for start in starts {
         let _ = start.send(());
     }
-    Ok(Pool { threads, exits, stop, health })
+    Ok(Pool { threads, stop, heartbeats })
 }
 
 impl<T> Pool<T> {
@@ -208,26 +186,8 @@ impl<T> Pool<T> {
     }
 
     /// What shows whether shards hang.
-    pub fn health(&self) -> Health {
-        self.health.clone()
-    }
-
-    /// Waits until the next shard comes to its end; `None` when all have been told of. A shard that
-    /// fails is told of before any other can end because of it, so the first one is the one to
-    /// blame.
-    pub fn next_exit(&self) -> Option<Exit> {
-        self.exits.recv().ok().map(|exit| self.told(exit))
-    }
-
-    /// Like [`next_exit`](Self::next_exit), but gives up after `limit`.
-    pub fn next_exit_within(&self, limit: Duration) -> Option<Exit> {
-        self.exits.recv_timeout(limit).ok().map(|exit| self.told(exit))
-    }
-
-    /// The shard is about to stop the others; whoever knows of its end finds that done.
-    fn told(&self, exit: Exit) -> Exit {
-        self.stop.shard_ended(exit.shard, exit.error.is_some());
-        exit
+    pub fn heartbeats(&self) -> Heartbeats {
+        self.heartbeats.clone()
     }
 
     /// Waits until all shards have ended, and gives what became of each, by shard.

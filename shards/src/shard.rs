@@ -1,14 +1,15 @@
 //! One shard's thread, from its executor to its end.
 
 use crate::{
-    Context, Exit, Health, PoolConfig, Router, ShardError, ShardId, StartError, Stop,
+    Heartbeats, PoolConfig, PoolStartError, Router, ShardContext, ShardError, ShardId, Stop,
     contain::contain,
+    engine,
     error::panic_message,
-    mesh::{Endpoint, Receiving},
+    mesh::{Incoming, MeshEndpoint},
     stop::StopFlag,
     yield_to_reactor,
 };
-use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement};
+use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 use std::{
     cell::RefCell,
     future::Future,
@@ -21,34 +22,33 @@ use std::{
 const IO_MEMORY: usize = 64 * 1024;
 
 /// All that a shard's thread starts with.
-pub(crate) struct Seat<M: Send + 'static> {
+pub(crate) struct ThreadArgs<M> {
     pub(crate) id: ShardId,
     pub(crate) core: Option<usize>,
     pub(crate) config: Arc<PoolConfig>,
-    pub(crate) endpoint: Endpoint<M>,
+    pub(crate) endpoint: MeshEndpoint<M>,
     pub(crate) stop: Arc<StopFlag>,
-    pub(crate) health: Health,
-    pub(crate) made: mpsc::Sender<Result<(), StartError>>,
+    pub(crate) heartbeats: Heartbeats,
+    pub(crate) made: mpsc::SyncSender<Result<(), PoolStartError>>,
     /// Says that all executors stand; closed instead where one does not.
     pub(crate) may_start: mpsc::Receiver<()>,
-    pub(crate) exit: mpsc::Sender<Exit>,
 }
 
 /// The shard's ends of the mesh, kept aside to be closed when the shard ends however it does: what
 /// its tasks held may be leaked with them.
-type Ends<M> = Rc<RefCell<Option<(Router<M>, Receiving<M>)>>>;
+type Ends<M> = Rc<RefCell<Option<(Router<M>, Incoming<M>)>>>;
 
 /// The thread's body.
-pub(crate) fn run<M, T, F, Fut>(seat: Seat<M>, f: F) -> Result<T, ShardError>
+pub(crate) fn run<M, T, F, Fut>(args: ThreadArgs<M>, f: F) -> Result<T, ShardError>
 where
     M: Send + 'static,
-    F: Fn(Context<M>) -> Fut,
+    F: Fn(ShardContext<M>) -> Fut,
     Fut: Future<Output = T> + 'static,
     T: 'static,
 {
-    let Seat { id, core, config, endpoint, stop, health, made, may_start, exit } = seat;
+    let ThreadArgs { id, core, config, endpoint, stop, heartbeats, made, may_start } = args;
     let never_started = || ShardError::Panicked { shard: id, message: "the pool did not start".to_owned() };
-    let executor = match make_executor(id, core, &config) {
+    let executor = match make_executor(id, core) {
         Ok(executor) => executor,
         Err(error) => {
             let _ = made.send(Err(error));
@@ -61,28 +61,28 @@ where
         return Err(never_started());
     }
 
-    let mut ending = Ending::new(id, Arc::clone(&stop), health.clone(), exit);
+    let mut ending = Ending::new(id, Arc::clone(&stop), heartbeats.clone());
     let ends: Ends<M> = Rc::default();
-    let main = live(id, config, endpoint, Stop::new(stop), health, Rc::clone(&ends), f);
+    let main = live(id, config, endpoint, Stop::new(id, stop), heartbeats, Rc::clone(&ends), f);
     // A panic in any task comes out here. What it left behind is not looked at again, but for the
     // mesh, whose ends are closed so that nobody waits for this shard.
     let outcome = catch_unwind(AssertUnwindSafe(|| executor.run(main)));
     let outcome = match outcome {
         Ok(outcome) => {
-            ending.tell(None);
+            ending.report(false);
             Ok(outcome)
         }
         Err(payload) => {
             let error = ShardError::Panicked { shard: id, message: panic_message(&*payload) };
-            ending.tell(Some(error.clone()));
+            ending.report(true);
             // Only now: its destructor is anybody's code as well.
             drop(payload);
             Err(error)
         }
     };
-    if let Some((router, receiving)) = ends.take() {
-        router.close_now();
-        receiving.close();
+    if let Some((router, incoming)) = ends.take() {
+        router.close();
+        incoming.close();
     }
     drop(executor);
     outcome
@@ -92,35 +92,29 @@ where
 pub(crate) struct Ending {
     id: ShardId,
     stop: Arc<StopFlag>,
-    health: Health,
-    exit: mpsc::Sender<Exit>,
+    heartbeats: Heartbeats,
     told: bool,
 }
 
 impl Ending {
-    pub(crate) fn new(id: ShardId, stop: Arc<StopFlag>, health: Health, exit: mpsc::Sender<Exit>) -> Self {
-        Self { id, stop, health, exit, told: false }
+    pub(crate) fn new(id: ShardId, stop: Arc<StopFlag>, heartbeats: Heartbeats) -> Self {
+        Self { id, stop, heartbeats, told: false }
     }
 
-    /// The order counts: whoever is to blame is told of before anybody can end because of it.
-    pub(crate) fn tell(&mut self, error: Option<ShardError>) {
+    pub(crate) fn report(&mut self, panicked: bool) {
         self.told = true;
-        let panicked = error.is_some();
-        let _ = self.exit.send(Exit { shard: self.id, error });
         self.stop.shard_ended(self.id, panicked);
     }
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        let unwinds = std::thread::panicking();
         if !self.told {
-            let message = "a panic outside of its tasks".to_owned();
-            self.tell(Some(ShardError::Panicked { shard: self.id, message }));
-        } else if unwinds {
+            self.report(true);
+        } else if std::thread::panicking() {
             self.stop.fail(self.id);
         }
-        self.health.ended(self.id);
+        self.heartbeats.ended(self.id);
     }
 }
 
@@ -128,56 +122,56 @@ impl Drop for Ending {
 async fn live<M, T, F, Fut>(
     id: ShardId,
     config: Arc<PoolConfig>,
-    endpoint: Endpoint<M>,
+    endpoint: MeshEndpoint<M>,
     stop: Stop,
-    health: Health,
+    heartbeats: Heartbeats,
     ends: Ends<M>,
     f: F,
 ) -> T
 where
     M: Send + 'static,
-    F: Fn(Context<M>) -> Fut,
+    F: Fn(ShardContext<M>) -> Fut,
     Fut: Future<Output = T>,
 {
     // Besides what it is for, the heartbeat bounds the time that an executor may sleep while it
     // has something to run, which glommio's can.
-    let heartbeat = glommio::spawn_local({
-        let (stop, every) = (stop.clone(), config.heartbeat);
-        async move {
-            loop {
-                health.beat(id);
-                stop.look();
-                glommio::timer::sleep(every).await;
-            }
+    let every = config.heartbeat;
+    let heartbeat = engine::spawn(async move {
+        loop {
+            heartbeats.beat(id);
+            engine::sleep(every).await;
         }
     });
-    let (router, inbox) = endpoint.connect(&config, stop.clone()).await;
-    ends.replace(Some((router.clone(), inbox.receiving())));
-    let outcome = f(Context { id, shards: config.shards, router: router.clone(), inbox, stop }).await;
-    router.close().await;
+    let relay = engine::spawn({
+        let stop = stop.clone();
+        async move { stop.relay().await }
+    });
+    let (router, inbox) = endpoint.open(&config, stop.clone());
+    ends.replace(Some((router.clone(), inbox.incoming())));
+    let outcome = f(ShardContext { id, shards: config.shards, router: router.clone(), inbox, stop }).await;
+    router.close();
     heartbeat.cancel().await;
+    relay.cancel().await;
     // A cancelled task is dropped by the executor when its turn comes; give it the turn.
     yield_to_reactor().await;
     outcome
 }
 
 /// Makes the executor on this very thread, pinned if it can be.
-fn make_executor(id: ShardId, core: Option<usize>, config: &PoolConfig) -> Result<LocalExecutor, StartError> {
+fn make_executor(id: ShardId, core: Option<usize>) -> Result<LocalExecutor, PoolStartError> {
     if let Some(core) = core {
-        match try_make(Placement::Fixed(core), config) {
+        match try_make(Placement::Fixed(core)) {
             Ok(executor) => return Ok(executor),
             // Pinning wants to read the machine's topology, which some sandboxes hide.
             Err(message) => tracing::warn!(shard = %id, core, message, "the shard could not be pinned"),
         }
     }
-    try_make(Placement::Unbound, config).map_err(|message| StartError::Executor { shard: id, message })
+    try_make(Placement::Unbound).map_err(|message| PoolStartError::Executor { shard: id, message })
 }
 
-fn try_make(placement: Placement, config: &PoolConfig) -> Result<LocalExecutor, String> {
+fn try_make(placement: Placement) -> Result<LocalExecutor, String> {
     // No preemption timer of our own and no latency queues: with either, glommio 0.9 can go to
     // sleep on runnable tasks.
-    let builder = LocalExecutorBuilder::new(placement)
-        .io_memory(IO_MEMORY)
-        .blocking_thread_pool_placement(PoolPlacement::Unbound(config.blocking_threads.max(1)));
+    let builder = LocalExecutorBuilder::new(placement).io_memory(IO_MEMORY);
     contain(|| builder.make())?.map_err(|error| error.to_string())
 }

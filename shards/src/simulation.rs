@@ -6,7 +6,7 @@
 //! in it. All randomness of the thread (`fastrand`) comes from the same seed. The same seed gives the
 //! same run, as long as nothing depends on addresses or on the order of a hash map.
 //!
-//! Tasks belong to [groups](Group), each a process, say: the tasks that a task spawns belong to its
+//! Tasks belong to [groups](SimGroup), each a process, say: the tasks that a task spawns belong to its
 //! group, and a group ends all at once wherever its tasks stand.
 
 mod mesh;
@@ -36,10 +36,10 @@ const LONGEST_STEP_NANOS: u64 = 20_000;
 const LOOK: Duration = Duration::from_nanos(30);
 
 thread_local! {
-    static WORLD: RefCell<Option<Rc<World>>> = const { RefCell::new(None) };
+    static WORLD: RefCell<Option<Rc<SimWorld>>> = const { RefCell::new(None) };
 }
 
-struct World {
+struct SimWorld {
     begun: Instant,
     elapsed: Cell<Duration>,
     random: RefCell<fastrand::Rng>,
@@ -55,7 +55,7 @@ struct World {
     most_steps: Cell<u64>,
 }
 
-fn world() -> Rc<World> {
+fn world() -> Rc<SimWorld> {
     let world = WORLD.with_borrow(|world| world.as_ref().map(Rc::clone));
     #[allow(clippy::expect_used, reason = "of tests: outside a simulation nobody gets here")]
     world.expect("a simulation on this thread")
@@ -81,14 +81,14 @@ pub(crate) fn unix_seconds() -> Option<i64> {
 }
 
 /// A simulation on this thread, until it is dropped.
-pub struct Simulation(Rc<World>);
+pub struct Simulation(Rc<SimWorld>);
 
 impl Simulation {
     /// Begins one; there must be none yet.
     #[allow(clippy::disallowed_methods, reason = "any moment will do to count from")]
     pub fn new(seed: u64) -> Self {
         assert!(!is_running(), "one simulation at a time on a thread");
-        let world = Rc::new(World {
+        let world = Rc::new(SimWorld {
             begun: Instant::now(),
             elapsed: Cell::default(),
             random: RefCell::new(fastrand::Rng::with_seed(seed)),
@@ -160,7 +160,7 @@ impl Drop for Simulation {
     }
 }
 
-impl World {
+impl SimWorld {
     fn id(&self) -> u64 {
         self.next.set(self.next.get() + 1);
         self.next.get()
@@ -234,9 +234,9 @@ impl World {
 
 /// Tasks that can be ended together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Group(u32);
+pub struct SimGroup(u32);
 
-impl Group {
+impl SimGroup {
     /// A group of the simulation that this thread runs.
     pub fn new() -> Self {
         let world = world();
@@ -261,7 +261,7 @@ impl Group {
     }
 }
 
-impl Default for Group {
+impl Default for SimGroup {
     fn default() -> Self {
         Self::new()
     }
@@ -269,9 +269,9 @@ impl Default for Group {
 
 /// See [`crate::engine::Task`].
 #[derive(Debug)]
-pub(crate) struct Task<T>(async_task::Task<T, u32>);
+pub(crate) struct SimTask<T>(async_task::Task<T, u32>);
 
-impl<T> Task<T> {
+impl<T> SimTask<T> {
     pub(crate) fn detach(self) {
         self.0.detach();
     }
@@ -281,7 +281,7 @@ impl<T> Task<T> {
     }
 }
 
-impl<T> Future for Task<T> {
+impl<T> Future for SimTask<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
@@ -299,7 +299,7 @@ impl Drop for Registered {
     }
 }
 
-pub(crate) fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Task<T> {
+pub(crate) fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> SimTask<T> {
     let world = world();
     let (id, group) = (world.id(), world.group.get());
     let registered = Registered(id);
@@ -319,24 +319,24 @@ pub(crate) fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Ta
         *waker = Some(runnable.waker());
     }
     runnable.schedule();
-    Task(task)
+    SimTask(task)
 }
 
 /// See [`crate::engine::Timer`].
 #[derive(Debug)]
-pub(crate) struct Timer {
+pub(crate) struct SimTimer {
     at: Duration,
     id: u64,
 }
 
-impl Timer {
+impl SimTimer {
     pub(crate) fn new(duration: Duration) -> Self {
         let world = world();
         Self { at: world.elapsed.get().saturating_add(duration), id: world.id() }
     }
 }
 
-impl Future for Timer {
+impl Future for SimTimer {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -351,7 +351,7 @@ impl Future for Timer {
     }
 }
 
-impl Drop for Timer {
+impl Drop for SimTimer {
     fn drop(&mut self) {
         let removed = WORLD
             .with_borrow(Option::clone)

@@ -1,6 +1,6 @@
 //! The keys of one shard: whose turn it is, who is in flight, who waits for later.
 //!
-//! Pure: no clock, no IO. [`Runner`](crate::Runner) performs what it says.
+//! Pure: no clock, no IO. [`Dispatcher`](crate::Dispatcher) performs what it says.
 //!
 //! A key is here only while it has something to do. It is in one of three places:
 //!
@@ -19,21 +19,24 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
-use crate::{Class, Displaced, Mailbox, Order, time::Instant};
+use crate::{ClassedOrder, Displaced, OrderClass, mailbox::Mailbox, time::Instant};
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{
+        BTreeMap, HashMap, VecDeque,
+        hash_map::Entry::{Occupied, Vacant},
+    },
     hash::Hash,
 };
 
 /// How an order that was put off relates to newer ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
+pub enum RequeuePolicy {
     /// It still has to be done: it goes only where one in flight would be superseded, and all
     /// else queues behind it. For a transient failure, or a wait for something outside.
     UntilSuperseded,
     /// Any newer order drops it and runs at once. For one that can hardly succeed, or that is
     /// done and only looks again.
-    UntilAnything,
+    UntilNewer,
 }
 
 /// Numbers of a table at one moment.
@@ -51,14 +54,19 @@ pub struct Stats {
     pub waiting: usize,
 }
 
-/// The mailboxes of one shard. See the [module](self) for how keys move.
+/// The most entries that are kept for later use.
+const MOST_SPARE: usize = 1024;
+
+/// The mailboxes of one shard. See the module for how keys move.
 #[derive(Debug)]
 pub struct Table<K, O> {
     /// Boxed, since a map of a million has up to as many places that are empty.
-    entries: HashMap<K, Box<Entry<O>>, ahash::RandomState>,
-    /// Exactly the keys in `Place::Ready`, each once.
+    entries: HashMap<K, Box<KeyEntry<O>>, ahash::RandomState>,
+    /// Empty ones, to be used again: keys come and go with every order.
+    spare: Vec<Box<KeyEntry<O>>>,
+    /// Exactly the keys in `KeyState::Ready`, each once.
     ready: VecDeque<K>,
-    /// Exactly the keys in `Place::Deferred`, by time and then in the order of deferral. A map
+    /// Exactly the keys in `KeyState::Deferred`, by time and then in the order of deferral. A map
     /// and not a heap: a key that is woken leaves no stale entry behind.
     deferred: BTreeMap<(Instant, u64), K>,
     sequence: u64,
@@ -68,26 +76,32 @@ pub struct Table<K, O> {
 }
 
 #[derive(Debug)]
-struct Entry<O> {
-    place: Place,
+struct KeyEntry<O> {
+    state: KeyState,
     /// An order that was put off; it runs before those that wait.
-    held: Option<Box<Held<O>>>,
+    put_off: Option<Box<DeferredOrder<O>>>,
     waiting: Mailbox<O>,
 }
 
+impl<O> Default for KeyEntry<O> {
+    fn default() -> Self {
+        Self { state: KeyState::Ready, put_off: None, waiting: Mailbox::default() }
+    }
+}
+
 #[derive(Debug)]
-struct Held<O> {
+struct DeferredOrder<O> {
     order: O,
-    keep: Keep,
+    policy: RequeuePolicy,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Place {
+enum KeyState {
     Ready,
     /// `woken`: something happened meanwhile that the order may have missed, so that putting it
     /// off would be to sleep through it.
     InFlight {
-        class: Class,
+        class: OrderClass,
         woken: bool,
     },
     Deferred {
@@ -96,11 +110,12 @@ enum Place {
     },
 }
 
-impl<K: Hash + Eq + Clone, O: Order> Table<K, O> {
+impl<K: Hash + Eq + Clone, O: ClassedOrder> Table<K, O> {
     /// A table that lets at most `max_in_flight` keys be in flight at once (0 counts as 1).
     pub fn new(max_in_flight: usize) -> Self {
         Self {
             entries: HashMap::default(),
+            spare: Vec::new(),
             ready: VecDeque::new(),
             deferred: BTreeMap::new(),
             sequence: 0,
@@ -112,45 +127,48 @@ impl<K: Hash + Eq + Clone, O: Order> Table<K, O> {
 
     /// Queues an order. What comes back will not run: the newer one made it pointless.
     pub fn offer(&mut self, key: K, order: O) -> Displaced<O> {
-        let Some(entry) = self.entries.get_mut(&key) else {
-            self.ready.push_back(key.clone());
-            let mut waiting = Mailbox::default();
-            let none = waiting.push(order);
-            self.waiting += 1;
-            self.entries.insert(key, Box::new(Entry { place: Place::Ready, held: None, waiting }));
-            return none;
-        };
-        let mut displaced = entry.waiting.push(order);
-        self.waiting = self.waiting + 1 - displaced.len();
-        displaced.add(entry.drop_held());
-        if entry.held.is_none()
-            && let Place::Deferred { at, sequence } = entry.place
-        {
-            entry.place = Place::Ready;
-            self.deferred.remove(&(at, sequence));
-            self.ready.push_back(key);
+        match self.entries.entry(key) {
+            Vacant(vacant) => {
+                self.ready.push_back(vacant.key().clone());
+                let entry = vacant.insert(self.spare.pop().unwrap_or_default());
+                entry.state = KeyState::Ready;
+                self.waiting += 1;
+                entry.waiting.push(order)
+            }
+            Occupied(mut occupied) => {
+                let entry = occupied.get_mut();
+                let mut displaced = entry.waiting.push(order);
+                self.waiting = self.waiting + 1 - displaced.len();
+                displaced.add(entry.drop_deferred());
+                if entry.put_off.is_none()
+                    && let KeyState::Deferred { at, sequence } = entry.state
+                {
+                    entry.state = KeyState::Ready;
+                    self.deferred.remove(&(at, sequence));
+                    self.ready.push_back(occupied.key().clone());
+                }
+                displaced
+            }
         }
-        displaced
     }
 
     /// The next key and its order, unless as many as may be are in flight. The key's order is then
     /// in flight until [`finish`](Self::finish) or [`defer`](Self::defer).
-    pub fn take(&mut self, now: Instant) -> Option<(K, O)> {
+    pub fn take(&mut self) -> Option<(K, O)> {
         if self.in_flight == self.max_in_flight {
             return None;
         }
-        self.promote(now);
         let key = self.ready.pop_front()?;
         // A ready key always has an order; were it not so, forgetting the key would be the repair.
         let entry = self.entries.get_mut(&key)?;
-        let order = match entry.held.take() {
+        let order = match entry.put_off.take() {
             Some(held) => held.order,
             None => {
                 self.waiting -= 1;
                 entry.waiting.pop()?
             }
         };
-        entry.place = Place::InFlight { class: order.class(), woken: false };
+        entry.state = KeyState::InFlight { class: order.class(), woken: false };
         self.in_flight += 1;
         Some((key, order))
     }
@@ -162,8 +180,8 @@ impl<K: Hash + Eq + Clone, O: Order> Table<K, O> {
 
     /// Whether an order waits that supersedes the one in flight.
     pub fn superseded(&self, key: &K) -> bool {
-        self.entries.get(key).is_some_and(|entry| match entry.place {
-            Place::InFlight { class, .. } => entry.waiting.supersedes(class),
+        self.entries.get(key).is_some_and(|entry| match entry.state {
+            KeyState::InFlight { class, .. } => entry.waiting.supersedes(class),
             _ => false,
         })
     }
@@ -172,7 +190,7 @@ impl<K: Hash + Eq + Clone, O: Order> Table<K, O> {
     /// same slot; the older one is the caller's to count.
     pub fn successor(&mut self, key: &K) -> Option<O> {
         let entry = self.entries.get_mut(key)?;
-        let Place::InFlight { class, .. } = &mut entry.place else { return None };
+        let KeyState::InFlight { class, .. } = &mut entry.state else { return None };
         if !entry.waiting.supersedes(*class) {
             return None;
         }
@@ -183,34 +201,43 @@ impl<K: Hash + Eq + Clone, O: Order> Table<K, O> {
     }
 
     /// The order in flight is done. Its key goes to the back of the queue if more waits.
-    pub fn finish(&mut self, key: &K) {
-        let Some(entry) = self.landed(key) else { return };
+    pub fn finish(&mut self, key: K) {
+        let Occupied(mut occupied) = self.entries.entry(key) else { return };
+        let entry = occupied.get_mut();
+        let KeyState::InFlight { .. } = entry.state else { return };
+        self.in_flight -= 1;
         if entry.waiting.is_empty() {
-            self.entries.remove(key);
+            let entry = occupied.remove();
+            if self.spare.len() < MOST_SPARE {
+                self.spare.push(entry);
+            }
         } else {
-            entry.place = Place::Ready;
-            self.ready.push_back(key.clone());
+            entry.state = KeyState::Ready;
+            self.ready.push_back(occupied.key().clone());
         }
     }
 
     /// The order in flight is put off until `at`, a [`wake`](Self::wake) or a newer order as
-    /// `keep` says, and holds no slot until then. What comes back was superseded already.
-    pub fn defer(&mut self, key: &K, order: O, at: Instant, keep: Keep) -> Displaced<O> {
+    /// `policy` says, and holds no slot until then. What comes back was superseded already.
+    pub fn defer(&mut self, key: &K, order: O, at: Instant, policy: RequeuePolicy) -> Displaced<O> {
         let mut displaced = Displaced::default();
         self.sequence += 1;
         let sequence = self.sequence;
-        let Some(entry) = self.landed(key) else {
+        let Some((entry, woken)) = self.entries.get_mut(key).and_then(|entry| match entry.state {
+            KeyState::InFlight { woken, .. } => Some((entry, woken)),
+            _ => None,
+        }) else {
             debug_assert!(false, "only an order in flight can be put off");
             return displaced;
         };
-        let woken = matches!(entry.place, Place::InFlight { woken: true, .. });
-        entry.held = Some(Box::new(Held { order, keep }));
-        displaced.add(entry.drop_held());
-        if woken || entry.held.is_none() {
-            entry.place = Place::Ready;
+        self.in_flight -= 1;
+        entry.put_off = Some(Box::new(DeferredOrder { order, policy }));
+        displaced.add(entry.drop_deferred());
+        if woken || entry.put_off.is_none() {
+            entry.state = KeyState::Ready;
             self.ready.push_back(key.clone());
         } else {
-            entry.place = Place::Deferred { at, sequence };
+            entry.state = KeyState::Deferred { at, sequence };
             self.deferred.insert((at, sequence), key.clone());
         }
         displaced
@@ -220,12 +247,12 @@ impl<K: Hash + Eq + Clone, O: Order> Table<K, O> {
     /// in flight, should it be put off, becomes ready at once. No effect on an unknown key.
     pub fn wake(&mut self, key: &K) {
         let Some(entry) = self.entries.get_mut(key) else { return };
-        match &mut entry.place {
-            Place::Ready => {}
-            Place::InFlight { woken, .. } => *woken = true,
-            Place::Deferred { at, sequence } => {
+        match &mut entry.state {
+            KeyState::Ready => {}
+            KeyState::InFlight { woken, .. } => *woken = true,
+            KeyState::Deferred { at, sequence } => {
                 self.deferred.remove(&(*at, *sequence));
-                entry.place = Place::Ready;
+                entry.state = KeyState::Ready;
                 self.ready.push_back(key.clone());
             }
         }
@@ -257,36 +284,28 @@ impl<K: Hash + Eq + Clone, O: Order> Table<K, O> {
         }
     }
 
-    /// Moves what has come due to the back of the ready queue. [`take`](Self::take) does so itself.
+    /// Moves what has come due to the back of the ready queue.
     pub fn promote(&mut self, now: Instant) {
         while let Some(due) = self.deferred.first_entry()
             && due.key().0 <= now
         {
             let key = due.remove();
             if let Some(entry) = self.entries.get_mut(&key) {
-                entry.place = Place::Ready;
+                entry.state = KeyState::Ready;
                 self.ready.push_back(key);
             }
         }
     }
-
-    /// The entry of a key in flight, whose slot is free from now on.
-    fn landed(&mut self, key: &K) -> Option<&mut Entry<O>> {
-        let entry = self.entries.get_mut(key)?;
-        let Place::InFlight { .. } = entry.place else { return None };
-        self.in_flight -= 1;
-        Some(entry)
-    }
 }
 
-impl<O: Order> Entry<O> {
+impl<O: ClassedOrder> KeyEntry<O> {
     /// Takes the order that was put off, where one that waits makes it pointless.
-    fn drop_held(&mut self) -> Option<O> {
-        let held = self.held.as_ref()?;
-        let drop = match held.keep {
-            Keep::UntilSuperseded => self.waiting.supersedes(held.order.class()),
-            Keep::UntilAnything => !self.waiting.is_empty(),
+    fn drop_deferred(&mut self) -> Option<O> {
+        let held = self.put_off.as_ref()?;
+        let drop = match held.policy {
+            RequeuePolicy::UntilSuperseded => self.waiting.supersedes(held.order.class()),
+            RequeuePolicy::UntilNewer => !self.waiting.is_empty(),
         };
-        if drop { self.held.take().map(|held| held.order) } else { None }
+        if drop { self.put_off.take().map(|held| held.order) } else { None }
     }
 }

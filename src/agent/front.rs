@@ -13,7 +13,7 @@ use futures::{
     channel::mpsc,
     future::{LocalBoxFuture, select},
 };
-use shards::{Router, ShardId, Stop, shard_of};
+use shards::{Router, ShardId, Stop, Wakeup, shard_of};
 use tracing::{debug, error};
 
 use super::{
@@ -22,7 +22,6 @@ use super::{
 };
 use crate::{
     net,
-    notify::Notify,
     order::{Order, Trace},
     stack::{object::Resource, report::Report},
 };
@@ -74,7 +73,7 @@ pub(super) struct Shared {
     shards: usize,
     /// Module kinds of this cluster, and which edition of them this is.
     modules: RefCell<Modules>,
-    changed: Notify,
+    changed: Wakeup,
     /// Shards that have nothing in flight any more.
     drained: Cell<usize>,
     /// Shards that have yet to say that nothing is left to be told.
@@ -105,7 +104,7 @@ impl Shared {
             router: router.clone(),
             shards,
             modules: RefCell::default(),
-            changed: Notify::default(),
+            changed: Wakeup::default(),
             drained: Cell::new(0),
             unflushed: Cell::new(0),
             stream: Cell::new(None),

@@ -6,12 +6,12 @@
 use std::{cell::RefCell, sync::Arc, time::Duration};
 
 use ahash::AHashMap;
+use shards::Wakeup;
 
 use super::mail::Seen;
 use crate::{
     cluster::store::{ReportCursor, Store, StoreChange, Sweep},
     membership::outbox::{Outbox, Pace, Present, Taken},
-    notify::Notify,
     order::{StackName, Trace},
     stack::{
         object::{Object, ObjectKey, Resource, Role},
@@ -33,7 +33,7 @@ pub(super) struct Knowledge {
     /// The trace of the last order of a stack, and until when reports carry it.
     traces: RefCell<AHashMap<Arc<str>, (Trace, Instant)>>,
     /// There may be something to tell.
-    pub(super) changed: Notify,
+    pub(super) changed: Wakeup,
 }
 
 /// The store as the outbox looks things up in it.
@@ -73,7 +73,7 @@ impl Knowledge {
             store: RefCell::new(Store::new(now())),
             outbox: RefCell::default(),
             traces: RefCell::default(),
-            changed: Notify::default(),
+            changed: Wakeup::default(),
         }
     }
 

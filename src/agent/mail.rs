@@ -29,8 +29,8 @@ pub(super) struct Job {
     pub again: bool,
 }
 
-impl shards::Order for Job {
-    fn class(&self) -> shards::Class {
+impl shards::ClassedOrder for Job {
+    fn class(&self) -> shards::OrderClass {
         self.order.class()
     }
 }

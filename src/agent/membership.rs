@@ -14,7 +14,7 @@ use futures::{
     FutureExt,
     future::{Either, select},
 };
-use shards::Turn;
+use shards::CoopBudget;
 use tracing::{error, info, warn};
 
 use super::front::{Feed, Front, Source};
@@ -247,11 +247,11 @@ impl Door {
             }
         };
         let is_module = |name: &str| self.front.is_module(name);
-        let (mut reading, mut turn) = (OrderDecoder::new(&message, &is_module), Turn::new());
+        let (mut reading, mut budget) = (OrderDecoder::new(&message, &is_module), CoopBudget::new());
         loop {
             match reading.step(FIELDS) {
                 Ok(true) => break,
-                Ok(false) => turn.check().await,
+                Ok(false) => budget.check().await,
                 Err(malformed) => {
                     return self.refuse(("message", "no order"), || {
                         let bytes = message.len();

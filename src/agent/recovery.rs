@@ -6,12 +6,12 @@ use std::{
 };
 
 use futures::future::select;
+use shards::Wakeup;
 use tracing::info;
 
 use super::outages::{Ended, Outages};
 use crate::{
     net,
-    notify::Notify,
     order::StackName,
     stack::{
         failure::FailureClass,
@@ -28,14 +28,14 @@ pub(super) struct Recovery {
     outages: RefCell<Outages>,
     /// Counts what may make somebody due.
     moves: Cell<u64>,
-    moved: Notify,
+    moved: Wakeup,
 }
 
 impl Recovery {
     /// Of a shard that works on so many stacks at a time.
     pub(super) fn new(window: usize) -> Self {
         let outages = RefCell::new(Outages::new(window, fastrand::u64(..)));
-        Self { outages, moves: Cell::new(0), moved: Notify::default() }
+        Self { outages, moves: Cell::new(0), moved: Wakeup::default() }
     }
 
     /// A run of the stack begins. True where it was called: it need not pause any longer.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::future::select;
-use shards::{Router, ShardId, Turn};
+use shards::{CoopBudget, Router, ShardId};
 use tracing::debug;
 
 use super::{
@@ -114,7 +114,7 @@ impl Reporter {
 
     /// Works until it is dropped.
     pub(super) async fn run(self: Rc<Self>) {
-        let mut turn = Turn::new();
+        let mut budget = CoopBudget::new();
         loop {
             self.knowledge.changed.until(|| self.may_go_on().then_some(())).await;
             if self.flushing.get() && (self.knowledge.is_told() || self.stream.get().is_none()) {
@@ -129,7 +129,7 @@ impl Reporter {
                 (true, Some(at)) => self.wait(at).await,
                 (true, None) => {}
             }
-            turn.check().await;
+            budget.check().await;
         }
     }
 

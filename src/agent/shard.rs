@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shards::{Inbox, Router, Runner, ShardId, Stop, Turn};
+use shards::{CoopBudget, Dispatcher, Inbox, Router, ShardId, Stop};
 use tracing::{debug, error, warn};
 
 use self::first::AtFront;
@@ -47,8 +47,8 @@ const NEWCOMERS: usize = 2_000;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Runs one shard until the agent was stopped and what it had in flight has ended.
-pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, counters: Arc<Counters>) {
-    let shards::Context { id, shards, router, mut inbox, stop, .. } = context;
+pub(super) async fn run(context: shards::ShardContext<Mail>, setup: Arc<Setup>, counters: Arc<Counters>) {
+    let shards::ShardContext { id, shards, router, mut inbox, stop, .. } = context;
     let client = client(&setup, shards);
     let (shard, recovery) = Shard::new(id, shards, router, stop, &client, setup, counters);
     #[cfg(test)]
@@ -84,12 +84,12 @@ pub(super) async fn run(context: shards::Context<Mail>, setup: Arc<Setup>, count
 
 /// Runs stacks again that an outage kept waiting.
 async fn recover(shard: Rc<Shard>, recovery: Rc<Recovery>, client: Client) {
-    recovery.run(|| client.paused_until(), |stack| shard.runner.wake(stack)).await;
+    recovery.run(|| client.paused_until(), |stack| shard.dispatcher.wake(stack)).await;
 }
 
 struct Shard {
     id: ShardId,
-    runner: Runner<StackName, Job, Worker>,
+    dispatcher: Dispatcher<StackName, Job, Worker>,
     memories: Memories,
     knowledge: Rc<Knowledge>,
     reporter: Rc<Reporter>,
@@ -139,14 +139,14 @@ impl Shard {
             stop.clone(),
         );
         let memories = worker.memories();
-        let runner = Runner::new(worker, slots);
+        let dispatcher = Dispatcher::new(worker, slots);
         // Until everything is known that there is, orders wait.
-        runner.hold();
+        dispatcher.hold();
         let qps = setup.report_qps / shards as f64;
         let shard = Rc::new(Self {
             id,
             memories,
-            runner,
+            dispatcher,
             reporter: Rc::new(Reporter::new(id, router.clone(), Rc::clone(&knowledge), qps)),
             watcher: Watcher::new(client.clone(), router.clone(), shards),
             knowledge,
@@ -167,7 +167,7 @@ impl Shard {
 
     /// Takes mail until every shard has said that it has nothing more to send.
     async fn read_mail(&self, inbox: &mut Inbox<Mail>) {
-        let mut turn = Turn::new();
+        let mut budget = CoopBudget::new();
         while let Some(mail) = inbox.recv().await {
             match mail {
                 Mail::Order(job) => self.take_order(job),
@@ -188,7 +188,7 @@ impl Shard {
                     None => error!(shard = %self.id, ?mail, "mail for the front came to another shard"),
                 },
             }
-            turn.check().await;
+            budget.check().await;
         }
     }
 
@@ -206,14 +206,14 @@ impl Shard {
             return;
         }
         self.knowledge.order_came(&ObjectKey::new(&self.stack, job.order.stack.as_str()));
-        let displaced = self.runner.offer(job.order.stack.clone(), job);
+        let displaced = self.dispatcher.offer(job.order.stack.clone(), job);
         let uncounted = displaced.into_iter().filter(|job| !job.counted).count();
         self.counters.superseded.add(uncounted as u64);
     }
 
     /// Whether the stack is known, or there is room for one more.
     fn admits(&self, stack: &StackName) -> bool {
-        if self.runner.has(stack) || self.knowledge.has(stack) || self.memories.has(stack) {
+        if self.dispatcher.has(stack) || self.knowledge.has(stack) || self.memories.has(stack) {
             return true;
         }
         self.count(2);
@@ -228,18 +228,18 @@ impl Shard {
     /// Says how many stacks this shard knows of, after a look at so many newcomers.
     fn count(&self, newcomers: usize) {
         self.headcount.look(newcomers, self.knowledge.stacks(), |stack| {
-            !self.knowledge.has(stack) && (self.runner.has(stack) || self.memories.has(stack))
+            !self.knowledge.has(stack) && (self.dispatcher.has(stack) || self.memories.has(stack))
         });
     }
 
     /// Looks now and then at what changes without mail.
     async fn look(self: Rc<Self>) {
-        let mut turn = Turn::new();
+        let mut budget = CoopBudget::new();
         loop {
             net::sleep(LOOK).await;
             for _ in 0..20 {
                 self.count(NEWCOMERS);
-                turn.check().await;
+                budget.check().await;
             }
             for (kind, unsaid) in self.lines.borrow_mut().overdue(now()) {
                 let kind = kind.unwrap_or("others");
@@ -257,14 +257,14 @@ impl Shard {
 
     fn wake(&self, stack: &str, key: &ObjectKey) {
         if let Some(stack) = self.memories.awaits(stack, key) {
-            self.runner.wake(&stack);
+            self.dispatcher.wake(&stack);
         }
     }
 
     /// What a complete list does not name is gone.
     async fn complete(&self, kind: &Arc<Resource>, asked: Instant, version: String) {
         let mut sweep = self.knowledge.complete(kind, asked, version);
-        let mut turn = Turn::new();
+        let mut budget = CoopBudget::new();
         loop {
             let (gone, done) = self.knowledge.sweep(&mut sweep, SWEPT_TOGETHER);
             // Clients are named after more than their stack; what waits for one looks by itself.
@@ -272,7 +272,7 @@ impl Shard {
             if done {
                 return self.take_up();
             }
-            turn.check().await;
+            budget.check().await;
         }
     }
 
@@ -292,12 +292,12 @@ impl Shard {
             }
         }
         self.knowledge.unsettle_all();
-        self.runner.handler().set_context(machines(&self.setup, &catalog));
+        self.dispatcher.handler().set_context(machines(&self.setup, &catalog));
         // What they lacked may be in play now.
-        self.memories.incomplete().iter().for_each(|stack| self.runner.wake(stack));
+        self.memories.incomplete().iter().for_each(|stack| self.dispatcher.wake(stack));
         if !self.ready.replace(true) {
             debug!(shard = %self.id, "all objects are known, orders are taken up");
-            self.runner.release();
+            self.dispatcher.release();
         }
         self.reporter.ready();
         self.post(Mail::TakenUp(catalog));
@@ -323,8 +323,8 @@ impl Shard {
     async fn leave(self: Rc<Self>) {
         self.stop.wait().await;
         self.watcher.end().await;
-        if net::timeout(self.setup.grace_period, self.runner.drain()).await.is_err() {
-            self.runner.abort();
+        if net::timeout(self.setup.grace_period, self.dispatcher.drain()).await.is_err() {
+            self.dispatcher.abort();
             warn!(shard = %self.id, "writes were still in flight after --grace-period; their stacks are put right at the next start");
         }
         self.memories.farewell();
@@ -333,7 +333,7 @@ impl Shard {
             debug!(shard = %self.id, "the front shard is gone");
         }
         if self.id != FRONT {
-            self.router.close().await;
+            self.router.close();
         }
     }
 }
@@ -341,7 +341,7 @@ impl Shard {
 #[cfg(test)]
 impl super::simulated::Look for Shard {
     fn load(&self) -> super::simulated::Load {
-        let (ready, orders) = (self.ready.get(), self.runner.stats());
+        let (ready, orders) = (self.ready.get(), self.dispatcher.stats());
         super::simulated::Load { ready, orders, permits: self.watcher.client().load() }
     }
 

@@ -69,7 +69,7 @@ pub(crate) async fn start(setup: Setup) -> Agent {
     // A slower heartbeat than that of threads: all that it does here is to notice a stop.
     let config = PoolConfig { heartbeat: Duration::from_secs(1), ..PoolConfig::new("simulated", shards) };
     let setup = Arc::new(setup);
-    let (contexts, stopper) = simulation::contexts::<Mail>(&config).await;
+    let (contexts, stopper) = simulation::contexts::<Mail>(&config);
     let start = |context| net::spawn(shard::run(context, Arc::clone(&setup), Arc::clone(&counters)));
     let shards = contexts.into_iter().map(start).collect();
     Agent { stopper, shards }

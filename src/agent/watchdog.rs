@@ -7,7 +7,7 @@
 
 use std::{thread, time::Duration};
 
-use shards::{Health, ShardId, Stopper};
+use shards::{Heartbeats, ShardId, Stopper};
 use tracing::{error, warn};
 
 use crate::{
@@ -24,11 +24,11 @@ const REST: Duration = Duration::from_secs(2);
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Watches the shards from a thread of its own, for as long as the process lives.
-pub(super) fn start(health: Health, stopper: Stopper) {
+pub(super) fn start(heartbeats: Heartbeats, stopper: Stopper) {
     let watching = move || {
         // Whatever comes of saying so, the process ends.
         let _end = End;
-        match watch(&health, &stopper, Watchdog::new(LIMIT, REST, EVERY, now())) {
+        match watch(&heartbeats, &stopper, Watchdog::new(LIMIT, REST, EVERY, now())) {
             Alarm::Hanging(shards) => {
                 let shards: Vec<_> = shards.iter().map(ToString::to_string).collect();
                 error!(
@@ -66,10 +66,10 @@ enum Alarm {
 }
 
 /// Looks every so often, until something is wrong.
-fn watch(health: &Health, stopper: &Stopper, mut watchdog: Watchdog) -> Alarm {
+fn watch(heartbeats: &Heartbeats, stopper: &Stopper, mut watchdog: Watchdog) -> Alarm {
     loop {
         thread::sleep(watchdog.every);
-        if let Some(alarm) = watchdog.look(now(), health.silent_for(watchdog.limit), stopper.failed()) {
+        if let Some(alarm) = watchdog.look(now(), heartbeats.silent_for(watchdog.limit), stopper.failed()) {
             return alarm;
         }
     }
@@ -125,17 +125,18 @@ mod tests {
 
     #[test]
     fn row_16_a_shard_that_hangs_is_noticed() {
-        let pool = shards::start(PoolConfig::new("hangs", 2), |context: shards::Context<()>| async move {
-            if context.id.index() == 1 {
-                thread::sleep(seconds(2));
-            }
-            context.stop.wait().await;
-        });
+        let pool =
+            shards::start(PoolConfig::new("hangs", 2), |context: shards::ShardContext<()>| async move {
+                if context.id.index() == 1 {
+                    thread::sleep(seconds(2));
+                }
+                context.stop.wait().await;
+            });
         let pool = pool.unwrap();
-        let (health, stopper, (told, alarm)) = (pool.health(), pool.stopper(), mpsc::channel());
+        let (heartbeats, stopper, (told, alarm)) = (pool.heartbeats(), pool.stopper(), mpsc::channel());
         let watchdog =
             Watchdog::new(Duration::from_millis(700), seconds(60), Duration::from_millis(50), now());
-        thread::spawn(move || told.send(watch(&health, &stopper, watchdog)).unwrap());
+        thread::spawn(move || told.send(watch(&heartbeats, &stopper, watchdog)).unwrap());
         let alarm = alarm.recv_timeout(seconds(10)).unwrap();
         assert_eq!(alarm, Alarm::Hanging(vec![ShardId::new(1)]));
         pool.stopper().stop();
@@ -144,18 +145,19 @@ mod tests {
 
     #[test]
     fn a_shard_that_failed_is_noticed_where_the_others_do_not_end() {
-        let pool = shards::start(PoolConfig::new("fails", 2), |context: shards::Context<()>| async move {
-            if context.id.index() == 1 {
-                panic!("on purpose");
-            }
-            context.stop.wait().await;
-            // As if it waited for the other one.
-            shards::engine::sleep(seconds(2)).await;
-        });
+        let pool =
+            shards::start(PoolConfig::new("fails", 2), |context: shards::ShardContext<()>| async move {
+                if context.id.index() == 1 {
+                    panic!("on purpose");
+                }
+                context.stop.wait().await;
+                // As if it waited for the other one.
+                shards::engine::sleep(seconds(2)).await;
+            });
         let pool = pool.unwrap();
         let every = Duration::from_millis(20);
         let watchdog = Watchdog::new(seconds(60), Duration::from_millis(300), every, now());
-        let alarm = watch(&pool.health(), &pool.stopper(), watchdog);
+        let alarm = watch(&pool.heartbeats(), &pool.stopper(), watchdog);
         assert_eq!(alarm, Alarm::Failed(ShardId::new(1)));
         pool.join();
     }

@@ -11,7 +11,7 @@ use futures::{
     future::{Either, LocalBoxFuture, select},
     stream::{FuturesUnordered, StreamExt},
 };
-use shards::{Handler, Keep, Slot, Stop, Verdict};
+use shards::{Handler, Outcome, RequeuePolicy, Slot, Stop};
 use tracing::{debug, error, info, warn};
 
 use super::{
@@ -33,7 +33,7 @@ use crate::{
     time::{Duration, Instant, after, now},
 };
 
-/// While a shard stops and its runner still takes up orders, each is put off for so long.
+/// While a shard stops and its dispatcher still takes up orders, each is put off for so long.
 const STOPPING: Duration = Duration::from_millis(100);
 
 /// What a shard may log about orders, by kind.
@@ -134,7 +134,7 @@ impl Memories {
 }
 
 impl Handler<StackName, Job> for Worker {
-    async fn handle(&self, slot: Slot<StackName, Job>, job: Job) -> Verdict<Job> {
+    async fn handle(&self, slot: Slot<StackName, Job>, job: Job) -> Outcome<Job> {
         let stack = job.order.stack.clone();
         if !job.again {
             self.knowledge.trace(&stack, job.trace.as_ref());
@@ -146,7 +146,7 @@ impl Handler<StackName, Job> for Worker {
             if !job.counted {
                 self.counters.applied.add(1);
             }
-            return Verdict::Done;
+            return Outcome::Done;
         }
         let (memory, context) = (self.memories.take(&stack), Rc::clone(&self.context.borrow()));
         let mut run = Run {
@@ -192,7 +192,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn drive(&mut self) -> Verdict<Job> {
+    async fn drive(&mut self) -> Outcome<Job> {
         loop {
             self.follow();
             self.refresh();
@@ -296,39 +296,39 @@ impl Run<'_> {
         }
     }
 
-    fn verdict(&mut self, step: &MachineStep) -> Verdict<Job> {
+    fn verdict(&mut self, step: &MachineStep) -> Outcome<Job> {
         let recovery = &self.worker.recovery;
         if let &MachineStep::Later { at, refused: false } = step
             && let Some(class) = self.machine.fails_with(now())
         {
             let at = recovery.waits(&self.stack, class, at);
-            return self.later(at, Keep::UntilSuperseded);
+            return self.later(at, RequeuePolicy::UntilSuperseded);
         }
         recovery.ends(&self.stack);
         match step {
             MachineStep::Done | MachineStep::Attend { .. } | MachineStep::Later { refused: true, .. }
                 if self.is_outdated() =>
             {
-                self.later(now(), Keep::UntilSuperseded)
+                self.later(now(), RequeuePolicy::UntilSuperseded)
             }
             MachineStep::Done => {
                 self.applied();
-                Verdict::Done
+                Outcome::Done
             }
             &MachineStep::Attend { at } => {
                 self.applied();
-                self.later(at, Keep::UntilAnything)
+                self.later(at, RequeuePolicy::UntilNewer)
             }
             &MachineStep::Later { at, refused: true } => {
                 self.end(|counters| &counters.failed);
-                self.later(at, Keep::UntilAnything)
+                self.later(at, RequeuePolicy::UntilNewer)
             }
-            &MachineStep::Later { at, refused: false } => self.later(at, Keep::UntilSuperseded),
-            // The shard is stopping, and its runner will be drained in a moment; or the slot is given
+            &MachineStep::Later { at, refused: false } => self.later(at, RequeuePolicy::UntilSuperseded),
+            // The shard is stopping, and its dispatcher will be drained in a moment; or the slot is given
             // back for others that wait.
             MachineStep::Read(_) | MachineStep::Write | MachineStep::Await => {
                 let pause = if self.worker.stop.requested() { STOPPING } else { Duration::ZERO };
-                self.later(after(now(), pause), Keep::UntilSuperseded)
+                self.later(after(now(), pause), RequeuePolicy::UntilSuperseded)
             }
         }
     }
@@ -366,10 +366,10 @@ impl Run<'_> {
         }
     }
 
-    fn later(&self, at: Instant, keep: Keep) -> Verdict<Job> {
+    fn later(&self, at: Instant, policy: RequeuePolicy) -> Outcome<Job> {
         let order = self.machine.order().clone();
         let job = Job { order, trace: None, counted: self.counted, again: true };
-        Verdict::Later { order: job, at, keep }
+        Outcome::Requeue { order: job, at, policy }
     }
 
     /// Says what the machine has to say, and does not repeat itself for each of a million orders.

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use shards::Turn;
+use shards::CoopBudget;
 
 use super::{
     connection::chain,
@@ -99,7 +99,7 @@ impl Body {
     /// All of it, where it says that something went well: [`OBJECT`] bytes at most. Of an error the
     /// beginning, [`ERROR`] bytes; what follows is not waited for.
     pub(super) async fn read(&mut self, status: StatusCode, room: &Room) -> Result<Bytes, BodyError> {
-        let (mut bytes, mut turn) = (BytesMut::new(), Turn::new());
+        let (mut bytes, mut budget) = (BytesMut::new(), CoopBudget::new());
         let mut large: Option<Permit> = None;
         while let Some(chunk) = self.chunk().await? {
             let grown = bytes.len().saturating_add(chunk.len());
@@ -117,7 +117,7 @@ impl Body {
                 large = Some(room.0.acquire().await);
             }
             bytes.extend_from_slice(&chunk);
-            turn.check().await;
+            budget.check().await;
         }
         Ok(bytes.freeze())
     }

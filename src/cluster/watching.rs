@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::future::{Either, select};
-use shards::Turn;
+use shards::CoopBudget;
 
 use super::{
     body::{BodyError, OBJECT},
@@ -31,9 +31,9 @@ pub async fn watch(client: Client, target: Target, mut tell: impl AsyncFnMut(New
     let mut machine = Watch::new(target, fastrand::u64(..)).listing_at_most(client.most_items());
     let (mut pieces, mut events) = (None, None);
     let mut share = client.unread().share();
-    let mut turn = Turn::new();
+    let mut budget = CoopBudget::new();
     loop {
-        turn.check().await;
+        budget.check().await;
         if let Some(news) = machine.health() {
             tell(news).await;
         }
@@ -131,7 +131,7 @@ impl Events {
 
     /// What comes next; `None` where that is nothing until then, ends of lines apart.
     async fn next(&mut self, until: Instant) -> Option<Input> {
-        let mut turn = Turn::new();
+        let mut budget = CoopBudget::new();
         loop {
             match self.lines.next() {
                 Ok(Some(line)) => return Some(Input::Line(line)),
@@ -141,7 +141,7 @@ impl Events {
             if let Err(full) = self.share.hold(self.lines.held()) {
                 return Some(Input::Unusable(full.to_string()));
             }
-            turn.check().await;
+            budget.check().await;
             let left = until.saturating_duration_since(time::now());
             match net::timeout(left, self.stream.chunk()).await.ok()? {
                 Ok(Some(chunk)) => {

@@ -16,7 +16,7 @@ pub struct EngineSettings {
 }
 
 /// More shards than any machine has cores; beyond it somebody mistyped.
-const MOST_SHARDS: usize = shards::pool::MAX_SHARDS;
+const MOST_SHARDS: usize = shards::MAX_SHARDS;
 const MOST_STACKS: usize = 1_000_000;
 /// A hundred times the largest fleet that the agent is made for.
 const MOST_KNOWN: usize = 100_000_000;

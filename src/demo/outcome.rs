@@ -11,7 +11,7 @@ const SHOWN: usize = 20;
 
 /// The figures of one run. Field names are those of the JSON output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Outcome {
+pub struct DemoOutcome {
     /// Stacks in the fleet.
     pub stacks: usize,
     /// Shards that the agent ran.
@@ -47,9 +47,9 @@ pub struct Outcome {
 }
 
 /// What is wrong: each stack with its fault, each object with what membership does not know of it.
-pub(super) type Faults = (BTreeMap<String, String>, BTreeMap<String, String>);
+pub(super) type Discrepancies = (BTreeMap<String, String>, BTreeMap<String, String>);
 
-impl Outcome {
+impl DemoOutcome {
     /// The figures of orders that have come to their ends.
     pub(super) fn new(
         config: &DemoConfig,
@@ -77,7 +77,7 @@ impl Outcome {
     }
 
     /// What the cluster and membership were like in the end.
-    pub(super) fn judge(&mut self, (faults, unknown): Faults) {
+    pub(super) fn judge(&mut self, (faults, unknown): Discrepancies) {
         self.stale = faults.len();
         self.converged = self.stacks.saturating_sub(faults.len());
         self.membership_stale = unknown.len();
@@ -102,7 +102,7 @@ impl Outcome {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for DemoOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let elapsed = Duration::from_millis(self.elapsed_ms).as_secs_f64();
         writeln!(f, "{:>9}  stacks on {} shards, seed {}", self.stacks, self.shards, self.seed)?;

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// A bar on a terminal; nothing elsewhere. A thread of its own draws it: a terminal may stand still
 /// (Ctrl-S), or go away.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct DemoProgress {
     shown: Arc<Shown>,
     drawing: Option<JoinHandle<()>>,
 }
@@ -36,7 +36,7 @@ struct Shown {
     ended: AtomicBool,
 }
 
-impl Progress {
+impl DemoProgress {
     pub(super) fn start() -> Self {
         let shown = Arc::<Shown>::default();
         let drawing = std::io::stderr().is_terminal().then(|| {
@@ -68,7 +68,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for DemoProgress {
     fn drop(&mut self) {
         self.shown.ended.store(true, Relaxed);
     }

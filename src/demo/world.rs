@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{BASE_HOST, belief::Belief, check::Objects};
+use super::{BASE_HOST, check::Objects, mirror::MembershipMirror};
 use crate::{
     agent::{self, Agent, Counters, Setup},
     cluster::{ClusterConfig, Limits, watch::MOST_ITEMS},
@@ -24,13 +24,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WorldError {
     #[error(transparent)]
-    Host(shards::StartError),
+    Host(shards::PoolStartError),
     #[error("the embedded cluster: {0}")]
     Cluster(#[from] server::EmbeddedServerError),
     #[error("the embedded membership: {0}")]
-    EmbeddedMembership(#[from] membership::MembershipStartError),
+    Membership(#[from] membership::MembershipStartError),
     #[error("the agent: {0}")]
-    Agent(#[from] shards::StartError),
+    Agent(#[from] shards::PoolStartError),
     #[error("the embedded cluster's address: {0}")]
     Address(#[from] EndpointError),
     #[error("the agent did not join within {PATIENCE:?}")]
@@ -42,14 +42,14 @@ pub(super) enum WorldError {
 }
 
 /// Cluster, membership and agent.
-pub(super) struct World {
+pub(super) struct DemoWorld {
     cluster: EmbeddedServer,
     membership: EmbeddedMembership,
     agent: Agent,
-    belief: Belief,
+    mirror: MembershipMirror,
 }
 
-impl World {
+impl DemoWorld {
     /// Starts all three and waits until the agent has joined.
     pub(super) fn start(engine: EngineSettings, seed: u64) -> Result<Self, WorldError> {
         // Before the embedded servers, which run on executors as well.
@@ -83,7 +83,7 @@ impl World {
         };
         let agent = Agent::start(setup)?;
         membership.wait_joined(PATIENCE).ok_or(WorldError::NotJoined)?;
-        Ok(Self { cluster, membership, agent, belief: Belief::default() })
+        Ok(Self { cluster, membership, agent, mirror: MembershipMirror::default() })
     }
 
     /// Lets membership send these orders, one after the other.
@@ -111,13 +111,13 @@ impl World {
     }
 
     /// What membership believes, having heard all that came so far.
-    pub(super) fn belief(&mut self) -> &Belief {
+    pub(super) fn mirror(&mut self) -> &MembershipMirror {
         while let Some(event) = self.membership.next_event(Duration::ZERO) {
             if let MembershipEvent::Message { message, .. } = event {
-                self.belief.hear(&message);
+                self.mirror.hear(&message);
             }
         }
-        &self.belief
+        &self.mirror
     }
 
     /// Everything that the fleet may have in the cluster.

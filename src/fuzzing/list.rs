@@ -47,14 +47,14 @@ pub fn list(data: &[u8]) {
 }
 
 /// What was told of a page.
-struct Page {
+struct PageRead {
     objects: Vec<Object>,
-    end: Option<End>,
+    end: Option<PageEnd>,
 }
 
 /// That it was read to its end.
 #[derive(Debug, PartialEq)]
-struct End {
+struct PageEnd {
     version: Option<String>,
     token: Option<String>,
 }
@@ -64,7 +64,7 @@ fn reply(body: &[u8]) -> Reply {
     Reply { status: StatusCode::OK, headers: HeaderMap::new(), body }
 }
 
-fn read(body: &[u8]) -> Page {
+fn read(body: &[u8]) -> PageRead {
     let now = time::now();
     let mut machine = Watch::new(Target::kind(&ledgers()), 7);
     assert!(matches!(machine.step(now), Step::List { token: None }));
@@ -73,7 +73,7 @@ fn read(body: &[u8]) -> Page {
 }
 
 /// The same, as it comes in.
-fn read_in(pieces: &[&[u8]]) -> Page {
+fn read_in(pieces: &[&[u8]]) -> PageRead {
     let now = time::now();
     let mut machine = Watch::new(Target::kind(&ledgers()), 7);
     assert!(matches!(machine.step(now), Step::List { token: None }));
@@ -81,7 +81,7 @@ fn read_in(pieces: &[&[u8]]) -> Page {
     outcome(machine, pieces.iter().copied(), now)
 }
 
-fn outcome<'a>(mut machine: Watch, mut pieces: impl Iterator<Item = &'a [u8]>, now: Instant) -> Page {
+fn outcome<'a>(mut machine: Watch, mut pieces: impl Iterator<Item = &'a [u8]>, now: Instant) -> PageRead {
     let mut objects = Vec::new();
     let mut version = None;
     loop {
@@ -89,11 +89,11 @@ fn outcome<'a>(mut machine: Watch, mut pieces: impl Iterator<Item = &'a [u8]>, n
             Step::Tell(News::Listed { object, .. }) => objects.push(*object),
             Step::Tell(News::Complete { version: told, .. }) => version = Some(told),
             Step::List { token: Some(token) } => {
-                return Page { objects, end: Some(End { version: None, token: Some(token) }) };
+                return PageRead { objects, end: Some(PageEnd { version: None, token: Some(token) }) };
             }
             Step::Open { version: from, .. } => {
                 assert_eq!(version, Some(from), "a watch goes on from the list");
-                return Page { objects, end: Some(End { version, token: None }) };
+                return PageRead { objects, end: Some(PageEnd { version, token: None }) };
             }
             Step::More => {
                 let piece = pieces.next().map(|piece| Input::Piece(Bytes::copy_from_slice(piece)));
@@ -101,14 +101,14 @@ fn outcome<'a>(mut machine: Watch, mut pieces: impl Iterator<Item = &'a [u8]>, n
                 assert!(machine.unread() <= LONGEST);
             }
             Step::GoOn => {}
-            Step::Wait { .. } => return Page { objects, end: None },
+            Step::Wait { .. } => return PageRead { objects, end: None },
             step => panic!("{step:?} after a page"),
         }
     }
 }
 
 /// The other reader takes the whole page as a tree.
-fn compare(body: &[u8], page: &Page) {
+fn compare(body: &[u8], page: &PageRead) {
     let Ok(json) = serde_json::from_slice::<Value>(body) else { return };
     // A tree has the last of several fields of a name, and names that were escaped.
     let times = |name: &[u8]| body.windows(name.len()).filter(|window| *window == name).count();

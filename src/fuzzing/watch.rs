@@ -101,7 +101,7 @@ fn past_news(machine: &mut Watch, now: Instant) -> Step {
 }
 
 /// What a line brings a fresh watch to.
-enum Read {
+enum LineRead {
     Object(Box<Object>),
     /// Nothing is told, and it goes on from this version.
     Version(String),
@@ -109,14 +109,14 @@ enum Read {
     Nothing,
 }
 
-fn read(line: &[u8], now: Instant) -> Read {
+fn read(line: &[u8], now: Instant) -> LineRead {
     let mut machine = watching(now);
     machine.take(Input::Line(Bytes::copy_from_slice(line)), now);
     let object = match machine.step(now) {
         Step::Tell(News::Changed { object, .. } | News::Removed { object, .. }) => Some(object),
         Step::Tell(news) => panic!("a line of a watch told {news:?}"),
         Step::Read { .. } => None,
-        Step::List { .. } | Step::Wait { .. } => return Read::Nothing,
+        Step::List { .. } | Step::Wait { .. } => return LineRead::Nothing,
         step @ (Step::More | Step::GoOn) => panic!("nothing is listed, so why {step:?}?"),
         step @ Step::Open { .. } => panic!("nothing has ended, so why {step:?}?"),
     };
@@ -128,9 +128,9 @@ fn read(line: &[u8], now: Instant) -> Read {
     match object {
         Some(object) => {
             assert_eq!(object.resource_version, version);
-            Read::Object(object)
+            LineRead::Object(object)
         }
-        None => Read::Version(version),
+        None => LineRead::Version(version),
     }
 }
 
@@ -149,9 +149,9 @@ fn check_request(version: &str, timeout: Duration) {
 /// What is told of a line is what it says.
 fn check_line(line: &[u8], now: Instant) {
     let (object, version) = match read(line, now) {
-        Read::Object(object) => (Some(object), None),
-        Read::Version(version) => (None, Some(version)),
-        Read::Nothing => return,
+        LineRead::Object(object) => (Some(object), None),
+        LineRead::Version(version) => (None, Some(version)),
+        LineRead::Nothing => return,
     };
     check_cut(line, now);
     assert!(std::str::from_utf8(line).is_ok());
@@ -176,5 +176,5 @@ fn check_line(line: &[u8], now: Instant) {
 fn check_cut(line: &[u8], now: Instant) {
     let whole = line.trim_ascii_end();
     let at = fastrand::Rng::with_seed(line.len() as u64).usize(..whole.len());
-    assert!(matches!(read(&whole[..at], now), Read::Nothing));
+    assert!(matches!(read(&whole[..at], now), LineRead::Nothing));
 }

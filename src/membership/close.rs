@@ -3,7 +3,7 @@
 
 use std::{cell::Cell, rc::Rc};
 
-use crate::notify::Notify;
+use shards::Wakeup;
 
 /// How far the leaving is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -20,7 +20,7 @@ pub enum CloseStage {
 #[derive(Debug, Default)]
 struct CloseState {
     stage: Cell<CloseStage>,
-    changed: Notify,
+    changed: Wakeup,
 }
 
 /// Asks a session to leave. Belongs to one executor.

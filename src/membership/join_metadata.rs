@@ -5,9 +5,8 @@ use std::{
     rc::Rc,
 };
 
+use shards::Wakeup;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
-
-use crate::notify::Notify;
 
 /// The agent's version as membership shows it.
 pub const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
@@ -93,7 +92,7 @@ pub struct CurrentMetadata(Rc<MetadataState>);
 struct MetadataState {
     metadata: RefCell<MetadataMap>,
     version: Cell<u64>,
-    changed: Notify,
+    changed: Wakeup,
 }
 
 impl CurrentMetadata {

@@ -4,9 +4,10 @@
 //! it for the stream that stands. What was not sent when a stream ends is dropped, since on the
 //! next one everything is told anew.
 
+use shards::Wakeup;
 use std::{cell::RefCell, collections::VecDeque, rc::Rc};
 
-use crate::{notify::Notify, stack::report::Report};
+use crate::stack::report::Report;
 
 /// What whoever fills the queue has to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +24,7 @@ type Tell = Box<dyn Fn(Flow)>;
 
 struct Shared {
     queue: RefCell<VecDeque<(usize, Report)>>,
-    changed: Notify,
+    changed: Wakeup,
     tell: Tell,
 }
 
@@ -40,7 +41,7 @@ impl std::fmt::Debug for Reports {
 impl Reports {
     /// None yet. `tell` is called within the session's task and must not push.
     pub fn new(tell: impl Fn(Flow) + 'static) -> Self {
-        Self(Rc::new(Shared { queue: RefCell::default(), changed: Notify::default(), tell: Box::new(tell) }))
+        Self(Rc::new(Shared { queue: RefCell::default(), changed: Wakeup::default(), tell: Box::new(tell) }))
     }
 
     /// Sends a report of this filler's as soon as the stream takes it.

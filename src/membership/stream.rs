@@ -12,7 +12,7 @@ use futures::{
     channel::mpsc,
     future::{Either, select},
 };
-use shards::Turn;
+use shards::CoopBudget;
 use tonic::{Status, metadata::MetadataMap};
 use tracing::{debug, info, warn};
 
@@ -286,14 +286,14 @@ async fn listen(
     };
     reconnect.joined(time::now());
     info!("joined membership");
-    let mut turn = Turn::new();
+    let mut budget = CoopBudget::new();
     loop {
         match incoming.message().await {
             Ok(Some(received)) => receive(received, &mut pongs, orders, closing).await,
             Ok(None) => return StreamError::Ended,
             Err(status) => return StreamError::Status(status),
         }
-        turn.check().await;
+        budget.check().await;
     }
 }
 

@@ -16,7 +16,7 @@ use fastrand::Rng;
 use futures::{channel::oneshot, future::LocalBoxFuture};
 use http::{Method, header};
 use jiff::Timestamp;
-use shards::simulation::Group;
+use shards::{Wakeup, simulation::SimGroup};
 
 pub(crate) use delivery::Fate;
 use guards::Guards;
@@ -35,9 +35,7 @@ use crate::{
         respond::{self, ServedAnswer, ServedRequest},
         routes::{Query, Route, RouteTarget},
     },
-    net,
-    notify::Notify,
-    time,
+    net, time,
 };
 
 /// A request as a script sees it.
@@ -80,10 +78,10 @@ pub(crate) struct ApiServer {
     me: Weak<Self>,
     begun: time::Instant,
     /// What it does itself goes on when the agent is killed.
-    group: Group,
+    group: SimGroup,
     pub(crate) cluster: RefCell<EmbeddedCluster>,
     /// The cluster has moved.
-    pub(crate) moved: Notify,
+    pub(crate) moved: Wakeup,
     moves: Cell<u64>,
     pub(crate) faults: RefCell<Faults>,
     pub(crate) struck: RefCell<Struck>,
@@ -120,9 +118,9 @@ impl ApiServer {
         Rc::new_cyclic(|me| Self {
             me: me.clone(),
             begun: time::now(),
-            group: Group::new(),
+            group: SimGroup::new(),
             cluster: RefCell::new(cluster),
-            moved: Notify::default(),
+            moved: Wakeup::default(),
             moves: Cell::new(0),
             faults: RefCell::new(faults),
             struck: RefCell::default(),

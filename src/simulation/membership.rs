@@ -10,7 +10,7 @@ use bytes::Bytes;
 use fastrand::Rng;
 use futures::{StreamExt, channel::mpsc, future::LocalBoxFuture};
 use prost::Message as _;
-use shards::{engine, simulation::Group};
+use shards::{engine, simulation::SimGroup};
 use tonic::Status;
 
 use super::{
@@ -19,7 +19,7 @@ use super::{
     wishes::Wishes,
 };
 use crate::{
-    demo::belief::Belief,
+    demo::mirror::MembershipMirror,
     membership::{
         simulated::{SimulatedDownlink, SimulatedJoin, SimulatedPeer},
         wire::server::{
@@ -38,11 +38,11 @@ const HOP: Duration = Duration::from_millis(2);
 pub(crate) struct Membership {
     me: Weak<Self>,
     begun: time::Instant,
-    group: Group,
+    group: SimGroup,
     wishes: Rc<Wishes>,
     pub(crate) faults: RefCell<Faults>,
     pub(crate) struck: RefCell<Struck>,
-    pub(crate) belief: RefCell<Belief>,
+    pub(crate) mirror: RefCell<MembershipMirror>,
     /// Stacks that were said to be gone, since the last wish about them.
     confirmed: RefCell<std::collections::BTreeSet<String>>,
     /// Every message but Pongs.
@@ -67,11 +67,11 @@ impl Membership {
         Rc::new_cyclic(|me| Self {
             me: me.clone(),
             begun: time::now(),
-            group: Group::new(),
+            group: SimGroup::new(),
             wishes,
             faults: RefCell::new(faults),
             struck: RefCell::default(),
-            belief: RefCell::default(),
+            mirror: RefCell::default(),
             confirmed: RefCell::default(),
             heard: RefCell::default(),
             trace,
@@ -174,7 +174,7 @@ impl Membership {
             Some(_) => {}
         }
         self.trace.say(self.elapsed(), || format!("told {}", gist(&message)));
-        self.belief.borrow_mut().hear(&message);
+        self.mirror.borrow_mut().hear(&message);
         self.heard.borrow_mut().push(message);
     }
 

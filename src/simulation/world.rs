@@ -14,7 +14,7 @@ use std::{
 
 use fastrand::Rng;
 use serde_json::Value;
-use shards::simulation::Group;
+use shards::simulation::SimGroup;
 
 use super::{
     api_server::{ApiServer, Limits, wall},
@@ -99,9 +99,9 @@ pub(crate) struct World {
     pub(crate) struck: RefCell<Struck>,
     rng: RefCell<Rng>,
     /// What is nobody's process.
-    nature: Group,
+    nature: SimGroup,
     /// The agent's process.
-    process: Cell<Option<Group>>,
+    process: Cell<Option<SimGroup>>,
     agent: RefCell<Option<simulated::Agent>>,
     /// What others have written and want to find again, by kind and name: uid and annotation.
     notes: RefCell<BTreeMap<(String, String), (String, String)>>,
@@ -140,7 +140,7 @@ impl World {
             trace,
             struck: RefCell::default(),
             rng: RefCell::new(rng),
-            nature: Group::new(),
+            nature: SimGroup::new(),
             process: Cell::default(),
             agent: RefCell::default(),
             notes: RefCell::default(),
@@ -180,7 +180,7 @@ impl World {
             source: agent::membership_at(nowhere, id, &url),
         };
         self.server.begin(options.limits_seen());
-        let process = Group::new();
+        let process = SimGroup::new();
         self.process.set(Some(process));
         let world = Rc::downgrade(self);
         process
@@ -287,7 +287,7 @@ impl World {
 
     /// What membership believes that is not so.
     pub(crate) fn misbelief(&self, objects: &check::Objects) -> Option<String> {
-        let stale = self.membership.belief.borrow().stale(objects);
+        let stale = self.membership.mirror.borrow().stale(objects);
         stale.into_iter().next().map(|(object, fault)| format!("membership's belief of {object}: {fault}"))
     }
 

@@ -6,11 +6,11 @@ use std::{thread, time::Duration};
 use stackherd::membership::wire::server::{AuthClient, Module, Stack, order};
 
 use crate::support::{
-    agent::{Process, while_it_lives},
+    agent::{AgentProcess, while_it_lives},
     assets::{not_run, this_test},
     cgroups::Cgroup,
-    cluster::Cluster,
-    membership::{Joined, Membership},
+    cluster::TestCluster,
+    membership::{Joined, TestMembership},
     orders::{StackExt, deleted, disabled, enabled, stack},
 };
 
@@ -22,17 +22,17 @@ const WORK: Duration = Duration::from_millis(250);
 /// What deployments give the agent.
 const MEMORY: u64 = 128 << 20;
 
-struct Scene {
-    cluster: Cluster,
-    agent: Process,
+struct AbsurdOrderScene {
+    cluster: TestCluster,
+    agent: AgentProcess,
     joined: Joined,
-    membership: Membership,
+    membership: TestMembership,
     neighbours: usize,
 }
 
-impl Scene {
+impl AbsurdOrderScene {
     fn with(flags: &[&str], shell: &str) -> Self {
-        let (cluster, membership) = (Cluster::start(), Membership::start());
+        let (cluster, membership) = (TestCluster::start(), TestMembership::start());
         let agent = cluster.agent(&membership).args(["--shards=2"]).args(flags).after(shell).start();
         let joined = membership.joined(WITHIN);
         let mut scene = Self { cluster, agent, joined, membership, neighbours: 0 };
@@ -49,7 +49,7 @@ impl Scene {
     }
 
     #[track_caller]
-    fn until(&mut self, what: &str, reached: impl Fn(&Cluster) -> bool) {
+    fn until(&mut self, what: &str, reached: impl Fn(&TestCluster) -> bool) {
         let cluster = &self.cluster;
         while_it_lives(&mut self.agent, what, WITHIN, || reached(cluster).then_some(()));
     }
@@ -125,7 +125,7 @@ fn absurd(name: &str) -> Vec<(&'static str, Stack, Vec<&'static str>)> {
 #[test]
 fn an_absurd_order_is_one_line_and_a_moment_and_the_rest_of_it_is_carried_out() {
     for (what, order, words) in absurd("absurd") {
-        let mut scene = Scene::set();
+        let mut scene = AbsurdOrderScene::set();
         let name = "absurd";
         let before = scene.kib();
         let pong = scene.pong_behind(&order.order(), WORK);
@@ -147,7 +147,7 @@ fn an_absurd_order_is_one_line_and_a_moment_and_the_rest_of_it_is_carried_out() 
 
 #[test]
 fn sixty_megabytes_in_one_field_are_refused_by_a_limit_that_is_named_and_never_kept() {
-    let mut scene = Scene::set();
+    let mut scene = AbsurdOrderScene::set();
     let before = scene.kib();
     scene.order(stack("huge").versions(&"x".repeat(60 << 20)).modules(&["ledger"]).order());
     scene.goes_on();
@@ -159,7 +159,7 @@ fn sixty_megabytes_in_one_field_are_refused_by_a_limit_that_is_named_and_never_k
 
 #[test]
 fn eight_megabytes_of_empty_modules_are_read_where_the_limit_allows_it() {
-    let mut scene = Scene::with(&["--max-message-bytes=16777216"], "true");
+    let mut scene = AbsurdOrderScene::with(&["--max-message-bytes=16777216"], "true");
     let mut order = stack("large").modules(&["ledger"]);
     order.modules.extend(vec![Module::default(); 4 << 20]);
     let pong = scene.pong_behind(&order.order(), Duration::from_millis(500));
@@ -172,7 +172,7 @@ fn eight_megabytes_of_empty_modules_are_read_where_the_limit_allows_it() {
 
 #[test]
 fn what_a_message_may_have_is_what_the_flag_says() {
-    let mut scene = Scene::with(&["--max-message-bytes=2000"], "true");
+    let mut scene = AbsurdOrderScene::with(&["--max-message-bytes=2000"], "true");
     scene.order(Stack { seed: "x".repeat(1_900), ..stack("just-fits") }.order());
     scene.order(Stack { seed: "x".repeat(2_000), ..stack("too-long") }.order());
     scene.goes_on();
@@ -184,7 +184,7 @@ fn what_a_message_may_have_is_what_the_flag_says() {
 #[test]
 fn a_stream_of_messages_of_the_wrong_shape_is_a_few_lines_with_a_count() {
     const TIMES: usize = 20_000;
-    let mut scene = Scene::with(&["--max-message-bytes=2000"], "true");
+    let mut scene = AbsurdOrderScene::with(&["--max-message-bytes=2000"], "true");
     let long = vec![b'x'; 2_001];
     for n in 0..TIMES {
         scene.joined.bytes(&[0x12, 0x7f, 1]);
@@ -212,7 +212,7 @@ fn a_stream_of_messages_of_the_wrong_shape_is_a_few_lines_with_a_count() {
 
 #[test]
 fn orders_that_are_wrong_in_part_are_a_few_lines_for_the_fleet() {
-    let mut scene = Scene::with(&["--kube-qps=0"], "true");
+    let mut scene = AbsurdOrderScene::with(&["--kube-qps=0"], "true");
     for n in 0..1_000 {
         let order = stack(&format!("partly-{n}")).modules(&["ledger", "teleporter"]);
         scene.order(order.label("bad", "no good").client("No Client", true).order());
@@ -231,10 +231,10 @@ fn orders_that_are_wrong_in_part_are_a_few_lines_for_the_fleet() {
 
 #[test]
 fn what_an_order_left_out_is_not_deleted_and_goes_with_the_next_good_one() {
-    let mut scene = Scene::set();
+    let mut scene = AbsurdOrderScene::set();
     let full = || stack("spared").modules(&["ledger", "auth"]).auth().client("web", true).label("kept", "1");
     scene.order(full().order());
-    let there = |cluster: &Cluster| {
+    let there = |cluster: &TestCluster| {
         let objects = cluster.objects();
         ["ledgers/spared", "auths/spared", "authclients/spared-web"]
             .iter()
@@ -267,12 +267,12 @@ fn what_an_order_left_out_is_not_deleted_and_goes_with_the_next_good_one() {
 #[test]
 fn stacks_beyond_the_most_are_refused_and_the_flag_is_named() {
     const MOST: usize = 50;
-    let mut scene = Scene::with(&["--max-stacks=50", "--kube-qps=0"], "true");
+    let mut scene = AbsurdOrderScene::with(&["--max-stacks=50", "--kube-qps=0"], "true");
     for n in 0..40 * MOST {
         scene.order(stack(&format!("many-{n}")).order());
     }
     let stacks =
-        |cluster: &Cluster| cluster.objects().keys().filter(|key| key.starts_with("stacks/")).count();
+        |cluster: &TestCluster| cluster.objects().keys().filter(|key| key.starts_with("stacks/")).count();
     scene.until("as many as may be", |cluster| stacks(cluster) >= MOST);
     let line = scene.agent.says(WITHIN, &["--max-stacks", "50 stacks are known"]);
     assert!(line.contains("many-"), "{line}");
@@ -307,7 +307,7 @@ fn stacks_beyond_the_most_are_refused_and_the_flag_is_named() {
 fn orders_for_stacks_without_end_take_a_bounded_memory_and_a_few_lines() {
     const ORDERS: usize = 200_000;
     const MOST: usize = 50_000;
-    let mut scene = Scene::with(&["--max-stacks=50000", "--kube-qps=100"], "true");
+    let mut scene = AbsurdOrderScene::with(&["--max-stacks=50000", "--kube-qps=100"], "true");
     let before = scene.agent.peak_memory();
     for n in 0..ORDERS {
         scene.order(stack(&format!("endless-{n}")).versions("v1").modules(&["ledger"]).order());
@@ -335,7 +335,7 @@ fn in_128_mib_one_order_of_60_mb_and_one_of_empty_modules_do_no_harm() {
             return not_run(&this_test(), &format!("no cgroup can be made: {why}"), remedy);
         }
     };
-    let mut scene = Scene::with(&[], &cgroup.enter());
+    let mut scene = AbsurdOrderScene::with(&[], &cgroup.enter());
     scene.order(stack("huge").versions(&"x".repeat(60 << 20)).order());
     scene.goes_on();
     let order = Stack { modules: vec![Module::default(); 300_000], ..stack("empty") };

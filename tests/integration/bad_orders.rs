@@ -7,9 +7,9 @@ use std::time::Duration;
 use stackherd::membership::wire::server::{Module, Stack, order};
 
 use crate::support::{
-    agent::{Process, while_it_lives},
-    cluster::Cluster,
-    membership::{Joined, Membership},
+    agent::{AgentProcess, while_it_lives},
+    cluster::TestCluster,
+    membership::{Joined, TestMembership},
     objects::{
         Expected, all, assert_has_exactly, auth_spec, client_spec, find, get, module_spec, stack_spec,
         stargate_spec,
@@ -22,17 +22,17 @@ const WITHIN: Duration = Duration::from_secs(30);
 /// More than the API server takes, and less than the limit of a message.
 const LARGE: usize = 7 << 19;
 
-struct Scene {
+struct BadOrderScene {
     rest: Rest,
-    agent: Process,
+    agent: AgentProcess,
     joined: Joined,
-    membership: Membership,
-    _cluster: Cluster,
+    membership: TestMembership,
+    _cluster: TestCluster,
 }
 
-impl Scene {
+impl BadOrderScene {
     fn set() -> Self {
-        let (cluster, membership) = (Cluster::start(), Membership::start());
+        let (cluster, membership) = (TestCluster::start(), TestMembership::start());
         let agent = cluster.agent(&membership).arg("--shards=2").start();
         let joined = membership.joined(WITHIN);
         let scene = Self { rest: cluster.rest(), agent, joined, membership, _cluster: cluster };
@@ -104,7 +104,7 @@ fn neighbour(name: &str) -> order::Message {
 
 #[test]
 fn a_missing_auth_config_costs_the_stargate_alone() {
-    let mut scene = Scene::set();
+    let mut scene = BadOrderScene::set();
     let order = stack("no-auth").modules(&["ledger", "auth", "payments"]).stargate(false).client("web", true);
     scene.order(order.order());
     scene.is_told(&["no-auth", "authConfig"]);
@@ -130,7 +130,7 @@ fn a_missing_auth_config_costs_the_stargate_alone() {
 
 #[test]
 fn a_stargate_on_a_stack_without_a_dash_costs_the_stargate_alone() {
-    let mut scene = Scene::set();
+    let mut scene = BadOrderScene::set();
     scene.order(
         stack("nodash").modules(&["ledger", "auth"]).auth().stargate(false).client("web", false).order(),
     );
@@ -152,7 +152,7 @@ fn a_stargate_on_a_stack_without_a_dash_costs_the_stargate_alone() {
 
 #[test]
 fn orders_for_names_that_no_stack_can_have_are_told_and_nothing_is_made() {
-    let mut scene = Scene::set();
+    let mut scene = BadOrderScene::set();
     let long = "a".repeat(300);
     for name in ["../x", "Upper-Case", &long, "under_score", "-edge", "a/b", "line\nbreak", "\u{1b}[31mred"] {
         scene.order(stack(name).modules(&["ledger"]).client("web", true).order());
@@ -175,7 +175,7 @@ fn orders_for_names_that_no_stack_can_have_are_told_and_nothing_is_made() {
 
 #[test]
 fn orders_without_a_name_are_told_and_nothing_is_made() {
-    let mut scene = Scene::set();
+    let mut scene = BadOrderScene::set();
     for order in [stack("").modules(&["ledger"]).order(), deleted(""), disabled(""), enabled("")] {
         scene.order(order);
     }
@@ -187,7 +187,7 @@ fn orders_without_a_name_are_told_and_nothing_is_made() {
 
 #[test]
 fn a_label_that_the_server_would_refuse_is_left_out_alone() {
-    let mut scene = Scene::set();
+    let mut scene = BadOrderScene::set();
     let order = stack("bad-label")
         .modules(&["ledger"])
         .label("spaced", "two words")
@@ -207,7 +207,7 @@ fn a_label_that_the_server_would_refuse_is_left_out_alone() {
 
 #[test]
 fn an_annotation_that_the_server_would_refuse_is_left_out_alone() {
-    let mut scene = Scene::set();
+    let mut scene = BadOrderScene::set();
     let order = stack("bad-note")
         .modules(&["ledger"])
         .annotation("huge", &"x".repeat(300_000))
@@ -226,7 +226,7 @@ fn an_annotation_that_the_server_would_refuse_is_left_out_alone() {
 
 #[test]
 fn modules_that_the_cluster_does_not_know_are_left_out_alone() {
-    let mut scene = Scene::set();
+    let mut scene = BadOrderScene::set();
     let mut order = stack("bad-module").modules(&["ledger", "Teleporter", "../stacks"]);
     order.modules.push(Module { name: String::new() });
     scene.order(order.order());
@@ -239,7 +239,7 @@ fn modules_that_the_cluster_does_not_know_are_left_out_alone() {
 
 #[test]
 fn clients_that_make_no_object_name_are_left_out_alone() {
-    let mut scene = Scene::set();
+    let mut scene = BadOrderScene::set();
     let order = stack("bad-client").modules(&["ledger"]).client("Not A Name", true).client("", true);
     scene.order(order.client("fine", true).order());
     scene.is_told(&["bad-client", "staticClients", "Not A Name"]);
@@ -255,7 +255,7 @@ fn clients_that_make_no_object_name_are_left_out_alone() {
 
 #[test]
 fn bytes_that_are_no_order_are_told_and_the_stream_goes_on() {
-    let mut scene = Scene::set();
+    let mut scene = BadOrderScene::set();
     // A length-delimited field that ends too late; a group that does not end; text that is no UTF-8.
     let broken: [&[u8]; 4] = [&[0x12, 0x7f, 1], &[0xff; 40], &[0x1b], &[0x12, 4, 0x0a, 2, 0xff, 0xfe]];
     for bytes in broken {
@@ -271,7 +271,7 @@ fn bytes_that_are_no_order_are_told_and_the_stream_goes_on() {
 
 #[test]
 fn megabytes_of_an_order_that_are_of_no_use_do_no_harm() {
-    let mut scene = Scene::set();
+    let mut scene = BadOrderScene::set();
     let order = Stack { seed: "x".repeat(LARGE), ..stack("big-seed") };
     scene.order(order.modules(&["ledger"]).order());
     scene.until_there("ledgers", "big-seed");
@@ -280,7 +280,7 @@ fn megabytes_of_an_order_that_are_of_no_use_do_no_harm() {
 
 #[test]
 fn megabytes_that_the_server_refuses_are_told_and_parked() {
-    let mut scene = Scene::set();
+    let mut scene = BadOrderScene::set();
     scene.order(stack("big-spec").versions(&"x".repeat(LARGE)).modules(&["ledger"]).order());
     scene.is_told(&["big-spec", "413"]);
     assert_eq!(find(&scene.rest, "stacks", "big-spec"), None);

@@ -6,9 +6,9 @@ use std::time::Duration;
 use crate::support::{
     assets::{not_run, this_test},
     cgroups::Cgroup,
-    cluster::Cluster,
+    cluster::TestCluster,
     eventually, machine,
-    membership::Membership,
+    membership::TestMembership,
     now,
     orders::{StackExt, stack},
 };
@@ -30,7 +30,7 @@ fn a_tenth_of_a_cpu_and_128_mib_are_enough_for_two_hundred_stacks() {
             );
         }
     };
-    let (cluster, membership) = (Cluster::start(), Membership::start());
+    let (cluster, membership) = (TestCluster::start(), TestMembership::start());
     let start = now();
     let mut agent = cluster.agent(&membership).after(&cgroup.enter()).start();
     let joined = membership.joined(WITHIN);

@@ -12,14 +12,14 @@ use stackherd::{
     },
 };
 
-use crate::support::{api_server::ApiServer, crds::Crds, machine::Share};
+use crate::support::{api_server::RealApiServer, crds::Crds, machine::MachineShare};
 
 const LIMITS: Limits = Limits { qps: 0.0, burst: 1, max_in_flight: 32, deadline: Duration::from_secs(20) };
 
 /// Runs a test with a client of the shared server; does nothing where there is no server.
 fn with_client<Fut: Future<Output = ()>>(test: impl FnOnce(Client, Catalog) -> Fut) {
-    let _share = Share::take();
-    let Some(server) = ApiServer::shared(Crds::Ours) else { return };
+    let _share = MachineShare::take();
+    let Some(server) = RealApiServer::shared(Crds::Ours) else { return };
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("kubeconfig");
     crate::support::kubeconfig::write(&path, &server.url, Some(&server.ca_pem), Some(server.token));
@@ -172,8 +172,8 @@ fn two_hundred_writes_go_over_one_connection_together() {
 
 #[test]
 fn a_wrong_token_is_not_applied() {
-    let _share = Share::take();
-    let Some(server) = ApiServer::shared(Crds::Ours) else { return };
+    let _share = MachineShare::take();
+    let Some(server) = RealApiServer::shared(Crds::Ours) else { return };
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("kubeconfig");
     crate::support::kubeconfig::write(&path, &server.url, Some(&server.ca_pem), Some("wrong"));

@@ -8,14 +8,14 @@ use stackherd::membership::wire::server::{
 };
 
 use crate::support::{
-    agent::Process,
-    api_server::ApiServer,
-    cluster::Cluster,
+    agent::AgentProcess,
+    api_server::RealApiServer,
+    cluster::TestCluster,
     crds::Crds,
     deeds::{create, delete, hold, let_go, replace_status, set_status},
     eventually,
-    holdback::{Fate, Holdback},
-    membership::Membership,
+    holdback::{Holdback, RequestFate},
+    membership::TestMembership,
     metrics::Metrics,
     now,
     objects::{find, get},
@@ -34,14 +34,14 @@ fn stack(name: &str) -> serde_json::Value {
 
 /// A proxy before the shared server, and a client of it.
 fn proxied() -> Option<(Holdback, Rest)> {
-    let proxy = Holdback::before(ApiServer::shared(Crds::Ours)?.rest());
+    let proxy = Holdback::before(RealApiServer::shared(Crds::Ours)?.rest());
     let client = Rest::new(&proxy.url(), None, None);
     Some((proxy, client))
 }
 
 #[test]
 fn a_real_api_server_answers_for_the_operators_kinds() {
-    let Some(server) = ApiServer::start(Crds::Operators) else { return };
+    let Some(server) = RealApiServer::start(Crds::Operators) else { return };
     server.rest().get(&format!("{GROUP_PATH}/ledgers")).expect(200);
 }
 
@@ -60,7 +60,7 @@ fn a_held_request_is_delivered_after_its_sender_gave_up() {
         sender.write_all((head + &body).as_bytes()).unwrap();
     }
     let arrived = held.arrived(Duration::from_secs(5));
-    let server = ApiServer::shared(Crds::Ours).unwrap().rest();
+    let server = RealApiServer::shared(Crds::Ours).unwrap().rest();
     server.get(&format!("{STACKS}/held-back")).expect(404);
     assert_eq!(arrived.release(), 201);
     server.get(&format!("{STACKS}/held-back")).expect(200);
@@ -69,7 +69,7 @@ fn a_held_request_is_delivered_after_its_sender_gave_up() {
 #[test]
 fn a_dropped_answer_belongs_to_a_write_that_happened() {
     let Some((proxy, client)) = proxied() else { return };
-    let fired = proxy.rule(1, |request| request.is("POST", "/stacks"), Fate::DropAnswer);
+    let fired = proxy.rule(1, |request| request.is("POST", "/stacks"), RequestFate::DropAnswer);
     let body = stack("unanswered").to_string().into_bytes();
     assert!(client.open("POST", STACKS, &[("content-type", "application/json")], Some(body)).is_err());
     assert_eq!(fired.times(), 1);
@@ -79,7 +79,7 @@ fn a_dropped_answer_belongs_to_a_write_that_happened() {
 #[test]
 fn an_answer_can_be_made_up_and_the_server_never_hears_of_it() {
     let Some((proxy, client)) = proxied() else { return };
-    let fate = Fate::Answer { status: 429, retry_after: Some(7), body: "{}".into() };
+    let fate = RequestFate::Answer { status: 429, retry_after: Some(7), body: "{}".into() };
     proxy.rule(1, |request| request.method == "POST", fate);
     let refused = client.post(STACKS, &stack("made-up")).expect(429);
     assert_eq!(refused.header("retry-after"), Some("7"));
@@ -101,7 +101,7 @@ fn a_watch_passes_through_event_by_event() {
 #[test]
 fn events_of_a_watch_pass_through_at_once() {
     let Some((_proxy, client)) = proxied() else { return };
-    let server = ApiServer::shared(Crds::Ours).unwrap().rest();
+    let server = RealApiServer::shared(Crds::Ours).unwrap().rest();
     let rv = client.get(STACKS).resource_version().to_owned();
     let mut watch = client.watch("stacks", &format!("resourceVersion={rv}&timeoutSeconds=20"));
     for index in 0..5 {
@@ -129,7 +129,7 @@ fn a_severed_proxy_breaks_what_runs_and_refuses_what_comes_until_it_is_restored(
 
 #[test]
 fn the_api_servers_own_count_goes_by_verb() {
-    let Some(server) = ApiServer::shared(Crds::Ours) else { return };
+    let Some(server) = RealApiServer::shared(Crds::Ours) else { return };
     let rest = server.rest();
     let before = Metrics::read(&rest);
     rest.post(STACKS, &stack("counted")).expect(201);
@@ -142,7 +142,7 @@ fn the_api_servers_own_count_goes_by_verb() {
 }
 
 /// An agent that has this membership answered for absent stacks `0`, `1` and `2`.
-fn three_messages(cluster: &Cluster, membership: &mut Membership) -> (Process, Vec<String>) {
+fn three_messages(cluster: &TestCluster, membership: &mut TestMembership) -> (AgentProcess, Vec<String>) {
     let agent = cluster.agent(membership).start();
     let mut joined = membership.joined(WITHIN);
     for index in 0..3 {
@@ -160,9 +160,9 @@ fn three_messages(cluster: &Cluster, membership: &mut Membership) -> (Process, V
 
 #[test]
 fn a_message_gets_lost_and_the_stream_goes_on() {
-    let (cluster, mut membership) = (Cluster::start(), Membership::start());
+    let (cluster, mut membership) = (TestCluster::start(), TestMembership::start());
     assert_eq!(three_messages(&cluster, &mut membership).1, ["0", "1", "2"]);
-    let mut membership = Membership::start();
+    let mut membership = TestMembership::start();
     membership.lose(2);
     assert_eq!(three_messages(&cluster, &mut membership).1, ["0", "2"]);
     assert_eq!((membership.came(), membership.joins()), (3, 1));
@@ -170,7 +170,7 @@ fn a_message_gets_lost_and_the_stream_goes_on() {
 
 #[test]
 fn the_connection_is_cut_behind_a_message_that_was_heard() {
-    let (cluster, mut membership) = (Cluster::start(), Membership::start());
+    let (cluster, mut membership) = (TestCluster::start(), TestMembership::start());
     membership.cut_after(2);
     let (_agent, heard) = three_messages(&cluster, &mut membership);
     assert_eq!(heard[..2], ["0", "1"]);
@@ -211,8 +211,8 @@ fn a_belief_is_compared_with_the_cluster_both_ways() {
 
 #[test]
 fn deeds_are_done_alike_to_the_embedded_cluster_and_a_real_one() {
-    let cluster = Cluster::start();
-    let servers = [Some(cluster.rest()), ApiServer::shared(Crds::Ours).map(|server| server.rest())];
+    let cluster = TestCluster::start();
+    let servers = [Some(cluster.rest()), RealApiServer::shared(Crds::Ours).map(|server| server.rest())];
     for rest in servers.into_iter().flatten() {
         create(&rest, "stacks", "Stack", "done-to", &json!({}));
         create(&rest, "versions", "Versions", "done-to", &json!({}));

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::support::{
     agent::while_it_lives,
-    cluster::Cluster,
+    cluster::TestCluster,
     machine,
-    membership::Membership,
+    membership::TestMembership,
     now,
     orders::{StackExt, stack},
 };
@@ -21,8 +21,8 @@ const MEMORY: u64 = 128 << 20;
 #[test]
 fn two_hundred_thousand_orders_in_a_frame_each_are_listened_to() {
     let _machine = machine::alone();
-    let cluster = Cluster::with_latency([SLOW, SLOW]);
-    let membership = Membership::start();
+    let cluster = TestCluster::with_latency([SLOW, SLOW]);
+    let membership = TestMembership::start();
     let mut agent = cluster.agent(&membership).args(["--kube-qps", "0", "--shards", "2"]).start();
     let joined = membership.joined(WITHIN);
 

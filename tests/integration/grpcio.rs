@@ -39,27 +39,27 @@ use stackherd::{
     stack::report::{Report, ReportBody},
 };
 
-use crate::support::{grpcio::python, machine::Share};
+use crate::support::{grpcio::python, machine::MachineShare};
 
 const SOON: Duration = Duration::from_secs(30);
 
 /// The Python server; it ends when its stdin is closed.
-struct GrpcioMembership {
+struct PythonServer {
     child: Child,
     commands: Option<ChildStdin>,
     events: mpsc::Receiver<Value>,
     port: u16,
-    _share: Share,
+    _share: MachineShare,
 }
 
-impl GrpcioMembership {
+impl PythonServer {
     fn start(python: &PathBuf, tls: Option<(&str, &str)>) -> Self {
         let arguments = tls.map(|(certificate, key)| vec!["--certificate", certificate, "--key", key]);
         Self::start_with(python, &arguments.unwrap_or_default())
     }
 
     fn start_with(python: &PathBuf, arguments: &[&str]) -> Self {
-        let share = Share::take();
+        let share = MachineShare::take();
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
         let mut command = Command::new(python);
         command.arg(root.join("tests/grpcio/server.py"));
@@ -110,26 +110,26 @@ impl GrpcioMembership {
     }
 }
 
-impl Drop for GrpcioMembership {
+impl Drop for PythonServer {
     fn drop(&mut self) {
         drop(self.commands.take());
         let _ = self.child.wait();
     }
 }
 
-enum GrpcioStep {
+enum SessionCommand {
     Report(&'static str),
     CloseSignal,
 }
 
 /// The session on a thread of its own.
-struct GrpcioAgent {
+struct SessionThread {
     orders: mpsc::Receiver<Order>,
-    tell: futures::channel::mpsc::UnboundedSender<GrpcioStep>,
+    tell: futures::channel::mpsc::UnboundedSender<SessionCommand>,
     thread: Thread<SessionEnd>,
 }
 
-impl GrpcioAgent {
+impl SessionThread {
     fn start(endpoint: Endpoint, trust: Option<&Trust>) -> Self {
         let config = SessionConfig {
             endpoint,
@@ -162,11 +162,11 @@ impl GrpcioAgent {
             let _control = spawn(async move {
                 while let Some(what) = told.next().await {
                     match what {
-                        GrpcioStep::Report(name) => {
+                        SessionCommand::Report(name) => {
                             let body = ReportBody::StackDeleted { stack: name.into() };
                             reports.push(0, Report { body, trace: None });
                         }
-                        GrpcioStep::CloseSignal => closer.close(),
+                        SessionCommand::CloseSignal => closer.close(),
                     }
                 }
             });
@@ -179,7 +179,7 @@ impl GrpcioAgent {
         Self { orders, tell, thread: thread.unwrap() }
     }
 
-    fn tell(&self, what: GrpcioStep) {
+    fn tell(&self, what: SessionCommand) {
         self.tell.unbounded_send(what).unwrap();
     }
 
@@ -194,7 +194,7 @@ impl GrpcioAgent {
 }
 
 /// Everything that a session does, once.
-fn whole_session(mut membership: GrpcioMembership, agent: GrpcioAgent) {
+fn whole_session(mut membership: PythonServer, agent: SessionThread) {
     let metadata = membership.wait_joined();
     let expected = [
         ("id", vec!["region-1"]),
@@ -221,7 +221,7 @@ fn whole_session(mut membership: GrpcioMembership, agent: GrpcioAgent) {
     assert_eq!(agent.order(), "stack-1");
 
     let deleted = |name| json!({"stackDeleted": {"clusterName": name}, "metadata": {"_otelCtx": "{}"}});
-    agent.tell(GrpcioStep::Report("gone"));
+    agent.tell(SessionCommand::Report("gone"));
     membership.wait_for(|event| event["message"] == deleted("gone")).unwrap();
 
     membership.command(&json!({"kill": true}));
@@ -229,8 +229,8 @@ fn whole_session(mut membership: GrpcioMembership, agent: GrpcioAgent) {
     membership.command(&json!({"order": {"existingStack": {"clusterName": "stack-2"}}}));
     assert_eq!(agent.order(), "stack-2");
 
-    agent.tell(GrpcioStep::Report("last"));
-    agent.tell(GrpcioStep::CloseSignal);
+    agent.tell(SessionCommand::Report("last"));
+    agent.tell(SessionCommand::CloseSignal);
     membership.wait_for(|event| event["message"] == deleted("last")).unwrap();
     membership.wait("half-closed").unwrap();
     assert_eq!(agent.thread.join().unwrap(), SessionEnd { graceful: true, unsent: 0 });
@@ -239,8 +239,8 @@ fn whole_session(mut membership: GrpcioMembership, agent: GrpcioAgent) {
 #[test]
 fn grpcio_serves_a_session_in_plain_text() {
     let Some(python) = python() else { return };
-    let membership = GrpcioMembership::start(&python, None);
-    let agent = GrpcioAgent::start(Endpoint::new(false, "127.0.0.1", membership.port), None);
+    let membership = PythonServer::start(&python, None);
+    let agent = SessionThread::start(Endpoint::new(false, "127.0.0.1", membership.port), None);
     whole_session(membership, agent);
 }
 
@@ -263,17 +263,17 @@ fn grpcio_serves_a_session_over_tls_with_an_own_authority() {
         path.to_str().unwrap().to_owned()
     };
     let (certificate, key) = (write("server.pem", server.pem()), write("server.key", key.serialize_pem()));
-    let membership = GrpcioMembership::start(&python, Some((&certificate, &key)));
+    let membership = PythonServer::start(&python, Some((&certificate, &key)));
     let endpoint = Endpoint::new(true, "localhost", membership.port);
-    let agent = GrpcioAgent::start(endpoint, Some(&Trust::pem(ca)));
+    let agent = SessionThread::start(endpoint, Some(&Trust::pem(ca)));
     whole_session(membership, agent);
 }
 
 #[test]
 fn grpcio_sends_two_hundred_thousand_orders_one_by_one() {
     let Some(python) = python() else { return };
-    let mut membership = GrpcioMembership::start(&python, None);
-    let agent = GrpcioAgent::start(Endpoint::new(false, "127.0.0.1", membership.port), None);
+    let mut membership = PythonServer::start(&python, None);
+    let agent = SessionThread::start(Endpoint::new(false, "127.0.0.1", membership.port), None);
     membership.wait_joined();
     membership.command(&json!({"flood": 200_000}));
     for number in 0..200_000 {
@@ -281,7 +281,7 @@ fn grpcio_sends_two_hundred_thousand_orders_one_by_one() {
     }
     let again = membership.events.try_iter().find(|event| event["event"] == "joined");
     assert_eq!(again, None, "the stream broke");
-    agent.tell(GrpcioStep::CloseSignal);
+    agent.tell(SessionCommand::CloseSignal);
     assert!(agent.thread.join().unwrap().graceful);
 }
 
@@ -289,8 +289,8 @@ fn grpcio_sends_two_hundred_thousand_orders_one_by_one() {
 fn grpcio_is_understood_where_it_compresses() {
     let Some(python) = python() else { return };
     for compression in ["Gzip", "Deflate"] {
-        let mut membership = GrpcioMembership::start_with(&python, &["--compression", compression]);
-        let agent = GrpcioAgent::start(Endpoint::new(false, "127.0.0.1", membership.port), None);
+        let mut membership = PythonServer::start_with(&python, &["--compression", compression]);
+        let agent = SessionThread::start(Endpoint::new(false, "127.0.0.1", membership.port), None);
         let metadata = membership.wait_joined();
         println!("{compression}: grpcio is told {:?}", metadata.get("grpc-accept-encoding"));
         // Long enough to be worth it: grpcio sends a message as it is where that is shorter.
@@ -302,7 +302,7 @@ fn grpcio_is_understood_where_it_compresses() {
         }
         membership.command(&json!({"order": {"ping": {}}}));
         membership.wait_for(|event| event["message"]["pong"].is_object()).unwrap();
-        agent.tell(GrpcioStep::CloseSignal);
+        agent.tell(SessionCommand::CloseSignal);
         assert!(agent.thread.join().unwrap().graceful);
     }
 }

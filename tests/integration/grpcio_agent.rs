@@ -7,7 +7,7 @@ use stackherd::membership::wire::server::order;
 
 use crate::support::{
     agent::{Invocation, while_it_lives},
-    api_server::ApiServer,
+    api_server::RealApiServer,
     crds::Crds,
     grpcio::{PythonMembership, python},
     kubeconfig,
@@ -19,7 +19,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 
 /// All that a session has in it, once. Stacks are named so that two sessions can share a server.
 fn whole_session(
-    server: &Arc<ApiServer>,
+    server: &Arc<RealApiServer>,
     mut membership: PythonMembership,
     invocation: Invocation,
     prefix: &str,
@@ -111,9 +111,9 @@ fn assert_is_as_agreed(metadata: &BTreeMap<String, Vec<String>>) {
 }
 
 /// An API server, a folder with its kubeconfig, and a Python with grpcio, where they are to be had.
-fn fixtures() -> Option<(Arc<ApiServer>, tempfile::TempDir, std::path::PathBuf)> {
+fn fixtures() -> Option<(Arc<RealApiServer>, tempfile::TempDir, std::path::PathBuf)> {
     let python = python()?;
-    let server = ApiServer::shared(Crds::Ours)?;
+    let server = RealApiServer::shared(Crds::Ours)?;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kubeconfig");
     kubeconfig::write(&path, &server.url, Some(&server.ca_pem), Some(server.token));

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    machine::Share,
+    machine::MachineShare,
     now,
     recorder::{Pki, Recorder},
 };
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const SILENCE: Duration = Duration::from_secs(3);
 
 /// One folder, as its files are written for one run.
-struct Case {
+struct KubeconfigCase {
     name: String,
     source: PathBuf,
     folder: TempDir,
@@ -39,7 +39,7 @@ struct Case {
     settings: Value,
 }
 
-impl Case {
+impl KubeconfigCase {
     fn prepare(source: &Path, pki: &Arc<Pki>) -> Self {
         let name = source.file_name().unwrap().to_str().unwrap().to_owned();
         let folder = tempfile::Builder::new().prefix("kc").tempdir().unwrap();
@@ -168,8 +168,8 @@ fn cases() -> Vec<PathBuf> {
 }
 
 /// Runs all cases, a few at a time; `only` names one.
-fn each(run: impl Fn(&Case) -> Option<String> + Sync) -> Vec<String> {
-    let _share = Share::take();
+fn each(run: impl Fn(&KubeconfigCase) -> Option<String> + Sync) -> Vec<String> {
+    let _share = MachineShare::take();
     let only = std::env::var("KUBECONFIG_CASE").unwrap_or_default();
     let pki = Arc::new(Pki::new());
     let left = Mutex::new(cases());
@@ -178,7 +178,7 @@ fn each(run: impl Fn(&Case) -> Option<String> + Sync) -> Vec<String> {
         loop {
             let Some(path) = left.lock().unwrap().pop() else { return };
             if path.ends_with(&only) || only.is_empty() {
-                let failure = run(&Case::prepare(&path, &pki));
+                let failure = run(&KubeconfigCase::prepare(&path, &pki));
                 failures.lock().unwrap().extend(failure);
             }
         }

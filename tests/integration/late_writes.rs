@@ -11,11 +11,11 @@ use serde_json::Value;
 use stackherd::membership::wire::server::order;
 
 use crate::support::{
-    agent::{Invocation, Process, while_it_lives},
-    api_server::ApiServer,
+    agent::{AgentProcess, Invocation, while_it_lives},
+    api_server::RealApiServer,
     crds::Crds,
-    holdback::{Held, Holdback},
-    membership::{Joined, Membership},
+    holdback::{HeldRequest, Holdback},
+    membership::{Joined, TestMembership},
     now,
     objects::find,
     rest::Rest,
@@ -26,20 +26,20 @@ const DEADLINE: Duration = Duration::from_secs(1);
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// An agent before a real API server, with a network between them that can be told to hold back.
-struct Scene {
+struct LateWriteScene {
     rest: Rest,
     network: Holdback,
-    agent: Process,
+    agent: AgentProcess,
     joined: Joined,
-    _membership: Membership,
+    _membership: TestMembership,
 }
 
-impl Scene {
+impl LateWriteScene {
     /// `None` where there is no API server to test against.
     fn set() -> Option<Self> {
-        let rest = ApiServer::shared(Crds::Ours)?.rest();
+        let rest = RealApiServer::shared(Crds::Ours)?.rest();
         let network = Holdback::before(rest.clone());
-        let membership = Membership::start();
+        let membership = TestMembership::start();
         let agent = Invocation::agent(&membership.address(), &network.kubeconfig())
             .args(["--kube-request-timeout", "1s", "--shards", "1"])
             .start();
@@ -52,7 +52,7 @@ impl Scene {
     }
 
     /// The next request of this method on this path (its end) is held back.
-    fn hold(&self, method: &'static str, path: impl Into<String>) -> Held {
+    fn hold(&self, method: &'static str, path: impl Into<String>) -> HeldRequest {
         let path = path.into();
         self.network.hold(move |request| request.is(method, &path))
     }

@@ -9,9 +9,9 @@ mod signals;
 use std::time::Duration;
 
 use crate::support::{
-    agent::{Invocation, Process, while_it_lives},
-    cluster::Cluster,
-    membership::{Joined, Membership},
+    agent::{AgentProcess, Invocation, while_it_lives},
+    cluster::TestCluster,
+    membership::{Joined, TestMembership},
     objects::find,
     orders::{StackExt, stack},
 };
@@ -20,17 +20,17 @@ use crate::support::{
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// An agent on two shards, and what is around it.
-struct Scene {
-    cluster: Cluster,
-    _membership: Membership,
-    agent: Process,
+struct ProcessScene {
+    cluster: TestCluster,
+    _membership: TestMembership,
+    agent: AgentProcess,
     joined: Joined,
     orders: usize,
 }
 
-impl Scene {
+impl ProcessScene {
     fn start(change: impl FnOnce(Invocation) -> Invocation) -> Self {
-        let (cluster, membership) = (Cluster::start(), Membership::start());
+        let (cluster, membership) = (TestCluster::start(), TestMembership::start());
         let agent = change(cluster.agent(&membership).args(["--shards", "2"])).start();
         let joined = membership.joined(WITHIN);
         Self { cluster, _membership: membership, agent, joined, orders: 0 }

@@ -9,11 +9,11 @@ mod leftovers;
 mod report;
 mod takeover;
 
-use crate::support::{api_server::ApiServer, crds::Crds, playback::Playback, rest::Rest};
+use crate::support::{api_server::RealApiServer, crds::Crds, playback::Playback, rest::Rest};
 
 /// Runs a scenario on each API server there is.
 fn on_each_server(scenario: impl Fn(&Rest, &Playback)) {
-    for server in [Crds::Ours, Crds::Operators].into_iter().filter_map(|crds| ApiServer::shared(crds)) {
+    for server in [Crds::Ours, Crds::Operators].into_iter().filter_map(|crds| RealApiServer::shared(crds)) {
         scenario(&server.rest(), &Playback::on(&server));
     }
 }

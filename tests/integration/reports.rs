@@ -20,9 +20,9 @@ use serde_json::{Value, json};
 use stackherd::membership::wire::server::{Message, Stack, message::Message as Said, order};
 
 use crate::support::{
-    agent::{Invocation, Process, while_it_lives},
-    cluster::Cluster,
-    membership::{Joined, Membership},
+    agent::{AgentProcess, Invocation, while_it_lives},
+    cluster::TestCluster,
+    membership::{Joined, TestMembership},
     orders::StackExt,
     rest::Rest,
     view::plain,
@@ -33,28 +33,33 @@ const WITHIN: Duration = Duration::from_secs(30);
 const NEVER: Duration = Duration::from_millis(700);
 
 /// An agent between a membership and a cluster, and a client of that cluster.
-struct Scene {
+struct ReportScene {
     rest: Rest,
-    membership: Membership,
-    agent: Process,
+    membership: TestMembership,
+    agent: AgentProcess,
     joined: Joined,
     /// Messages that were dealt with already.
     read: usize,
     /// Ends with the scene.
-    _cluster: Option<Cluster>,
+    _cluster: Option<TestCluster>,
 }
 
-impl Scene {
+impl ReportScene {
     /// On an embedded cluster of its own.
     fn set() -> Self {
-        let cluster = Cluster::start();
-        let (rest, membership) = (cluster.rest(), Membership::start());
+        let cluster = TestCluster::start();
+        let (rest, membership) = (cluster.rest(), TestMembership::start());
         let invocation = cluster.agent(&membership);
         Self::start(rest, membership, invocation, Some(cluster))
     }
 
     /// Starts the agent and waits until it has joined.
-    fn start(rest: Rest, membership: Membership, agent: Invocation, cluster: Option<Cluster>) -> Self {
+    fn start(
+        rest: Rest,
+        membership: TestMembership,
+        agent: Invocation,
+        cluster: Option<TestCluster>,
+    ) -> Self {
         let agent = agent.start();
         let joined = membership.joined(WITHIN);
         // What is seen before that is told with everything else, perhaps twice.
@@ -77,7 +82,7 @@ impl Scene {
         self.settle();
     }
 
-    /// What came since the last [`Scene::forget`].
+    /// What came since the last [`ReportScene::forget`].
     fn news(&mut self) -> &[Message] {
         &self.membership.heard()[self.read..]
     }

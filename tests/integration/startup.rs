@@ -14,10 +14,10 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use tempfile::TempDir;
 
 use crate::support::{
-    agent::{Invocation, Outcome, while_it_lives},
-    cluster::Cluster,
+    agent::{Invocation, ProcessOutcome, while_it_lives},
+    cluster::TestCluster,
     kubeconfig,
-    membership::Membership,
+    membership::TestMembership,
     objects::find,
     orders::{StackExt, stack},
 };
@@ -28,7 +28,7 @@ const IO_URING_SETUP: i64 = 425;
 
 /// Runs it where io_uring_setup fails with this error. The filter holds for one thread and what that
 /// starts.
-fn without_io_uring(error: Errno, invocation: Invocation) -> Outcome {
+fn without_io_uring(error: Errno, invocation: Invocation) -> ProcessOutcome {
     let error = u32::try_from(error.raw_os_error()).unwrap();
     let confined = thread::spawn(move || {
         let filter = SeccompFilter::new(
@@ -46,7 +46,7 @@ fn without_io_uring(error: Errno, invocation: Invocation) -> Outcome {
 
 /// It ended on its own with this code, and said why in one line that has all of these words.
 #[track_caller]
-fn assert_says_why(outcome: &Outcome, code: i32, words: &[&str]) {
+fn assert_says_why(outcome: &ProcessOutcome, code: i32, words: &[&str]) {
     assert_eq!(outcome.code, Some(code), "{outcome:#?}");
     let errors: Vec<&str> = outcome.stderr.lines().filter(|line| !line.contains(" INFO ")).collect();
     assert_eq!(errors.len(), 1, "one clear message: {outcome:#?}");
@@ -71,7 +71,7 @@ fn agent(kubeconfig: &Path) -> Invocation {
 
 #[test]
 fn without_io_uring_it_says_so_and_ends() {
-    let cluster = Cluster::start();
+    let cluster = TestCluster::start();
     let demo = || Invocation::new().args(["demo", "--stacks", "1"]);
     // Container runtimes answer one or the other.
     for error in [Errno::PERM, Errno::NOSYS] {
@@ -146,7 +146,7 @@ impl Closed {
 
 #[test]
 fn a_cluster_that_is_not_there_yet_is_waited_for() {
-    let (cluster, membership) = (Cluster::start(), Membership::start());
+    let (cluster, membership) = (TestCluster::start(), TestMembership::start());
     let closed = Closed::new();
     let (_folder, path) = config("");
     kubeconfig::write(&path, &format!("http://{}", closed.address), None, None);

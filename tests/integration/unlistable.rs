@@ -13,10 +13,10 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    faults::scene::{Scene, network},
+    faults::scene::{FaultScene, network},
     support::{
         eventually,
-        holdback::Fate,
+        holdback::RequestFate,
         machine, now,
         orders::{StackExt, stack},
         rest::{GROUP_PATH, Rest},
@@ -39,7 +39,7 @@ fn count(rest: &Rest, plural: &str, prefix: &str) -> usize {
 }
 
 /// How long 500 stacks with a ledger take.
-fn made(scene: &Scene, prefix: &str) -> Duration {
+fn made(scene: &FaultScene, prefix: &str) -> Duration {
     let begun = now();
     for index in 0..STACKS {
         scene.order(stack(&format!("{prefix}{index:03}")).modules(&["ledger"]).order());
@@ -54,7 +54,7 @@ fn made(scene: &Scene, prefix: &str) -> Duration {
 #[test]
 fn stacks_without_a_kind_that_cannot_be_listed_are_made_as_fast_as_ever() {
     let _machine = machine::alone();
-    let Some(mut well) = Scene::set(&FLAGS) else { return };
+    let Some(mut well) = FaultScene::set(&FLAGS) else { return };
     let usual = made(&well, "well-");
     well.agent.terminate();
     eventually("the first agent is gone", WITHIN, || well.agent.ended());
@@ -62,14 +62,14 @@ fn stacks_without_a_kind_that_cannot_be_listed_are_made_as_fast_as_ever() {
     let Some((rest, network)) = network() else { return };
     let failing = Arc::new(AtomicBool::new(true));
     let is = Arc::clone(&failing);
-    let answer = Fate::status(500, "InternalError", None);
+    let answer = RequestFate::status(500, "InternalError", None);
     let failed = network.rule(
         usize::MAX,
         move |request| is.load(Ordering::Acquire) && request.lists("payments"),
         answer,
     );
     let begun = now();
-    let mut scene = Scene::on(rest, network, &FLAGS);
+    let mut scene = FaultScene::on(rest, network, &FLAGS);
     let ready = begun.elapsed();
     for index in 0..WITH {
         let order = stack(&format!("with-{index:02}")).modules(&["ledger", "payments", "gateway"]);

@@ -9,13 +9,15 @@ use stackherd::{
     stack::object::Resource,
 };
 
-use crate::support::{api_server::ApiServer, crds::Crds, machine::Share, now, relay::Relay, rest::Rest};
+use crate::support::{
+    api_server::RealApiServer, crds::Crds, machine::MachineShare, now, relay::Relay, rest::Rest,
+};
 
 const LIMITS: Limits = Limits { qps: 0.0, burst: 1, max_in_flight: 32, deadline: Duration::from_secs(20) };
 const DEFINITIONS: &str = "apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 /// A client that reaches the server over a relay which can be cut.
-fn client(server: &ApiServer, relay: &Relay) -> Client {
+fn client(server: &RealApiServer, relay: &Relay) -> Client {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("kubeconfig");
     crate::support::kubeconfig::write(&path, &relay.url(), Some(&server.ca_pem), Some(server.token));
@@ -24,19 +26,19 @@ fn client(server: &ApiServer, relay: &Relay) -> Client {
 
 /// Runs a test with a client of the shared server; does nothing where there is no server.
 fn with_client<Fut: Future<Output = ()>>(test: impl FnOnce(Client, Rc<Relay>, Rest) -> Fut) {
-    let _share = Share::take();
-    let Some(server) = ApiServer::shared(Crds::Ours) else { return };
+    let _share = MachineShare::take();
+    let Some(server) = RealApiServer::shared(Crds::Ours) else { return };
     let relay = Rc::new(Relay::before(&server.url));
     net::block_on(test(client(&server, &relay), Rc::clone(&relay), server.rest())).unwrap();
 }
 
 /// What a watch has told so far.
-struct View {
+struct WatchView {
     told: Rc<RefCell<Vec<News>>>,
     _watching: net::Task<()>,
 }
 
-impl View {
+impl WatchView {
     fn of(client: &Client, target: Target) -> Self {
         let told = Rc::new(RefCell::new(Vec::new()));
         let telling = Rc::clone(&told);
@@ -106,7 +108,7 @@ fn many_objects_are_listed_in_compressed_pages() {
         });
         let plain = rest.get(&path_of(&wallets)).expect(200).text.len();
         let before = relay.received();
-        let view = View::of(&client, Target::kind(&wallets));
+        let view = WatchView::of(&client, Target::kind(&wallets));
         let start = now();
         let complete = |news: &News| matches!(news, News::Complete { .. });
         while !view.told.borrow().iter().any(complete) {
@@ -131,7 +133,7 @@ fn many_objects_are_listed_in_compressed_pages() {
 fn events_come_and_a_cut_connection_loses_none() {
     with_client(|client, relay, rest| async move {
         let ledgers = Resource::new("Ledger", "ledger", "ledgers");
-        let view = View::of(&client, Target::kind(&ledgers));
+        let view = WatchView::of(&client, Target::kind(&ledgers));
         view.is_complete().await;
         put(&rest, &ledgers, "told");
         view.changes("told").await;
@@ -160,7 +162,7 @@ fn a_kind_that_goes_and_comes_back_is_watched_again() {
             .unwrap();
         let name = definition["metadata"]["name"].as_str().unwrap().to_owned();
         let webhooks = Resource::new("Webhooks", "webhooks", "webhooks");
-        let modules = View::of(&client, Target::definitions());
+        let modules = WatchView::of(&client, Target::definitions());
         let found = |news: &News| matches!(news, News::Listed { object, .. } if *object.key.name == *name);
         let News::Listed { object, .. } = modules.tells("the definition", found).await else { panic!() };
         let module = catalog::module(&object).unwrap();
@@ -168,7 +170,7 @@ fn a_kind_that_goes_and_comes_back_is_watched_again() {
         modules.is_complete().await;
 
         put(&rest, &webhooks, "before");
-        let view = View::of(&client, Target::kind(&webhooks));
+        let view = WatchView::of(&client, Target::kind(&webhooks));
         view.is_complete().await;
         rest.delete(&format!("{DEFINITIONS}/{name}")).expect(200);
         view.removes("before").await;
@@ -178,11 +180,11 @@ fn a_kind_that_goes_and_comes_back_is_watched_again() {
         });
         // The server no longer serves the kind: somebody else would wait half a minute now.
         drop(view);
-        let missing = View::of(&client, Target::kind(&webhooks));
+        let missing = WatchView::of(&client, Target::kind(&webhooks));
         missing.tells("a refusal", |news| matches!(news, News::Refused { missing: true, .. })).await;
         rest.post(DEFINITIONS, &definition).expect(201);
         modules.changes(&name).await;
-        let view = View::of(&client, Target::kind(&webhooks));
+        let view = WatchView::of(&client, Target::kind(&webhooks));
         crate::support::eventually("the kind again", Duration::from_secs(30), || {
             (rest.get(&path_of(&webhooks)).status == 200).then_some(())
         });

@@ -1,9 +1,8 @@
 use super::*;
-use crate::StopReason;
 
 #[test]
 fn every_shard_runs_once_on_its_own_thread() {
-    let pool = start(PoolConfig::new("each", 4), |context: Context<()>| async move {
+    let pool = start(PoolConfig::new("each", 4), |context: ShardContext<()>| async move {
         context.stop.request();
         (context.id.index(), context.shards, std::thread::current().name().map(str::to_owned))
     });
@@ -15,26 +14,30 @@ fn every_shard_runs_once_on_its_own_thread() {
 #[test]
 fn a_stop_from_another_thread_reaches_all_shards() {
     let pool =
-        start(PoolConfig::new("stop", 2), |context: Context<()>| async move { context.stop.wait().await })
-            .unwrap();
+        start(
+            PoolConfig::new("stop", 2),
+            |context: ShardContext<()>| async move { context.stop.wait().await },
+        )
+        .unwrap();
     pool.stopper().stop();
-    assert_eq!(pool.join(), [Ok(StopReason::Requested), Ok(StopReason::Requested)]);
+    let stopper = pool.stopper();
+    assert_eq!(pool.join(), [Ok(()), Ok(())]);
+    assert_eq!(stopper.failed(), None);
 }
 
 /// Starts three shards of which the second panics as `how` says, and checks that this is seen.
 fn one_of_three_panics<Fut: Future<Output = ()> + 'static>(how: fn() -> Fut, message: &str) {
-    let pool = start(PoolConfig::new("panic", 3), move |context: Context<()>| async move {
+    let pool = start(PoolConfig::new("panic", 3), move |context: ShardContext<()>| async move {
         if context.id.index() == 1 {
             how().await;
         }
-        context.stop.wait().await
+        context.stop.wait().await;
+        context.stop.wait_failed().await
     })
     .unwrap();
     let blamed = ShardId::new(1);
     let error = ShardError::Panicked { shard: blamed, message: message.to_owned() };
-    assert_eq!(pool.next_exit(), Some(Exit { shard: blamed, error: Some(error.clone()) }));
-    assert_eq!(pool.stopper().reason(), Some(StopReason::ShardEnded(blamed)));
-    let told = Ok(StopReason::ShardEnded(blamed));
+    let told = Ok(blamed);
     assert_eq!(pool.join(), [told.clone(), Err(error), told]);
 }
 
@@ -48,30 +51,28 @@ fn a_panic_is_reported_with_its_shard_and_ends_the_others() {
 #[test]
 fn a_panic_is_told_before_the_others_can_see_it() {
     for round in 0..2_000 {
-        let (stop, (exit, exits)) = (Arc::new(StopFlag::default()), mpsc::channel());
-        let (id, health) = (ShardId::new(0), Health::new(1));
+        let stop = Arc::new(StopFlag::new(1));
+        let (id, heartbeats) = (ShardId::new(0), Heartbeats::new(1));
         let seen = Arc::clone(&stop);
-        let ending = shard::Ending::new(id, stop, health, exit);
+        let ending = shard::Ending::new(id, stop, heartbeats);
         let ends = move || {
-            let error = ShardError::Panicked { shard: id, message: "no way".to_owned() };
             let mut ending = ending;
-            ending.tell(Some(error));
+            ending.report(true);
         };
         std::thread::scope(|scope| {
             scope.spawn(ends);
-            while seen.reason().is_none() {
+            while !seen.is_stopping() {
                 std::hint::spin_loop();
             }
             assert_eq!(seen.failed(), Some(id), "round {round}");
-            assert_eq!(exits.try_recv().map(|exit| exit.shard), Ok(id), "round {round}");
         });
     }
 }
 
 /// A panic whose payload panics in its turn, once the pool's own code drops it.
-struct Bomb;
+struct PanicBomb;
 
-impl Drop for Bomb {
+impl Drop for PanicBomb {
     fn drop(&mut self) {
         panic!("in the pool");
     }
@@ -79,20 +80,19 @@ impl Drop for Bomb {
 
 #[test]
 fn a_panic_in_the_pools_own_code_ends_the_others_and_is_reported() {
-    let pool = start(PoolConfig::new("bomb", 3), |context: Context<()>| async move {
+    let pool = start(PoolConfig::new("bomb", 3), |context: ShardContext<()>| async move {
         if context.id.index() == 1 {
-            std::panic::panic_any(Bomb);
+            std::panic::panic_any(PanicBomb);
         }
-        context.stop.wait().await
+        context.stop.wait().await;
+        context.stop.wait_failed().await
     });
     let pool = pool.unwrap();
-    let (blamed, health) = (ShardId::new(1), pool.health());
-    assert_eq!(pool.next_exit().map(|exit| exit.shard), Some(blamed));
-    assert_eq!(pool.stopper().failed(), Some(blamed));
-    let told = Ok(StopReason::ShardEnded(blamed));
+    let (blamed, heartbeats) = (ShardId::new(1), pool.heartbeats());
+    let told = Ok(blamed);
     let error = ShardError::Panicked { shard: blamed, message: "in the pool".to_owned() };
     assert_eq!(pool.join(), [told.clone(), Err(error), told]);
-    assert_eq!(health.silent_for(Duration::from_millis(1)), []);
+    assert_eq!(heartbeats.silent_for(Duration::from_millis(1)), []);
 }
 
 #[test]
@@ -109,43 +109,43 @@ fn a_panic_in_a_detached_task_is_reported_too() {
 
 #[test]
 fn messages_to_a_shard_that_panicked_come_back_and_inboxes_end() {
-    let pool = start(PoolConfig::new("gone", 2), |mut context: Context<u32>| async move {
+    let pool = start(PoolConfig::new("gone", 2), |mut context: ShardContext<u32>| async move {
         if context.id.index() == 1 {
             panic!("gone");
         }
-        let reason = context.stop.wait().await;
+        let failed = context.stop.wait_failed().await;
         glommio::timer::sleep(Duration::from_millis(20)).await;
-        let rejected = context.router.try_send(ShardId::new(1), 5);
-        context.router.close().await;
-        (reason, rejected.is_err(), context.inbox.recv().await)
+        let rejected = context.router.send(ShardId::new(1), 5).await;
+        context.router.close();
+        (failed, rejected.is_err(), context.inbox.recv().await)
     })
     .unwrap();
     let outcomes = pool.join();
-    assert_eq!(outcomes[0], Ok((StopReason::ShardEnded(ShardId::new(1)), true, None)));
+    assert_eq!(outcomes[0], Ok((ShardId::new(1), true, None)));
 }
 
 #[test]
 fn a_shard_that_ends_unasked_ends_the_pool() {
-    let pool = start(PoolConfig::new("early", 2), |context: Context<()>| async move {
-        if context.id.index() == 0 { None } else { Some(context.stop.wait().await) }
+    let pool = start(PoolConfig::new("early", 2), |context: ShardContext<()>| async move {
+        if context.id.index() == 0 { None } else { Some(context.stop.wait_failed().await) }
     })
     .unwrap();
-    assert_eq!(pool.join(), [Ok(None), Ok(Some(StopReason::ShardEnded(ShardId::new(0))))]);
+    assert_eq!(pool.join(), [Ok(None), Ok(Some(ShardId::new(0)))]);
 }
 
 #[test]
 fn a_shard_that_hangs_is_silent() {
     let config = PoolConfig { heartbeat: Duration::from_millis(5), ..PoolConfig::new("hang", 2) };
-    let pool = start(config, |context: Context<()>| async move {
+    let pool = start(config, |context: ShardContext<()>| async move {
         if context.id.index() == 1 {
             std::thread::sleep(Duration::from_millis(700));
         }
         context.stop.wait().await;
     })
     .unwrap();
-    let health = pool.health();
+    let heartbeats = pool.heartbeats();
     std::thread::sleep(Duration::from_millis(500));
-    assert_eq!(health.silent_for(Duration::from_millis(300)), [ShardId::new(1)]);
+    assert_eq!(heartbeats.silent_for(Duration::from_millis(300)), [ShardId::new(1)]);
     pool.stopper().stop();
     assert!(pool.join().iter().all(Result::is_ok));
 }
@@ -153,7 +153,7 @@ fn a_shard_that_hangs_is_silent() {
 #[test]
 fn a_shard_that_has_ended_is_not_one_that_hangs() {
     let config = PoolConfig { heartbeat: Duration::from_millis(5), ..PoolConfig::new("ends", 2) };
-    let pool = start(config, |context: Context<()>| async move {
+    let pool = start(config, |context: ShardContext<()>| async move {
         context.stop.wait().await;
         if context.id.index() == 1 {
             // What a long grace period looks like to the other.
@@ -161,18 +161,17 @@ fn a_shard_that_has_ended_is_not_one_that_hangs() {
         }
     })
     .unwrap();
-    let health = pool.health();
+    let heartbeats = pool.heartbeats();
     pool.stopper().stop();
-    assert_eq!(pool.next_exit().map(|exit| exit.shard), Some(ShardId::new(0)));
-    std::thread::sleep(Duration::from_millis(400));
-    assert_eq!(health.silent_for(Duration::from_millis(300)), []);
+    std::thread::sleep(Duration::from_millis(450));
+    assert_eq!(heartbeats.silent_for(Duration::from_millis(300)), []);
     assert!(pool.join().iter().all(Result::is_ok));
 }
 
 #[test]
 fn a_pool_has_at_least_one_shard_and_not_too_many() {
     for shards in [0, MAX_SHARDS + 1] {
-        let error = start(PoolConfig::new("none", shards), |_: Context<()>| async {}).unwrap_err();
+        let error = start(PoolConfig::new("none", shards), |_: ShardContext<()>| async {}).unwrap_err();
         assert_eq!(error.to_string(), format!("a pool has 1 to 256 shards, not {shards}"));
     }
 }
@@ -180,7 +179,7 @@ fn a_pool_has_at_least_one_shard_and_not_too_many() {
 #[test]
 fn more_shards_than_cores_run_unpinned() {
     let shards = host::allowed_cores().len() + 1;
-    let pool = start(PoolConfig::new("many", shards), |context: Context<()>| async move {
+    let pool = start(PoolConfig::new("many", shards), |context: ShardContext<()>| async move {
         context.stop.request();
         host::allowed_cores().len()
     });
@@ -190,6 +189,6 @@ fn more_shards_than_cores_run_unpinned() {
 #[test]
 fn the_channels_of_a_shard_have_room_for_a_bounded_number_of_messages() {
     let capacity = |shards| PoolConfig::new("room", shards).mesh_capacity;
-    assert_eq!([1, 2, 4, 8, 16, 100, 256].map(capacity), [1024, 1024, 1024, 512, 256, 32, 16]);
+    assert_eq!([1, 2, 4, 8, 16, 100, 256].map(capacity), [2048, 2048, 1024, 512, 256, 40, 16]);
     assert!((1..=MAX_SHARDS).all(|shards| capacity(shards) * shards <= 4096.max(16 * shards)));
 }

@@ -1,27 +1,20 @@
 //! A pool's shards without their threads.
 
-use crate::{Context, PoolConfig, ShardId, Stop, Stopper, engine, mesh, stop::StopFlag};
-use futures::future::join_all;
-use std::{sync::Arc, time::Duration};
+use crate::{PoolConfig, ShardContext, ShardId, Stop, Stopper, engine, mesh, stop::StopFlag};
+use std::sync::Arc;
 
 /// What the shards of a pool begin with, in their order, and what stops them. To be called within a
 /// task of the group that the shards are to belong to.
-pub async fn contexts<M: Send + 'static>(config: &PoolConfig) -> (Vec<Context<M>>, Stopper) {
-    let flag = Arc::new(StopFlag::default());
+pub fn contexts<M>(config: &PoolConfig) -> (Vec<ShardContext<M>>, Stopper) {
+    let flag = Arc::new(StopFlag::new(config.shards));
     let endpoints = mesh::endpoints(config.shards, config.mesh_capacity).into_iter();
-    let contexts = endpoints.enumerate().map(async |(index, endpoint)| {
-        let stop = Stop::new(Arc::clone(&flag));
-        let (router, inbox) = endpoint.connect(config, stop.clone()).await;
-        engine::spawn(look(stop.clone(), config.heartbeat)).detach();
-        Context { id: ShardId::new(index), shards: config.shards, router, inbox, stop }
+    let contexts = endpoints.enumerate().map(|(index, endpoint)| {
+        let id = ShardId::new(index);
+        let stop = Stop::new(id, Arc::clone(&flag));
+        let (router, inbox) = endpoint.open(config, stop.clone());
+        let relaying = stop.clone();
+        engine::spawn(async move { relaying.relay().await }).detach();
+        ShardContext { id, shards: config.shards, router, inbox, stop }
     });
-    (join_all(contexts).await, Stopper(flag))
-}
-
-/// The part of a shard's heartbeat that notices a stop.
-async fn look(stop: Stop, every: Duration) {
-    while !stop.requested() {
-        engine::sleep(every).await;
-        stop.look();
-    }
+    (contexts.collect(), Stopper(flag))
 }

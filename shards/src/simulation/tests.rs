@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     PoolConfig, ShardId, engine,
-    simulation::{Group, Simulation, contexts},
+    simulation::{SimGroup, Simulation, contexts},
 };
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ fn a_killed_group_drops_what_it_held_and_leaves_the_others() {
     let simulation = Simulation::new(1);
     simulation.run(async {
         let held = Rc::new(());
-        let (group, other) = (Group::new(), Group::new());
+        let (group, other) = (SimGroup::new(), SimGroup::new());
         for group in [group, other] {
             let held = Rc::clone(&held);
             group
@@ -105,7 +105,7 @@ fn a_dropped_task_is_cancelled_and_a_detached_one_goes_on() {
 fn shards_send_to_each_other() {
     let simulation = Simulation::new(7);
     simulation.run(async {
-        let (shards, _stopper) = contexts::<usize>(&PoolConfig::new("simulated", 3)).await;
+        let (shards, _stopper) = contexts::<usize>(&PoolConfig::new("simulated", 3));
         let sums = shards.into_iter().map(|mut shard| {
             engine::spawn(async move {
                 for to in 0..shard.shards {
@@ -113,7 +113,7 @@ fn shards_send_to_each_other() {
                         assert!(shard.router.send(ShardId::new(to), n).await.is_ok());
                     }
                 }
-                shard.router.close().await;
+                shard.router.close();
                 let mut sum = 0;
                 while let Some(n) = shard.inbox.recv().await {
                     sum += n;

@@ -10,7 +10,7 @@ const KEYS: usize = 4;
 const BOUND: usize = 2;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
+enum ChangeKind {
     Snapshot(u8, bool),
     Removal,
     Toggle(bool),
@@ -18,41 +18,41 @@ enum Kind {
 
 /// An order and its serial number.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Numbered(Kind, usize);
+struct SerialOrder(ChangeKind, usize);
 
-impl Order for Numbered {
-    fn class(&self) -> Class {
+impl ClassedOrder for SerialOrder {
+    fn class(&self) -> OrderClass {
         match self.0 {
-            Kind::Snapshot(..) => Class::Snapshot,
-            Kind::Removal => Class::Removal,
-            Kind::Toggle(_) => Class::Toggle,
+            ChangeKind::Snapshot(..) => OrderClass::Snapshot,
+            ChangeKind::Removal => OrderClass::Removal,
+            ChangeKind::Toggle(_) => OrderClass::Toggle,
         }
     }
 }
 
 /// What stands for a key: content and whether it is disabled.
-type State = Option<(u8, bool)>;
+type KeyContent = Option<(u8, bool)>;
 
-fn apply(state: &mut State, kind: Kind) {
+fn apply(state: &mut KeyContent, kind: ChangeKind) {
     *state = match kind {
-        Kind::Snapshot(content, disabled) => Some((content, disabled)),
-        Kind::Removal => None,
-        Kind::Toggle(to) => state.map(|(content, _)| (content, to)),
+        ChangeKind::Snapshot(content, disabled) => Some((content, disabled)),
+        ChangeKind::Removal => None,
+        ChangeKind::Toggle(to) => state.map(|(content, _)| (content, to)),
     };
 }
 
 /// One write of an order that takes two: what an order leaves behind when superseded half-way.
-fn apply_half(state: &mut State, kind: Kind) {
+fn apply_half(state: &mut KeyContent, kind: ChangeKind) {
     match kind {
-        Kind::Snapshot(content, _) => *state = Some((content, state.is_some_and(|s| s.1))),
-        Kind::Removal => *state = state.map(|(_, disabled)| (u8::MAX, disabled)),
-        Kind::Toggle(_) => {}
+        ChangeKind::Snapshot(content, _) => *state = Some((content, state.is_some_and(|s| s.1))),
+        ChangeKind::Removal => *state = state.map(|(_, disabled)| (u8::MAX, disabled)),
+        ChangeKind::Toggle(_) => {}
     }
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Step {
-    Offer(usize, Kind),
+enum TableStep {
+    Offer(usize, ChangeKind),
     Take,
     Progress(usize),
     Supersede(usize),
@@ -65,32 +65,32 @@ enum Step {
     Pass(u64),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = TableStep> {
     let kind = prop_oneof![
-        3 => (0..100_u8, any::<bool>()).prop_map(|(c, d)| Kind::Snapshot(c, d)),
-        2 => Just(Kind::Removal),
-        2 => any::<bool>().prop_map(Kind::Toggle),
+        3 => (0..100_u8, any::<bool>()).prop_map(|(c, d)| ChangeKind::Snapshot(c, d)),
+        2 => Just(ChangeKind::Removal),
+        2 => any::<bool>().prop_map(ChangeKind::Toggle),
     ];
     prop_oneof![
-        6 => (0..KEYS, kind).prop_map(|(key, kind)| Step::Offer(key, kind)),
-        5 => Just(Step::Take),
-        3 => (0..KEYS).prop_map(Step::Progress),
-        3 => (0..KEYS).prop_map(Step::Supersede),
-        3 => (0..KEYS).prop_map(Step::Finish),
-        2 => (0..KEYS, 0..50_u64).prop_map(|(key, ms)| Step::Retry(key, ms)),
-        2 => (0..KEYS, 0..50_u64).prop_map(|(key, ms)| Step::Attend(key, ms)),
-        1 => (0..KEYS).prop_map(Step::Wake),
-        2 => (0..40_u64).prop_map(Step::Pass),
+        6 => (0..KEYS, kind).prop_map(|(key, kind)| TableStep::Offer(key, kind)),
+        5 => Just(TableStep::Take),
+        3 => (0..KEYS).prop_map(TableStep::Progress),
+        3 => (0..KEYS).prop_map(TableStep::Supersede),
+        3 => (0..KEYS).prop_map(TableStep::Finish),
+        2 => (0..KEYS, 0..50_u64).prop_map(|(key, ms)| TableStep::Retry(key, ms)),
+        2 => (0..KEYS, 0..50_u64).prop_map(|(key, ms)| TableStep::Attend(key, ms)),
+        1 => (0..KEYS).prop_map(TableStep::Wake),
+        2 => (0..40_u64).prop_map(TableStep::Pass),
     ]
 }
 
 /// A table, the world its orders change, and what became of each order.
-struct World {
-    table: Table<usize, Numbered>,
+struct TableModel {
+    table: Table<usize, SerialOrder>,
     now: Instant,
-    states: [State; KEYS],
-    in_flight: [Option<Numbered>; KEYS],
-    offered: Vec<(usize, Kind)>,
+    states: [KeyContent; KEYS],
+    in_flight: [Option<SerialOrder>; KEYS],
+    offered: Vec<(usize, ChangeKind)>,
     /// Orders that were done at least once.
     done: HashSet<usize>,
     /// Orders that will not run (again): displaced, superseded or finished, each once.
@@ -99,7 +99,7 @@ struct World {
     last: [usize; KEYS],
 }
 
-impl World {
+impl TableModel {
     fn new() -> Self {
         Self {
             table: Table::new(BOUND),
@@ -113,74 +113,75 @@ impl World {
         }
     }
 
-    fn goes(&mut self, order: Numbered) {
+    fn goes(&mut self, order: SerialOrder) {
         assert!(self.gone.insert(order.1), "{order:?} has a second fate");
     }
 
-    fn displaced(&mut self, orders: Displaced<Numbered>) {
+    fn displaced(&mut self, orders: Displaced<SerialOrder>) {
         for order in orders {
             self.goes(order);
         }
     }
 
-    fn runs(&mut self, key: usize, order: Numbered) {
+    fn runs(&mut self, key: usize, order: SerialOrder) {
         assert!(order.1 >= self.last[key], "{order:?} runs after {}", self.last[key]);
         assert!(!self.gone.contains(&order.1), "{order:?} runs after its end");
         self.last[key] = order.1;
         self.in_flight[key] = Some(order);
     }
 
-    fn perform(&mut self, step: Step) {
+    fn perform(&mut self, step: TableStep) {
         match step {
-            Step::Offer(key, kind) => {
-                let order = Numbered(kind, self.offered.len());
+            TableStep::Offer(key, kind) => {
+                let order = SerialOrder(kind, self.offered.len());
                 self.offered.push((key, kind));
                 let displaced = self.table.offer(key, order);
                 self.displaced(displaced);
             }
-            Step::Take => {
-                if let Some((key, order)) = self.table.take(self.now) {
+            TableStep::Take => {
+                self.table.promote(self.now);
+                if let Some((key, order)) = self.table.take() {
                     assert!(self.in_flight[key].is_none(), "two orders of {key} in flight");
                     self.runs(key, order);
                 }
             }
-            Step::Progress(key) => {
+            TableStep::Progress(key) => {
                 if let Some(order) = self.in_flight[key] {
                     apply_half(&mut self.states[key], order.0);
                 }
             }
-            Step::Supersede(key) => {
+            TableStep::Supersede(key) => {
                 if let (Some(older), Some(newer)) = (self.in_flight[key], self.table.successor(&key)) {
                     self.goes(older);
                     self.runs(key, newer);
                 }
             }
-            Step::Finish(key) => {
+            TableStep::Finish(key) => {
                 if let Some(order) = self.in_flight[key].take() {
                     apply(&mut self.states[key], order.0);
                     self.done.insert(order.1);
                     self.goes(order);
-                    self.table.finish(&key);
+                    self.table.finish(key);
                 }
             }
-            Step::Retry(key, ms) => self.put_off(key, ms, Keep::UntilSuperseded),
-            Step::Attend(key, ms) => {
+            TableStep::Retry(key, ms) => self.put_off(key, ms, RequeuePolicy::UntilSuperseded),
+            TableStep::Attend(key, ms) => {
                 if let Some(order) = self.in_flight[key] {
                     apply(&mut self.states[key], order.0);
                     self.done.insert(order.1);
                 }
-                self.put_off(key, ms, Keep::UntilAnything);
+                self.put_off(key, ms, RequeuePolicy::UntilNewer);
             }
-            Step::Wake(key) => self.table.wake(&key),
-            Step::Pass(ms) => self.now += Duration::from_millis(ms),
+            TableStep::Wake(key) => self.table.wake(&key),
+            TableStep::Pass(ms) => self.now += Duration::from_millis(ms),
         }
         self.check();
     }
 
-    fn put_off(&mut self, key: usize, ms: u64, keep: Keep) {
+    fn put_off(&mut self, key: usize, ms: u64, policy: RequeuePolicy) {
         if let Some(order) = self.in_flight[key].take() {
             let at = self.now + Duration::from_millis(ms);
-            let displaced = self.table.defer(&key, order, at, keep);
+            let displaced = self.table.defer(&key, order, at, policy);
             self.displaced(displaced);
         }
     }
@@ -192,7 +193,7 @@ impl World {
         assert!(flying <= BOUND);
         assert_eq!(stats.ready + stats.in_flight + stats.deferred, stats.keys);
         assert_eq!(stats.ready, self.table.ready.len());
-        let held = self.table.entries.values().filter(|e| e.held.is_some()).count();
+        let held = self.table.entries.values().filter(|e| e.put_off.is_some()).count();
         let mut waiting = 0;
         for entry in self.table.entries.values() {
             assert!(entry.waiting.len() <= 3);
@@ -205,14 +206,14 @@ impl World {
     /// Runs all that is left, one after the other.
     fn settle(&mut self) {
         for key in 0..KEYS {
-            self.perform(Step::Finish(key));
+            self.perform(TableStep::Finish(key));
         }
         self.now += Duration::from_secs(1);
         self.table.promote(self.now);
         while self.table.takeable() > 0 {
-            self.perform(Step::Take);
+            self.perform(TableStep::Take);
             for key in 0..KEYS {
-                self.perform(Step::Finish(key));
+                self.perform(TableStep::Finish(key));
             }
         }
     }
@@ -223,7 +224,7 @@ proptest! {
 
     #[test]
     fn any_interleaving_ends_as_the_plain_sequential_run(steps in prop::collection::vec(step(), 0..120)) {
-        let mut world = World::new();
+        let mut world = TableModel::new();
         for step in steps {
             world.perform(step);
         }

@@ -1,17 +1,9 @@
 use super::*;
 use crate::{
-    Class::{Removal, Snapshot, Toggle},
+    OrderClass::{Removal, Snapshot, Toggle},
+    testing::Numbered,
     time::{Duration, now},
 };
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Numbered(Class, u32);
-
-impl Order for Numbered {
-    fn class(&self) -> Class {
-        self.0
-    }
-}
 
 fn numbers(displaced: Displaced<Numbered>) -> Vec<u32> {
     displaced.into_iter().map(|o| o.1).collect()
@@ -22,10 +14,10 @@ fn table(max_in_flight: usize) -> Table<&'static str, Numbered> {
 }
 
 /// A table with the order (class, 1) of "a" in flight.
-fn in_flight(class: Class) -> Table<&'static str, Numbered> {
+fn in_flight(class: OrderClass) -> Table<&'static str, Numbered> {
     let mut table = table(4);
     let _ = table.offer("a", Numbered(class, 1));
-    assert_eq!(table.take(now()), Some(("a", Numbered(class, 1))));
+    assert_eq!(table.take(), Some(("a", Numbered(class, 1))));
     table
 }
 
@@ -57,15 +49,15 @@ fn a_successor_in_flight_is_judged_by_its_own_class() {
 fn one_order_of_a_key_is_in_flight_at_a_time() {
     let mut table = in_flight(Removal);
     let _ = table.offer("a", Numbered(Snapshot, 2));
-    assert_eq!(table.take(now()), None);
-    table.finish(&"a");
-    assert_eq!(table.take(now()), Some(("a", Numbered(Snapshot, 2))));
+    assert_eq!(table.take(), None);
+    table.finish("a");
+    assert_eq!(table.take(), Some(("a", Numbered(Snapshot, 2))));
 }
 
 #[test]
 fn an_idle_key_costs_nothing() {
     let mut table = in_flight(Snapshot);
-    table.finish(&"a");
+    table.finish("a");
     assert_eq!(table.stats(), Stats::default());
 }
 
@@ -75,11 +67,11 @@ fn no_more_keys_are_in_flight_than_may_be() {
     for key in ["a", "b", "c"] {
         let _ = table.offer(key, Numbered(Snapshot, 1));
     }
-    assert!(table.take(now()).is_some() && table.take(now()).is_some());
-    assert_eq!(table.take(now()), None);
+    assert!(table.take().is_some() && table.take().is_some());
+    assert_eq!(table.take(), None);
     assert!(table.crowded());
-    table.finish(&"b");
-    assert_eq!(table.take(now()).map(|t| t.0), Some("c"));
+    table.finish("b");
+    assert_eq!(table.take().map(|t| t.0), Some("c"));
 }
 
 #[test]
@@ -90,9 +82,9 @@ fn a_key_with_more_to_do_goes_to_the_back() {
     }
     let mut turns = Vec::new();
     for _ in 0..5 {
-        let (key, _) = table.take(now()).unwrap();
+        let (key, _) = table.take().unwrap();
         let _ = table.offer("hot", Numbered(Snapshot, 2));
-        table.finish(&key);
+        table.finish(key);
         turns.push(key);
     }
     assert_eq!(turns, ["hot", "b", "c", "hot", "hot"]);
@@ -102,11 +94,13 @@ fn a_key_with_more_to_do_goes_to_the_back() {
 fn an_order_put_off_holds_no_slot_and_comes_back_in_time() {
     let (start, later) = (now(), now() + Duration::from_secs(9));
     let mut table = in_flight(Snapshot);
-    assert!(table.defer(&"a", Numbered(Snapshot, 1), later, Keep::UntilSuperseded).is_empty());
+    assert!(table.defer(&"a", Numbered(Snapshot, 1), later, RequeuePolicy::UntilSuperseded).is_empty());
     assert_eq!(table.stats(), Stats { keys: 1, deferred: 1, ..Stats::default() });
     assert_eq!(table.next_deferred(), Some(later));
-    assert_eq!(table.take(start), None);
-    assert_eq!(table.take(later), Some(("a", Numbered(Snapshot, 1))));
+    table.promote(start);
+    assert_eq!(table.take(), None);
+    table.promote(later);
+    assert_eq!(table.take(), Some(("a", Numbered(Snapshot, 1))));
 }
 
 #[test]
@@ -115,14 +109,15 @@ fn an_order_put_off_is_replaced_as_the_matrix_says_or_queued_behind() {
     for first in [Snapshot, Removal, Toggle] {
         for second in [Snapshot, Removal, Toggle] {
             let mut table = in_flight(first);
-            let _ = table.defer(&"a", Numbered(first, 1), later, Keep::UntilSuperseded);
+            let _ = table.defer(&"a", Numbered(first, 1), later, RequeuePolicy::UntilSuperseded);
             let displaced = numbers(table.offer("a", Numbered(second, 2)));
-            let next = table.take(now()).map(|t| t.1.1);
+            let next = table.take().map(|t| t.1.1);
             if first.superseded_by(second) {
                 assert_eq!((displaced, next), (vec![1], Some(2)), "{first:?} {second:?}");
             } else {
                 assert_eq!((displaced, next), (vec![], None), "{first:?} {second:?}");
-                assert_eq!(table.take(later).map(|t| t.1.1), Some(1));
+                table.promote(later);
+                assert_eq!(table.take().map(|t| t.1.1), Some(1));
             }
         }
     }
@@ -133,9 +128,9 @@ fn a_parked_order_goes_with_any_newer_one() {
     let later = now() + Duration::from_secs(9);
     for second in [Snapshot, Removal, Toggle] {
         let mut table = in_flight(Removal);
-        let _ = table.defer(&"a", Numbered(Removal, 1), later, Keep::UntilAnything);
+        let _ = table.defer(&"a", Numbered(Removal, 1), later, RequeuePolicy::UntilNewer);
         assert_eq!(numbers(table.offer("a", Numbered(second, 2))), [1]);
-        assert_eq!(table.take(now()).map(|t| t.1.1), Some(2));
+        assert_eq!(table.take().map(|t| t.1.1), Some(2));
         assert_eq!(table.next_deferred(), None);
     }
 }
@@ -145,13 +140,13 @@ fn what_came_meanwhile_counts_when_an_order_is_put_off() {
     let later = now() + Duration::from_secs(9);
     let mut table = in_flight(Snapshot);
     let _ = table.offer("a", Numbered(Toggle, 2));
-    assert_eq!(numbers(table.defer(&"a", Numbered(Snapshot, 1), later, Keep::UntilAnything)), [1]);
-    assert_eq!(table.take(now()).map(|t| t.1.1), Some(2));
+    assert_eq!(numbers(table.defer(&"a", Numbered(Snapshot, 1), later, RequeuePolicy::UntilNewer)), [1]);
+    assert_eq!(table.take().map(|t| t.1.1), Some(2));
 
     let mut table = in_flight(Snapshot);
     let _ = table.offer("a", Numbered(Toggle, 2));
-    assert!(table.defer(&"a", Numbered(Snapshot, 1), later, Keep::UntilSuperseded).is_empty());
-    assert_eq!(table.take(now()), None, "the toggle queues behind the snapshot");
+    assert!(table.defer(&"a", Numbered(Snapshot, 1), later, RequeuePolicy::UntilSuperseded).is_empty());
+    assert_eq!(table.take(), None, "the toggle queues behind the snapshot");
 }
 
 #[test]
@@ -159,13 +154,13 @@ fn a_wake_makes_a_deferred_key_ready_and_is_not_lost_in_flight() {
     let later = now() + Duration::from_secs(9);
     let mut table = in_flight(Snapshot);
     table.wake(&"a");
-    let _ = table.defer(&"a", Numbered(Snapshot, 1), later, Keep::UntilSuperseded);
-    assert!(table.take(now()).is_some(), "woken while in flight");
-    let _ = table.defer(&"a", Numbered(Snapshot, 1), later, Keep::UntilSuperseded);
-    assert_eq!(table.take(now()), None, "a wake counts once");
+    let _ = table.defer(&"a", Numbered(Snapshot, 1), later, RequeuePolicy::UntilSuperseded);
+    assert!(table.take().is_some(), "woken while in flight");
+    let _ = table.defer(&"a", Numbered(Snapshot, 1), later, RequeuePolicy::UntilSuperseded);
+    assert_eq!(table.take(), None, "a wake counts once");
     table.wake(&"a");
     table.wake(&"a");
-    assert!(table.take(now()).is_some());
+    assert!(table.take().is_some());
     assert_eq!(table.stats().ready, 0);
     table.wake(&"unknown");
     assert_eq!(table.stats().keys, 1);

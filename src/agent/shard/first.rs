@@ -87,7 +87,7 @@ impl Shard {
         self.stop.request();
         conductor.end().await;
         front.shared.all_drained(&self.stop).await;
-        self.router.close().await;
+        self.router.close();
     }
 }
 

@@ -3,11 +3,9 @@
 use std::cell::Cell;
 
 use http::StatusCode;
+use shards::Wakeup;
 
-use crate::{
-    cluster::{answer::Reply, transport::Failure},
-    notify::Notify,
-};
+use crate::cluster::{answer::Reply, transport::Failure};
 
 /// So many failures in a row are more than one request's bad luck.
 const OUTAGE: u32 = 2;
@@ -19,7 +17,7 @@ pub(super) struct Health {
     failures: Cell<u32>,
     /// Counts successes after failures.
     recoveries: Cell<u64>,
-    changed: Notify,
+    changed: Wakeup,
 }
 
 impl Health {

@@ -18,14 +18,14 @@ pub(super) async fn forget(world: &Weak<World>) {
         inherited.retain(|object| !is_known(&world, object));
         let gone = |object: &(String, String)| !is_there(&world, object);
         for object in inherited.extract_if(.., gone) {
-            world.membership.belief.borrow_mut().forget(&object);
+            world.membership.mirror.borrow_mut().forget(&object);
         }
     }
 }
 
 /// What membership was told of so far, by kind and name.
 fn inherited(world: &World) -> BTreeSet<(String, String)> {
-    world.membership.belief.borrow().objects().cloned().collect()
+    world.membership.mirror.borrow().objects().cloned().collect()
 }
 
 /// Whether the agent has it in view.

@@ -4,8 +4,8 @@ use std::{thread, time::Duration};
 
 use crate::support::{
     agent::while_it_lives,
-    cluster::Cluster,
-    membership::{Joined, Membership},
+    cluster::TestCluster,
+    membership::{Joined, TestMembership},
     now,
     objects::find,
     orders::{StackExt, deleted, stack},
@@ -15,7 +15,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 
 /// Joined once, its stream is broken off by `end`; it joins again and goes on.
 fn survives(end: impl Fn(&Joined)) {
-    let (cluster, membership) = (Cluster::start(), Membership::start());
+    let (cluster, membership) = (TestCluster::start(), TestMembership::start());
     let mut agent = cluster.agent(&membership).start();
     let joined = membership.joined(WITHIN);
     joined.order(stack("first-stream").modules(&["ledger"]).order());
@@ -43,7 +43,7 @@ fn a_cut_connection_is_joined_again() {
 
 #[test]
 fn a_refused_token_is_logged_and_tried_again() {
-    let (cluster, membership) = (Cluster::start(), Membership::start());
+    let (cluster, membership) = (TestCluster::start(), TestMembership::start());
     membership.refuse(2);
     let mut agent = cluster.agent(&membership).start();
     let joined = membership.joined(WITHIN);
@@ -56,8 +56,8 @@ fn a_refused_token_is_logged_and_tried_again() {
 
 #[test]
 fn an_absent_membership_is_tried_again() {
-    let cluster = Cluster::start();
-    let address = Membership::start().address();
+    let cluster = TestCluster::start();
+    let address = TestMembership::start().address();
     let agent = crate::support::agent::Invocation::agent(&address, &cluster.kubeconfig()).start();
     agent.says(WITHIN, &[&address]);
     let mut agent = agent;
@@ -67,7 +67,7 @@ fn an_absent_membership_is_tried_again() {
 
 #[test]
 fn heartbeats_come_unasked_and_pings_are_answered_at_once() {
-    let (cluster, membership) = (Cluster::start(), Membership::start());
+    let (cluster, membership) = (TestCluster::start(), TestMembership::start());
     let mut agent = cluster.agent(&membership).start();
     let joined = membership.joined(WITHIN);
     for _ in 0..10 {

@@ -4,11 +4,11 @@ use std::{thread, time::Duration};
 
 use crate::support::{
     agent::Invocation,
-    cluster::Cluster,
+    cluster::TestCluster,
     eventually,
-    holdback::{Fate, Holdback},
+    holdback::{Holdback, RequestFate},
     kubeconfig,
-    membership::{End, Membership},
+    membership::{TestMembership, UplinkEnd},
     now,
     objects::find,
     orders::{StackExt, stack},
@@ -17,17 +17,17 @@ use crate::support::{
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// A cluster behind a proxy that holds every create of a Ledger back for this long.
-fn slow_ledgers(by: Duration) -> (Cluster, Holdback) {
-    let cluster = Cluster::start();
+fn slow_ledgers(by: Duration) -> (TestCluster, Holdback) {
+    let cluster = TestCluster::start();
     let proxy = Holdback::before(cluster.rest());
-    proxy.rule(usize::MAX, |request| request.is("POST", "/ledgers"), Fate::Delay(by));
+    proxy.rule(usize::MAX, |request| request.is("POST", "/ledgers"), RequestFate::Delay(by));
     (cluster, proxy)
 }
 
 #[test]
 fn after_sigterm_writes_in_flight_end_and_the_stream_is_closed() {
     let (cluster, proxy) = slow_ledgers(Duration::from_secs(1));
-    let membership = Membership::start();
+    let membership = TestMembership::start();
     let agent = Invocation::agent(&membership.address(), &proxy.kubeconfig()).start();
     let mut joined = membership.joined(WITHIN);
     joined.order(stack("leaving").modules(&["ledger"]).order());
@@ -38,7 +38,7 @@ fn after_sigterm_writes_in_flight_end_and_the_stream_is_closed() {
     agent.terminate();
     thread::sleep(Duration::from_millis(100));
     joined.order(stack("too-late").order());
-    assert_eq!(joined.ended(WITHIN), End::Closed);
+    assert_eq!(joined.ended(WITHIN), UplinkEnd::Closed);
     let outcome = agent.outcome(WITHIN);
     assert_eq!(outcome.code, Some(0), "{outcome:#?}");
     assert!(start.elapsed() < Duration::from_secs(5), "it waited for the write, not for the grace period");
@@ -50,7 +50,7 @@ fn after_sigterm_writes_in_flight_end_and_the_stream_is_closed() {
 #[test]
 fn the_grace_period_ends_the_wait_for_a_write() {
     let (_cluster, proxy) = slow_ledgers(Duration::from_secs(20));
-    let membership = Membership::start();
+    let membership = TestMembership::start();
     let agent = Invocation::agent(&membership.address(), &proxy.kubeconfig())
         .args(["--grace-period", "1s", "--kube-request-timeout", "30s"])
         .start();
@@ -67,7 +67,7 @@ fn the_grace_period_ends_the_wait_for_a_write() {
 #[test]
 fn a_second_signal_exits_at_once() {
     let (_cluster, proxy) = slow_ledgers(Duration::from_secs(20));
-    let membership = Membership::start();
+    let membership = TestMembership::start();
     let mut agent = Invocation::agent(&membership.address(), &proxy.kubeconfig())
         .args(["--grace-period", "1m", "--kube-request-timeout", "1m"])
         .start();
@@ -88,7 +88,7 @@ const NOWHERE: &str = "127.0.0.1:9";
 
 #[test]
 fn a_signal_ends_an_agent_that_never_reached_the_cluster() {
-    let membership = Membership::start();
+    let membership = TestMembership::start();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kubeconfig");
     kubeconfig::write(&path, &format!("http://{NOWHERE}"), None, None);
@@ -100,7 +100,7 @@ fn a_signal_ends_an_agent_that_never_reached_the_cluster() {
 
 #[test]
 fn a_signal_ends_an_agent_that_never_reached_membership() {
-    let cluster = Cluster::start();
+    let cluster = TestCluster::start();
     let agent = Invocation::agent(NOWHERE, &cluster.kubeconfig()).args(["--shards", "3"]).start();
     agent.says(WITHIN, &[NOWHERE, "not joined"]);
     agent.terminate();

@@ -18,8 +18,8 @@ use stackherd::{
 
 use crate::support::{
     agent::while_it_lives,
-    cluster::Cluster,
-    membership::{Joined, Membership},
+    cluster::TestCluster,
+    membership::{Joined, TestMembership},
     now,
     orders::{StackExt, stack},
 };
@@ -32,7 +32,7 @@ const WITHIN: Duration = Duration::from_secs(180);
 
 /// What the API server sees.
 #[derive(Default)]
-struct Seen {
+struct SeenWrites {
     down: bool,
     requests: Vec<Instant>,
     /// Of an outage.
@@ -42,7 +42,7 @@ struct Seen {
     last: Option<Instant>,
 }
 
-impl Seen {
+impl SeenWrites {
     fn decide(&mut self, call: &RequestInfo<'_>) -> InjectedFault {
         let at = now();
         self.requests.push(at);
@@ -82,14 +82,15 @@ fn after_an_outage_all_stacks_are_right_as_soon_as_the_limiter_lets_them() {
         Some(long) => (5000, 500, Duration::from_secs(long)),
         None => (1500, 200, Duration::from_secs(20)),
     };
-    let seen = Arc::new(Mutex::new(Seen::default()));
-    let look = |what: &dyn Fn(&mut Seen)| what(&mut seen.lock().unwrap_or_else(PoisonError::into_inner));
-    let cluster = Cluster::start();
+    let seen = Arc::new(Mutex::new(SeenWrites::default()));
+    let look =
+        |what: &dyn Fn(&mut SeenWrites)| what(&mut seen.lock().unwrap_or_else(PoisonError::into_inner));
+    let cluster = TestCluster::start();
     let deciding = Arc::clone(&seen);
     let script =
         move |call: &RequestInfo<'_>| deciding.lock().unwrap_or_else(PoisonError::into_inner).decide(call);
     cluster.server().handle().set_script(Some(Box::new(script)));
-    let membership = Membership::start();
+    let membership = TestMembership::start();
     let flags = ["--kube-qps", &qps.to_string(), "--kube-burst", &BURST.to_string(), "--shards", "2"];
     let mut agent = cluster.agent(&membership).args(flags).start();
     let joined = membership.joined(WITHIN);

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use stackherd::membership::wire::server::order;
 
 use crate::support::{
-    agent::{Process, while_it_lives},
-    cluster::Cluster,
-    membership::{Joined, Membership},
+    agent::{AgentProcess, while_it_lives},
+    cluster::TestCluster,
+    membership::{Joined, TestMembership},
     now,
     orders::{StackExt, deleted, stack},
 };
@@ -24,16 +24,16 @@ const LATENCY: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(
 const WITHIN: Duration = Duration::from_secs(60);
 
 struct Herd {
-    cluster: Cluster,
-    agent: Process,
+    cluster: TestCluster,
+    agent: AgentProcess,
     joined: Joined,
-    _membership: Membership,
+    _membership: TestMembership,
 }
 
 impl Herd {
     fn start() -> Self {
-        let cluster = Cluster::with_latency(LATENCY);
-        let membership = Membership::start();
+        let cluster = TestCluster::with_latency(LATENCY);
+        let membership = TestMembership::start();
         let agent = cluster.agent(&membership).args(["--kube-qps", "0", "--shards", "2"]).start();
         let joined = membership.joined(WITHIN);
         Self { cluster, agent, joined, _membership: membership }

@@ -6,7 +6,7 @@ use std::{collections::HashMap, fmt::Write, thread};
 use serde_json::{Map, Value, json};
 
 use super::target::{self, GROUP};
-use crate::support::rest::{Reply, Rest};
+use crate::support::rest::{Rest, RestReply};
 
 const REQUESTS: usize = 250;
 const MANAGERS: [&str; 4] = ["stackherd", "Go-http-client", "operator", "human"];
@@ -243,7 +243,7 @@ fn without_nulls(value: &Value) -> Value {
 }
 
 /// An answer's status and warnings, and its body as [`plain`] has it.
-fn comparable(reply: &Reply, known: &[Value]) -> Value {
+fn comparable(reply: &RestReply, known: &[Value]) -> Value {
     // On a refusal nobody reads warnings.
     let mut warnings: Vec<_> =
         reply.headers.get_all("warning").iter().filter_map(|value| value.to_str().ok()).collect();

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use stackherd::embedded::server::{EmbeddedServer, ServerOptions};
 
 use crate::support::{
-    api_server::ApiServer,
+    api_server::RealApiServer,
     crds::Crds,
-    machine::Share,
-    rest::{Reply, Rest},
+    machine::MachineShare,
+    rest::{Rest, RestReply},
 };
 
 /// Path of the kinds of the group.
@@ -20,30 +20,30 @@ pub(crate) const STACKS: &str = "apis/formance.com/v1beta1/stacks";
 
 /// Runs a scenario against the real API server with this project's CRDs.
 pub(crate) fn real(scenario: fn(&Rest)) {
-    let _share = Share::take();
-    if let Some(server) = ApiServer::shared(Crds::Ours) {
+    let _share = MachineShare::take();
+    if let Some(server) = RealApiServer::shared(Crds::Ours) {
         scenario(&server.rest());
     }
 }
 
 /// Runs a scenario against the real API server with the CRDs of real clusters, where they are there.
 pub(crate) fn operators(scenario: fn(&Rest)) {
-    let _share = Share::take();
-    if let Some(server) = ApiServer::shared(Crds::Operators) {
+    let _share = MachineShare::take();
+    if let Some(server) = RealApiServer::shared(Crds::Operators) {
         scenario(&server.rest());
     }
 }
 
 /// Runs a scenario against the embedded API server.
 pub(crate) fn embedded(scenario: fn(&Rest)) {
-    let _share = Share::take();
+    let _share = MachineShare::take();
     scenario(&embedded_server());
 }
 
 /// Hands both over, the real one with this project's CRDs first.
 pub(crate) fn with_both(compare: impl Fn(&Rest, &Rest)) {
-    let _share = Share::take();
-    if let Some(real) = ApiServer::shared(Crds::Ours) {
+    let _share = MachineShare::take();
+    if let Some(real) = RealApiServer::shared(Crds::Ours) {
         compare(&real.rest(), &embedded_server());
     }
 }
@@ -110,7 +110,7 @@ pub(crate) fn text(value: &Value) -> &str {
 
 /// The refusal is exactly this one.
 #[track_caller]
-pub(crate) fn refused(reply: &Reply, code: u16, reason: &str, message: &str) {
+pub(crate) fn refused(reply: &RestReply, code: u16, reason: &str, message: &str) {
     assert_eq!(reply.status, code, "{reply}");
     assert_eq!(reply.json["kind"], "Status", "{reply}");
     assert_eq!(reply.json["status"], "Failure", "{reply}");

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::target::{STACKS, at, create, refused, text, version};
-use crate::support::rest::{Rest, Watch};
+use crate::support::rest::{Rest, RestWatch};
 
 scenarios! {
     a_watch_tells_every_change_in_order,
@@ -20,12 +20,12 @@ scenarios! {
 }
 
 /// From the version of a list that was just made, limited to objects with this label.
-fn watch(server: &Rest, label: &str) -> Watch {
+fn watch(server: &Rest, label: &str) -> RestWatch {
     let rv = server.get(STACKS).expect(200).resource_version().to_owned();
     watch_from(server, &rv, &format!("&labelSelector={label}"))
 }
 
-fn watch_from(server: &Rest, rv: &str, more: &str) -> Watch {
+fn watch_from(server: &Rest, rv: &str, more: &str) -> RestWatch {
     let watch = server.watch("stacks", &format!("resourceVersion={rv}&timeoutSeconds=20{more}"));
     assert_eq!(watch.status, 200);
     watch
@@ -39,7 +39,7 @@ fn labelled(label: &str) -> Value {
 
 /// The next event's type, the name in it, and its object.
 #[track_caller]
-fn next(watch: &mut Watch) -> (String, String, Value) {
+fn next(watch: &mut RestWatch) -> (String, String, Value) {
     let event = watch.next().expect("another event");
     let name = event["object"]["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     (text(&event["type"]).to_owned(), name, event["object"].clone())

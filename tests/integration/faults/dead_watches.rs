@@ -12,15 +12,15 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    faults::scene::{Scene, network},
+    faults::scene::{FaultScene, network},
     support::{
         agent::Invocation,
-        api_server::ApiServer,
+        api_server::RealApiServer,
         crds::Crds,
         deeds::{create, set_status},
-        holdback::{Fate, Line, Request},
+        holdback::{Http1Request, LineFate, RequestFate},
         kubeconfig,
-        membership::Membership,
+        membership::TestMembership,
         now,
         relay::Relay,
     },
@@ -34,20 +34,20 @@ const PINGED: Duration = Duration::from_secs(60);
 #[test]
 fn row_18_dead_connections_and_missing_bookmarks_never_leave_a_stuck_view() {
     let Some((rest, network)) = network() else { return };
-    let muted = network.rule(1, |request| request.watches("stacks"), Fate::Mute);
+    let muted = network.rule(1, |request| request.watches("stacks"), RequestFate::Mute);
     let dropped = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&dropped);
-    let no_bookmarks = Fate::lines(move |line| {
+    let no_bookmarks = RequestFate::lines(move |line| {
         if !line.contains("\"type\":\"BOOKMARK\"") {
-            return Line::Pass;
+            return LineFate::Pass;
         }
         count.fetch_add(1, Ordering::AcqRel);
-        Line::Drop
+        LineFate::Drop
     });
     // No other test touches this kind: without bookmarks nothing comes at all.
-    network.rule(usize::MAX, |request: &Request| request.watches("searches"), no_bookmarks);
+    network.rule(usize::MAX, |request: &Http1Request| request.watches("searches"), no_bookmarks);
     let start = now();
-    let mut scene = Scene::on(rest, network, &["--shards", "1"]);
+    let mut scene = FaultScene::on(rest, network, &["--shards", "1"]);
     let name = "r18-silent";
     create(&scene.rest, "stacks", "Stack", name, &json!({}));
     set_status(&scene.rest, "stacks", name, &json!({"ready": true}));
@@ -77,13 +77,13 @@ fn row_18_dead_connections_and_missing_bookmarks_never_leave_a_stuck_view() {
 /// How long it took until an agent whose HTTP/2 connection is dead told of a change.
 #[track_caller]
 fn pinged() -> Duration {
-    let server = ApiServer::shared(Crds::Ours).expect("it was there");
-    let (relay, membership) = (Relay::before(&server.url), Membership::start());
+    let server = RealApiServer::shared(Crds::Ours).expect("it was there");
+    let (relay, membership) = (Relay::before(&server.url), TestMembership::start());
     let folder = tempfile::TempDir::new().expect("temporary folder");
     let path = folder.path().join("kubeconfig");
     kubeconfig::write(&path, &relay.url(), Some(&server.ca_pem), Some(server.token));
     let agent = Invocation::agent(&membership.address(), &path).args(["--shards", "1"]);
-    let mut scene = Scene::with(server.rest(), network().expect("as before").1, membership, agent);
+    let mut scene = FaultScene::with(server.rest(), network().expect("as before").1, membership, agent);
     let name = "r18-pinged";
     create(&scene.rest, "stacks", "Stack", name, &json!({}));
     set_status(&scene.rest, "stacks", name, &json!({"ready": true}));

@@ -6,22 +6,22 @@ use serde_json::Value;
 use stackherd::membership::wire::server::order;
 
 use crate::{
-    faults::{form, scene::Scene},
+    faults::{form, scene::FaultScene},
     support::{
-        holdback::{Fate, Fired, Request, Seen},
+        holdback::{Fired, Http1Request, RequestFate, SeenRequest},
         now,
         orders::{StackExt, deleted, stack},
     },
 };
 
 /// What happens to a call, and what it is called.
-fn faults() -> [(&'static str, Fate); 5] {
+fn faults() -> [(&'static str, RequestFate); 5] {
     [
-        ("429", Fate::status(429, "TooManyRequests", Some(1))),
-        ("500", Fate::status(500, "InternalError", None)),
-        ("503", Fate::status(503, "ServiceUnavailable", None)),
-        ("reset", Fate::Reset),
-        ("hole", Fate::Swallow),
+        ("429", RequestFate::status(429, "TooManyRequests", Some(1))),
+        ("500", RequestFate::status(500, "InternalError", None)),
+        ("503", RequestFate::status(503, "ServiceUnavailable", None)),
+        ("reset", RequestFate::Reset),
+        ("hole", RequestFate::Swallow),
     ]
 }
 
@@ -42,18 +42,18 @@ fn fewer(name: &str) -> order::Message {
 }
 
 /// About this stack or one of its objects.
-fn about(name: &str) -> impl Fn(&Request) -> bool + Clone + use<> {
+fn about(name: &str) -> impl Fn(&Http1Request) -> bool + Clone + use<> {
     let (stack, client) = (name.to_owned(), format!("{name}-web"));
     move |request| request.is_about(&stack) || request.is_about(&client)
 }
 
-fn calls(log: &[Seen], name: &str) -> Vec<Seen> {
+fn calls(log: &[SeenRequest], name: &str) -> Vec<SeenRequest> {
     let about = about(name);
     log.iter().filter(|seen| about(&seen.request)).cloned().collect()
 }
 
 /// How many of these were carried out, by method.
-fn done(calls: &[Seen]) -> BTreeMap<String, usize> {
+fn done(calls: &[SeenRequest]) -> BTreeMap<String, usize> {
     let mut done = BTreeMap::new();
     for call in calls.iter().filter(|call| matches!(call.status, Some(200..=299))) {
         *done.entry(call.request.method.clone()).or_default() += 1;
@@ -63,7 +63,7 @@ fn done(calls: &[Seen]) -> BTreeMap<String, usize> {
 
 /// Waits until all of these stacks have this form.
 #[track_caller]
-fn until_like(scene: &mut Scene, prefix: &str, names: &[String], form: &BTreeMap<String, Value>) {
+fn until_like(scene: &mut FaultScene, prefix: &str, names: &[String], form: &BTreeMap<String, Value>) {
     scene.until(&format!("every {prefix} stack is like the undisturbed one"), |rest| {
         let fleet = form::fleet(rest, prefix);
         let none = BTreeMap::new();
@@ -74,9 +74,9 @@ fn until_like(scene: &mut Scene, prefix: &str, names: &[String], form: &BTreeMap
 
 #[test]
 fn row_06_a_call_that_fails_at_any_index_destroys_nothing_and_is_made_up_for() {
-    let Some(mut scene) = Scene::set(&["--shards", "1"]) else { return };
+    let Some(mut scene) = FaultScene::set(&["--shards", "1"]) else { return };
     let start = now();
-    let has = |scene: &mut Scene, name: &str, which: &str| {
+    let has = |scene: &mut FaultScene, name: &str, which: &str| {
         let (client, name) = (format!("{name}-web"), name.to_owned());
         for (plural, name) in
             [("stacks", &name), ("ledgers", &name), ("gateways", &name), ("authclients", &client)]
@@ -121,12 +121,12 @@ fn row_06_a_call_that_fails_at_any_index_destroys_nothing_and_is_made_up_for() {
 }
 
 /// The steps of a stack's life, and what it looks like behind each.
-type Step = fn(&str) -> order::Message;
-const LIFE: [Step; 4] = [full, changed, fewer, |name| deleted(name)];
+type StoryStep = fn(&str) -> order::Message;
+const LIFE: [StoryStep; 4] = [full, changed, fewer, |name| deleted(name)];
 
 #[test]
 fn row_07_a_write_whose_answer_is_lost_at_any_index_has_no_second_effect() {
-    let Some(mut scene) = Scene::set(&["--shards", "1"]) else { return };
+    let Some(mut scene) = FaultScene::set(&["--shards", "1"]) else { return };
     let start = now();
     let mut looks = Vec::new();
     for (step, count) in LIFE.iter().zip([4, 8, 10, 11]) {
@@ -142,7 +142,7 @@ fn row_07_a_write_whose_answer_is_lost_at_any_index_has_no_second_effect() {
     }
     scene.until_object("stacks", "r07-calm", Value::is_null);
     let undisturbed = calls(&scene.network.log(), "r07-calm");
-    let writes: Vec<&Seen> = undisturbed.iter().filter(|call| is_write(call)).collect();
+    let writes: Vec<&SeenRequest> = undisturbed.iter().filter(|call| is_write(call)).collect();
     let made = done(&undisturbed)["POST"];
     assert_eq!((writes.len(), made), (11, 4), "{:?}", done(&undisturbed));
 
@@ -150,8 +150,8 @@ fn row_07_a_write_whose_answer_is_lost_at_any_index_has_no_second_effect() {
     for index in 0..writes.len() {
         let name = format!("r07-lost-{index:02}");
         let about = about(&name);
-        let when = move |request: &Request| request.method != "GET" && about(request);
-        struck.insert(name, scene.network.rule_at(index, when, Fate::DropAnswer));
+        let when = move |request: &Http1Request| request.method != "GET" && about(request);
+        struck.insert(name, scene.network.rule_at(index, when, RequestFate::DropAnswer));
     }
     let names: Vec<String> = struck.keys().cloned().collect();
     // The undisturbed one once more beside them, to be compared with step by step.
@@ -173,13 +173,13 @@ fn row_07_a_write_whose_answer_is_lost_at_any_index_has_no_second_effect() {
     println!("row 07: answers lost at each of {verbs:?}, {} faults, {:?}", struck.len(), start.elapsed());
 }
 
-fn is_write(seen: &Seen) -> bool {
+fn is_write(seen: &SeenRequest) -> bool {
     seen.request.method != "GET"
 }
 
 /// Waits until all of them are as the step says, the last one of them undisturbed.
 #[track_caller]
-fn settle(scene: &mut Scene, names: &[String], step: Step) {
+fn settle(scene: &mut FaultScene, names: &[String], step: StoryStep) {
     let like = names.last().expect("one at least");
     let what = step(like);
     scene.until(&format!("every stack is as {what:?} says"), |rest| {

@@ -12,12 +12,12 @@ use serde_json::json;
 use crate::{
     faults::{
         fleet::Fleet,
-        scene::{Scene, WITHIN, invocation, network},
+        scene::{FaultScene, WITHIN, invocation, network},
     },
     support::{
         deeds::create,
-        holdback::{Fate, Fired, Holdback},
-        membership::{Joined, Membership},
+        holdback::{Fired, Holdback, RequestFate},
+        membership::{Joined, TestMembership},
         now,
         rest::{GROUP_PATH, Rest},
     },
@@ -37,8 +37,8 @@ fn row_01_killed_at_random_the_agent_ends_where_the_newest_orders_do() {
     println!("row 01: seed {seed}");
     let start = now();
     let deaths = ["stacks", "ledgers"].map(|plural| deaths(&rest, plural));
-    let written = network.rule(usize::MAX, |request| request.method != "GET", Fate::Pass);
-    let mut membership = Membership::start();
+    let written = network.rule(usize::MAX, |request| request.method != "GET", RequestFate::Pass);
+    let mut membership = TestMembership::start();
     let mut fleet = Fleet::new(PREFIX, STACKS, seed);
     let (mut sent, mut unjoined) = (0, 0);
     for round in 0..KILLS {
@@ -48,7 +48,7 @@ fn row_01_killed_at_random_the_agent_ends_where_the_newest_orders_do() {
     }
     // Nobody ever told it to stop: it has to be alive each time that it is killed.
     let agent = invocation(&membership.address(), &network);
-    let mut scene = Scene::with(rest, network, membership, agent);
+    let mut scene = FaultScene::with(rest, network, membership, agent);
     fleet.replay().into_iter().for_each(|order| scene.order(order));
     let mut last = Vec::new();
     let ends = now();
@@ -82,7 +82,7 @@ fn row_01_killed_at_random_the_agent_ends_where_the_newest_orders_do() {
 /// An agent from its start to its death; how many orders it was sent beside the replay, `None` where
 /// it did not live to join.
 fn one_life(
-    membership: &mut Membership,
+    membership: &mut TestMembership,
     network: &Holdback,
     fleet: &mut Fleet,
     written: &Fired,

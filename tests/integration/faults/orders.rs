@@ -8,10 +8,10 @@ use serde_json::Value;
 use crate::{
     faults::{
         fleet::Fleet,
-        scene::{Scene, WITHIN, invocation, network},
+        scene::{FaultScene, WITHIN, invocation, network},
     },
     support::{
-        membership::Membership,
+        membership::TestMembership,
         now,
         objects::find,
         orders::{StackExt, deleted, stack},
@@ -33,10 +33,10 @@ fn row_12_a_stream_that_breaks_inside_of_messages_ends_at_each_stacks_last_order
     let mut fleet = Fleet::new("r12-cut-", 30, SEED);
     for _ in 0..AGENTS {
         let Some((rest, network)) = network() else { return };
-        let membership = Membership::start();
+        let membership = TestMembership::start();
         let relay = Relay::before(&membership.address());
         let agent = invocation(&relay.address(), &network);
-        let mut scene = Scene::with(rest, network, membership, agent);
+        let mut scene = FaultScene::with(rest, network, membership, agent);
         for round in 0..=BREAKS {
             // What is sent in a round is 10 KB or so; the last round is whole.
             if round < BREAKS {
@@ -71,7 +71,7 @@ fn row_12_a_stream_that_breaks_inside_of_messages_ends_at_each_stacks_last_order
 
 #[test]
 fn row_12_a_message_of_which_only_a_part_came_is_no_order() {
-    let Some(mut scene) = Scene::set(&[]) else { return };
+    let Some(mut scene) = FaultScene::set(&[]) else { return };
     let name = "r12-torn";
     scene.order(stack(name).versions("v1").order());
     scene.until_object("stacks", name, |it| it["spec"]["versionsFromFile"] == "v1");
@@ -91,7 +91,7 @@ fn row_12_a_message_of_which_only_a_part_came_is_no_order() {
 fn row_12_a_storm_of_existing_and_deleted_ends_at_each_stacks_last_order_in_little_memory() {
     const STACKS: usize = 20;
     const ROUNDS: usize = 1000;
-    let Some(mut scene) = Scene::set(&[]) else { return };
+    let Some(mut scene) = FaultScene::set(&[]) else { return };
     let (name, start) = (|index: usize| format!("r12-storm-{index:02}"), now());
     for round in 0..ROUNDS {
         for index in 0..STACKS {

@@ -14,11 +14,11 @@ use serde_json::json;
 use crate::{
     faults::{
         form::fleet,
-        scene::{Scene, WITHIN},
+        scene::{FaultScene, WITHIN},
     },
     support::{
         deeds::set_status,
-        holdback::Fate,
+        holdback::RequestFate,
         now,
         orders::{StackExt, stack},
     },
@@ -40,12 +40,12 @@ const AWAY: Duration = Duration::from_secs(3);
 #[test]
 fn row_14_a_server_that_is_overloaded_or_away_is_left_alone_and_then_all_is_made_up_for() {
     let flags = [["--kube-qps", "40"], ["--kube-burst", "20"], ["--shards", "2"]].concat();
-    let Some(mut scene) = Scene::set(&flags) else { return };
+    let Some(mut scene) = FaultScene::set(&flags) else { return };
     ordered(&mut scene, "v1");
 
     let busy = Arc::new(AtomicBool::new(true));
     let is = Arc::clone(&busy);
-    let answer = Fate::status(429, "TooManyRequests", Some(5));
+    let answer = RequestFate::status(429, "TooManyRequests", Some(5));
     let refused = scene.network.rule(usize::MAX, move |_| is.load(Ordering::Acquire), answer);
     let began = now();
     scene.network.cut();
@@ -101,20 +101,20 @@ fn row_14_a_server_that_is_overloaded_or_away_is_left_alone_and_then_all_is_made
     assert!(then <= WAITING + QPS / 10 + SLACK / 2, "{then} came back together");
 }
 
-fn order(scene: &Scene, versions: &str) {
+fn order(scene: &FaultScene, versions: &str) {
     for index in 0..STACKS {
         scene.order(stack(&format!("{PREFIX}{index:02}")).versions(versions).modules(&["ledger"]).order());
     }
 }
 
 #[track_caller]
-fn ordered(scene: &mut Scene, versions: &str) {
+fn ordered(scene: &mut FaultScene, versions: &str) {
     order(scene, versions);
     until_all(scene, versions);
 }
 
 #[track_caller]
-fn until_all(scene: &mut Scene, versions: &str) {
+fn until_all(scene: &mut FaultScene, versions: &str) {
     scene.until(&format!("all are at {versions}"), |rest| {
         let fleet = fleet(rest, PREFIX);
         let is = |(name, objects): (&String, &std::collections::BTreeMap<String, serde_json::Value>)| {

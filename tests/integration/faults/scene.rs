@@ -6,13 +6,13 @@ use serde_json::Value;
 use stackherd::membership::wire::server::order;
 
 use crate::support::{
-    agent::{Invocation, Process, while_it_lives},
-    api_server::ApiServer,
+    agent::{AgentProcess, Invocation, while_it_lives},
+    api_server::RealApiServer,
     crds::Crds,
     deeds::{create, delete},
     eventually,
-    holdback::{Holdback, Seen},
-    membership::{Joined, Membership},
+    holdback::{Holdback, SeenRequest},
+    membership::{Joined, TestMembership},
     now,
     objects::{KINDS, find, stargate_spec},
     rest::Rest,
@@ -24,19 +24,19 @@ pub const WITHIN: Duration = Duration::from_secs(60);
 pub const DEADLINE: Duration = Duration::from_secs(1);
 
 /// The whole of it.
-pub struct Scene {
+pub struct FaultScene {
     /// Past the network.
     pub rest: Rest,
     pub network: Holdback,
-    pub membership: Membership,
-    pub agent: Process,
+    pub membership: TestMembership,
+    pub agent: AgentProcess,
     pub joined: Joined,
 }
 
 /// A network in front of the shared API server; `None` where there is no server to test against.
 #[track_caller]
 pub fn network() -> Option<(Rest, Holdback)> {
-    let server = ApiServer::shared(Crds::Ours)?;
+    let server = RealApiServer::shared(Crds::Ours)?;
     let rest = server.rest();
     server.warm.call_once(|| warm_up(&rest));
     Some((rest.clone(), Holdback::before(rest)))
@@ -63,7 +63,7 @@ pub fn invocation(membership: &str, network: &Holdback) -> Invocation {
     Invocation::agent(membership, &network.kubeconfig()).args(["--kube-request-timeout", "1s"])
 }
 
-impl Scene {
+impl FaultScene {
     /// With these flags more.
     #[track_caller]
     pub fn set(flags: &[&str]) -> Option<Self> {
@@ -73,13 +73,13 @@ impl Scene {
 
     /// The same on a network that has its rules already.
     pub fn on(rest: Rest, network: Holdback, flags: &[&str]) -> Self {
-        let membership = Membership::start();
+        let membership = TestMembership::start();
         let agent = invocation(&membership.address(), &network).args(flags);
         Self::with(rest, network, membership, agent)
     }
 
     /// The same with this agent.
-    pub fn with(rest: Rest, network: Holdback, membership: Membership, agent: Invocation) -> Self {
+    pub fn with(rest: Rest, network: Holdback, membership: TestMembership, agent: Invocation) -> Self {
         let agent = agent.start();
         let joined = membership.joined(WITHIN);
         agent.says(WITHIN, &["orders are taken up"]);
@@ -139,7 +139,7 @@ impl Scene {
 }
 
 fn watched(network: &Holdback, plural: &str) -> usize {
-    let is = |seen: &&Seen| seen.request.watches(plural) && seen.status == Some(200);
+    let is = |seen: &&SeenRequest| seen.request.watches(plural) && seen.status == Some(200);
     network.log().iter().filter(is).count()
 }
 

@@ -12,9 +12,9 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    faults::scene::{Scene, WITHIN, network},
+    faults::scene::{FaultScene, WITHIN, network},
     support::{
-        holdback::{Fate, Line, Request},
+        holdback::{Http1Request, LineFate, RequestFate},
         orders::{StackExt, stack},
     },
 };
@@ -30,16 +30,16 @@ fn row_04_events_that_come_late_bring_no_second_create_and_nothing_older_back() 
     let late = Arc::new(AtomicUsize::new(0));
     for plural in KINDS {
         let count = Arc::clone(&late);
-        let slow = Fate::lines(move |line| {
+        let slow = RequestFate::lines(move |line| {
             if line.contains("\"name\":\"r04-late\"") {
                 thread::sleep(LATE);
                 count.fetch_add(1, Ordering::AcqRel);
             }
-            Line::Pass
+            LineFate::Pass
         });
-        network.rule(usize::MAX, move |request: &Request| request.watches(plural), slow);
+        network.rule(usize::MAX, move |request: &Http1Request| request.watches(plural), slow);
     }
-    let mut scene = Scene::on(rest, network, &[]);
+    let mut scene = FaultScene::on(rest, network, &[]);
     const LAST: usize = 6;
     for version in 0..=LAST {
         let order = stack(name).versions(&format!("v{version}")).modules(&["ledger", "gateway"]);
@@ -66,7 +66,7 @@ fn row_04_events_that_come_late_bring_no_second_create_and_nothing_older_back() 
 
 #[test]
 fn row_04_writes_that_arrive_in_reverse_order_make_the_same_stack() {
-    let Some(mut scene) = Scene::set(&["--shards", "1"]) else { return };
+    let Some(mut scene) = FaultScene::set(&["--shards", "1"]) else { return };
     let name = "r04-reverse";
     let kinds = ["ledgers", "payments", "wallets"];
     let held = kinds.map(|plural| {

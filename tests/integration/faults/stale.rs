@@ -14,11 +14,11 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    faults::scene::{Scene, invocation, uid, version},
+    faults::scene::{FaultScene, invocation, uid, version},
     support::{
         deeds::delete,
-        holdback::{Fate, Fired},
-        membership::Membership,
+        holdback::{Fired, RequestFate},
+        membership::TestMembership,
         objects::{KINDS, find, get, path},
         orders::{StackExt, stack},
         rest::{GROUP_PATH, Rest},
@@ -46,7 +46,7 @@ fn row_03_a_view_whose_modules_are_old_changes_nothing_on_what_was_made_anew() {
 /// Three stacks: one that is made anew just as the order says, one that is not, and one that has no
 /// module yet, the first of which is ordered while the view is old.
 fn made_anew(prefix: &str, is_old: impl Fn(&str) -> bool) {
-    let Some(mut scene) = Scene::set(&["--shards", "1"]) else { return };
+    let Some(mut scene) = FaultScene::set(&["--shards", "1"]) else { return };
     let [same, other, bare] = ["same", "other", "bare"].map(|what| format!("{prefix}-{what}"));
     let order = |name: &str, versions: &str| stack(name).versions(versions).modules(&["ledger"]).order();
     scene.order(stack(&bare).versions("v1").order());
@@ -56,7 +56,7 @@ fn made_anew(prefix: &str, is_old: impl Fn(&str) -> bool) {
         scene.until_object("ledgers", name, Value::is_object);
     }
     let old = lists(&scene.rest);
-    let Scene { rest, network, agent, .. } = scene;
+    let FaultScene { rest, network, agent, .. } = scene;
     // SIGKILL.
     drop(agent);
     let before = [&same, &other, &bare].map(|name| uid(&get(&rest, "stacks", name)));
@@ -70,17 +70,21 @@ fn made_anew(prefix: &str, is_old: impl Fn(&str) -> bool) {
     let mut shown = Vec::new();
     for (plural, body) in old.into_iter().filter(|(plural, _)| is_old(plural)) {
         let is = Arc::clone(&stale);
-        let list = Fate::Answer { status: 200, retry_after: None, body };
-        let when = move |request: &crate::support::holdback::Request| {
+        let list = RequestFate::Answer { status: 200, retry_after: None, body };
+        let when = move |request: &crate::support::holdback::Http1Request| {
             is.load(Ordering::Acquire) && request.lists(plural)
         };
         shown.push(network.rule(usize::MAX, when, list));
         let is = Arc::clone(&stale);
-        network.rule(usize::MAX, move |it| is.load(Ordering::Acquire) && it.watches(plural), Fate::Mute);
+        network.rule(
+            usize::MAX,
+            move |it| is.load(Ordering::Acquire) && it.watches(plural),
+            RequestFate::Mute,
+        );
     }
-    let membership = Membership::start();
+    let membership = TestMembership::start();
     let agent = invocation(&membership.address(), &network).args(["--shards", "1"]);
-    let mut scene = Scene::with(rest, network, membership, agent);
+    let mut scene = FaultScene::with(rest, network, membership, agent);
     scene.order(order(&same, "v1"));
     scene.order(order(&bare, "v1"));
     scene.order(order(&other, "v2"));
@@ -109,7 +113,7 @@ fn made_anew(prefix: &str, is_old: impl Fn(&str) -> bool) {
 
 /// For a while the one that is as it shall be stays untouched.
 #[track_caller]
-fn look_on(scene: &Scene, same: &str, anew: &BTreeMap<String, Value>) {
+fn look_on(scene: &FaultScene, same: &str, anew: &BTreeMap<String, Value>) {
     let looks = 40;
     for _ in 0..looks {
         for (place, object) in found(&scene.rest, &[same]) {

@@ -16,8 +16,8 @@ use crate::{
     faults::scene::WITHIN,
     support::{
         agent::while_it_lives,
-        cluster::Cluster,
-        membership::{Joined, Membership},
+        cluster::TestCluster,
+        membership::{Joined, TestMembership},
         now,
         orders::{StackExt, stack},
     },
@@ -56,8 +56,8 @@ fn listening() -> (FaultScript, Receiver<Written>) {
 #[test]
 fn row_13_one_stack_at_ten_thousand_orders_a_second_does_not_hold_up_the_others() {
     let (script, told) = listening();
-    let cluster = Cluster::with(ServerOptions { script: Some(script), ..ServerOptions::default() });
-    let membership = Membership::start();
+    let cluster = TestCluster::with(ServerOptions { script: Some(script), ..ServerOptions::default() });
+    let membership = TestMembership::start();
     let mut agent = cluster.agent(&membership).args(["--shards", "2"]).start();
     let joined = membership.joined(WITHIN);
     agent.says(WITHIN, &["orders are taken up"]);

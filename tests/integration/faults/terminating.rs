@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::{
-    faults::scene::{Scene, uid},
+    faults::scene::{FaultScene, uid},
     support::{
         deeds::{delete, hold, let_go},
         objects::of_stack,
@@ -17,7 +17,7 @@ const CUTS: usize = 4;
 
 #[test]
 fn row_11_nothing_is_made_under_a_dying_stack_however_often_connections_break() {
-    let Some(mut scene) = Scene::set(&[]) else { return };
+    let Some(mut scene) = FaultScene::set(&[]) else { return };
     let name = "r11-dying";
     scene.order(stack(name).versions("v1").modules(&["ledger"]).order());
     scene.until_object("ledgers", name, Value::is_object);

@@ -12,10 +12,10 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    faults::scene::{Scene, network},
+    faults::scene::{FaultScene, network},
     support::{
         deeds::{create, delete, set_status},
-        holdback::{Fate, Holdback, Line, Request},
+        holdback::{Holdback, Http1Request, LineFate, RequestFate},
         now,
     },
 };
@@ -24,35 +24,35 @@ use crate::{
 const BOUND: Duration = Duration::from_secs(15);
 
 /// What happens to a line of a watch.
-type Fault = fn(&str) -> Line;
+type LineFault = fn(&str) -> LineFate;
 
 /// The next line that tells of this change meets this fault: one strike after the other.
 struct Strike {
     /// What the line has in it.
     marks: Vec<String>,
-    fault: Fault,
+    fault: LineFault,
 }
 
 /// Sends all watches of Stacks through these strikes, and counts those that were made.
 fn strike(network: &Holdback, strikes: Vec<Strike>) -> Arc<AtomicUsize> {
     let made = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&made);
-    let fate = Fate::lines(move |line| {
+    let fate = RequestFate::lines(move |line| {
         let at = count.load(Ordering::Acquire);
         let next = strikes.get(at);
         let struck = next.filter(|strike| strike.marks.iter().all(|mark| line.contains(mark)));
         // Two watches may see the same line.
         let mine =
             |_: &&Strike| count.compare_exchange(at, at + 1, Ordering::AcqRel, Ordering::Acquire).is_ok();
-        struck.filter(mine).map_or(Line::Pass, |strike| (strike.fault)(line))
+        struck.filter(mine).map_or(LineFate::Pass, |strike| (strike.fault)(line))
     });
-    network.rule(usize::MAX, |request: &Request| request.watches("stacks"), fate);
+    network.rule(usize::MAX, |request: &Http1Request| request.watches("stacks"), fate);
     made
 }
 
 /// Each fault strikes a change of a status, and then a deletion: both are told in spite of it. Each
 /// meets an agent of its own, since one that had several faults takes its time.
-fn told_in_spite_of(prefix: &str, faults: &[Fault]) {
+fn told_in_spite_of(prefix: &str, faults: &[LineFault]) {
     let slowest = faults.iter().enumerate().map(|(index, &fault)| {
         let name = format!("{prefix}-{index}");
         told_in_spite_of_one(&name, fault)
@@ -62,13 +62,13 @@ fn told_in_spite_of(prefix: &str, faults: &[Fault]) {
 }
 
 /// The longest that it took until something was told; `None` where there is no server.
-fn told_in_spite_of_one(name: &str, fault: Fault) -> Option<Duration> {
+fn told_in_spite_of_one(name: &str, fault: LineFault) -> Option<Duration> {
     let (rest, network) = network()?;
     let named = format!("\"name\":\"{name}\"");
     let struck = Strike { marks: vec![named.clone(), "\"info\":\"struck\"".into()], fault };
     let deleted = Strike { marks: vec![named, "\"DELETED\"".into()], fault };
     let made = strike(&network, vec![struck, deleted]);
-    let mut scene = Scene::on(rest, network, &["--shards", "1"]);
+    let mut scene = FaultScene::on(rest, network, &["--shards", "1"]);
     create(&scene.rest, "stacks", "Stack", name, &json!({}));
     set_status(&scene.rest, "stacks", name, &json!({"ready": true}));
     scene.until_told(name, &json!({"ready": true}), BOUND);
@@ -84,9 +84,9 @@ fn told_in_spite_of_one(name: &str, fault: Fault) -> Option<Duration> {
     Some(slowest.max(start.elapsed()))
 }
 
-fn cut(line: &str, at: usize) -> Line {
+fn cut(line: &str, at: usize) -> LineFate {
     assert!(at <= line.len());
-    Line::Cut(at)
+    LineFate::Cut(at)
 }
 
 #[test]
@@ -109,10 +109,10 @@ fn row_18_a_line_that_is_no_event_is_followed_by_a_fresh_list() {
     told_in_spite_of(
         "r18-torn",
         &[
-            |line| Line::Instead(format!("{}\n", &line[..line.len() / 2])),
-            |line| Line::Instead(format!("{}\n", &line[..line.len() - 1])),
-            |_| Line::Instead("\u{0}\u{1}\n".into()),
-            |_| Line::Instead("{}\n".into()),
+            |line| LineFate::Instead(format!("{}\n", &line[..line.len() / 2])),
+            |line| LineFate::Instead(format!("{}\n", &line[..line.len() - 1])),
+            |_| LineFate::Instead("\u{0}\u{1}\n".into()),
+            |_| LineFate::Instead("{}\n".into()),
         ],
     );
 }
@@ -122,10 +122,10 @@ fn row_18_an_event_of_an_unknown_type_is_followed_by_a_fresh_list() {
     told_in_spite_of(
         "r18-type",
         &[
-            |line| Line::Instead(format!("{}\n", retyped(line, "SHUFFLED"))),
+            |line| LineFate::Instead(format!("{}\n", retyped(line, "SHUFFLED"))),
             // An error that is none of those that servers send.
-            |_| Line::Instead("{\"type\":\"ERROR\",\"object\":null}\n".into()),
-            |_| Line::Instead(format!("{}\n", json!({"type": "ERROR", "object": {"code": 410}}))),
+            |_| LineFate::Instead("{\"type\":\"ERROR\",\"object\":null}\n".into()),
+            |_| LineFate::Instead(format!("{}\n", json!({"type": "ERROR", "object": {"code": 410}}))),
         ],
     );
 }
@@ -144,12 +144,13 @@ fn row_18_a_list_whose_token_expires_between_pages_begins_anew() {
         create(&rest, "wallets", "Wallets", name, &json!({ "stack": name }));
         set_status(&rest, "wallets", name, &json!({"ready": true}));
     }
-    let small = |request: &Request| request.path.replace("limit=500", "limit=2");
-    network.rule(usize::MAX, |request| request.lists("wallets"), Fate::elsewhere(small));
-    let further = |request: &Request| request.lists("wallets") && request.path.contains("continue=");
+    let small = |request: &Http1Request| request.path.replace("limit=500", "limit=2");
+    network.rule(usize::MAX, |request| request.lists("wallets"), RequestFate::elsewhere(small));
+    let further = |request: &Http1Request| request.lists("wallets") && request.path.contains("continue=");
     // At the second page of the first list, and at the third page of the next.
-    let expired = [0, 2].map(|before| network.rule_at(before, further, Fate::status(410, "Expired", None)));
-    let mut scene = Scene::on(rest, network, &["--shards", "1"]);
+    let expired =
+        [0, 2].map(|before| network.rule_at(before, further, RequestFate::status(410, "Expired", None)));
+    let mut scene = FaultScene::on(rest, network, &["--shards", "1"]);
     for name in &names {
         scene.until_module_told("Wallets", name, &json!({"ready": true}), BOUND);
     }
@@ -169,12 +170,12 @@ fn row_18_a_list_that_is_cut_off_or_swallowed_or_trickles_is_asked_for_again() {
     let name = "r18-list";
     create(&rest, "webhooks", "Webhooks", name, &json!({ "stack": name }));
     set_status(&rest, "webhooks", name, &json!({"ready": true}));
-    let fates = [Fate::Cut(40), Fate::Swallow, Fate::Throttle(100), Fate::Cut(0)];
-    let lists = |request: &Request| request.lists("webhooks");
+    let fates = [RequestFate::Cut(40), RequestFate::Swallow, RequestFate::Throttle(100), RequestFate::Cut(0)];
+    let lists = |request: &Http1Request| request.lists("webhooks");
     let fired: Vec<_> =
         fates.iter().enumerate().map(|(at, fate)| network.rule_at(at, lists, fate.clone())).collect();
     let start = now();
-    let mut scene = Scene::on(rest, network, &["--shards", "1"]);
+    let mut scene = FaultScene::on(rest, network, &["--shards", "1"]);
     scene.until_module_told("Webhooks", name, &json!({"ready": true}), BOUND);
     assert!(fired.iter().all(|fired| fired.times() == 1), "a fault never fired");
     delete(&scene.rest, "webhooks", name);

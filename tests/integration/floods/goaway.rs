@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::support::{
     agent::{Invocation, while_it_lives},
-    api_server::ApiServer,
+    api_server::RealApiServer,
     crds::Crds,
-    membership::Membership,
+    membership::TestMembership,
     orders::{StackExt, stack},
     rest::{GROUP_PATH, Rest},
 };
@@ -16,8 +16,8 @@ const STACKS: usize = 300;
 
 #[test]
 fn an_api_server_that_says_goaway_again_and_again_costs_no_warning() {
-    let Some(api_server) = ApiServer::start_with(Crds::Ours, &["--goaway-chance=0.02"]) else { return };
-    let membership = Membership::start();
+    let Some(api_server) = RealApiServer::start_with(Crds::Ours, &["--goaway-chance=0.02"]) else { return };
+    let membership = TestMembership::start();
     let mut agent = Invocation::agent(&membership.address(), &api_server.kubeconfig())
         .args(["--kube-qps", "0", "--shards", "2"])
         .start();

@@ -3,12 +3,12 @@
 use std::{thread, time::Duration};
 
 use crate::support::{
-    agent::{Invocation, Process, while_it_lives},
-    api_server::ApiServer,
-    cluster::Cluster,
+    agent::{AgentProcess, Invocation, while_it_lives},
+    api_server::RealApiServer,
+    cluster::TestCluster,
     crds::Crds,
     kubeconfig,
-    membership::{Joined, Membership},
+    membership::{Joined, TestMembership},
     noisy::Noisy,
     now,
     orders::{StackExt, stack},
@@ -36,7 +36,7 @@ fn order(joined: &Joined, name: &str) {
     joined.order(stack(name).versions("v1").order());
 }
 
-fn agent_over_tls(cluster: &Cluster, relay: &Noisy) -> Process {
+fn agent_over_tls(cluster: &TestCluster, relay: &Noisy) -> AgentProcess {
     Invocation::agent(&relay.address(), &cluster.kubeconfig())
         .args(["--tls-enabled", "--kube-qps", "0", "--shards", "1", "--tls-ca-cert"])
         .arg(&relay.ca_pem)
@@ -45,13 +45,13 @@ fn agent_over_tls(cluster: &Cluster, relay: &Noisy) -> Process {
 
 #[test]
 fn an_api_server_that_floods_its_connections_holds_up_no_heartbeat_and_loses_them() {
-    let Some(api_server) = ApiServer::shared(Crds::Ours) else { return };
+    let Some(api_server) = RealApiServer::shared(Crds::Ours) else { return };
     for shards in ["1", "2", "4"] {
         let relay = Noisy::before_tls(&api_server.url);
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("kubeconfig");
         kubeconfig::write(&config, &relay.url(), Some(&relay.ca_pem), Some(api_server.token));
-        let membership = Membership::start();
+        let membership = TestMembership::start();
         let mut agent = Invocation::agent(&membership.address(), &config).args(["--shards", shards]).start();
         let joined = membership.joined(WITHIN);
         let [before, after] = ["before", "after"].map(|when| format!("{when}-{shards}"));
@@ -81,7 +81,7 @@ fn an_api_server_that_floods_its_connections_holds_up_no_heartbeat_and_loses_the
 
 #[test]
 fn a_membership_that_floods_its_stream_over_tls_holds_up_neither_its_pings_nor_its_orders() {
-    let (cluster, membership) = (Cluster::start(), Membership::start());
+    let (cluster, membership) = (TestCluster::start(), TestMembership::start());
     let relay = Noisy::tls_before(&membership.address());
     let mut agent = agent_over_tls(&cluster, &relay);
     let joined = membership.joined(WITHIN);
@@ -101,7 +101,7 @@ fn a_membership_that_floods_its_stream_over_tls_holds_up_neither_its_pings_nor_i
 
 #[test]
 fn a_membership_that_does_nothing_but_flood_is_cut_off_and_joined_again() {
-    let (cluster, membership) = (Cluster::start(), Membership::start());
+    let (cluster, membership) = (TestCluster::start(), TestMembership::start());
     let relay = Noisy::tls_before(&membership.address());
     let mut agent = agent_over_tls(&cluster, &relay);
     let joined = membership.joined(WITHIN);
@@ -119,7 +119,7 @@ fn a_membership_that_does_nothing_but_flood_is_cut_off_and_joined_again() {
 
 #[test]
 fn interim_answers_without_end_hold_up_no_heartbeat_and_are_an_error() {
-    let (cluster, membership) = (Cluster::start(), Membership::start());
+    let (cluster, membership) = (TestCluster::start(), TestMembership::start());
     let relay = Noisy::plain(cluster.address());
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("kubeconfig");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    late_writes::{DEADLINE, Scene, WITHIN, is_gone, is_there, says},
+    late_writes::{DEADLINE, LateWriteScene, WITHIN, is_gone, is_there, says},
     support::{
         now,
         orders::{StackExt, deleted, stack},
@@ -15,7 +15,7 @@ const SOON: Duration = Duration::from_secs(10);
 
 #[test]
 fn row_08_a_stack_that_a_late_create_brings_back_is_deleted_again() {
-    let Some(mut scene) = Scene::set() else { return };
+    let Some(mut scene) = LateWriteScene::set() else { return };
     let name = "create-gone";
     let held = scene.hold("POST", "/stacks");
     scene.order(stack(name).order());
@@ -33,7 +33,7 @@ fn row_08_a_stack_that_a_late_create_brings_back_is_deleted_again() {
 
 #[test]
 fn row_08_a_module_that_a_late_create_brings_back_is_deleted_again() {
-    let Some(mut scene) = Scene::set() else { return };
+    let Some(mut scene) = LateWriteScene::set() else { return };
     let name = "create-module";
     let held = scene.hold("POST", "/ledgers");
     scene.order(stack(name).versions("v1").modules(&["ledger"]).order());
@@ -52,7 +52,7 @@ fn row_08_a_module_that_a_late_create_brings_back_is_deleted_again() {
 
 #[test]
 fn row_08_a_late_create_does_not_undo_a_newer_one() {
-    let Some(mut scene) = Scene::set() else { return };
+    let Some(mut scene) = LateWriteScene::set() else { return };
     let name = "create-newer";
     let held = scene.hold("POST", "/stacks");
     scene.order(stack(name).versions("v1").order());
@@ -65,7 +65,7 @@ fn row_08_a_late_create_does_not_undo_a_newer_one() {
 
 #[test]
 fn row_08_a_late_create_of_older_content_is_overwritten() {
-    let Some(mut scene) = Scene::set() else { return };
+    let Some(mut scene) = LateWriteScene::set() else { return };
     let name = "create-older";
     let held = scene.hold("POST", "/stacks");
     scene.order(stack(name).versions("v1").order());
@@ -81,7 +81,7 @@ fn row_08_a_late_create_of_older_content_is_overwritten() {
 
 #[test]
 fn row_08_a_stack_whose_deletion_was_done_before_the_late_create_can_be_made_again() {
-    let Some(mut scene) = Scene::set() else { return };
+    let Some(mut scene) = LateWriteScene::set() else { return };
     let name = "create-thrice";
     let held = scene.hold("POST", "/stacks");
     scene.order(stack(name).versions("v1").order());

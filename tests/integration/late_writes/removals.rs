@@ -3,13 +3,13 @@
 use serde_json::Value;
 
 use crate::{
-    late_writes::{Scene, WITHIN, is_gone, is_there, says, version},
+    late_writes::{LateWriteScene, WITHIN, is_gone, is_there, says, version},
     support::orders::{StackExt, deleted, stack},
 };
 
 #[test]
 fn row_08_a_late_deletion_does_not_kill_the_stack_that_was_made_again() {
-    let Some(mut scene) = Scene::set() else { return };
+    let Some(mut scene) = LateWriteScene::set() else { return };
     let order = || stack("delete-again").versions("v1").order();
     scene.order(order());
     let before = scene.until("stacks", "delete-again", says("v1"));
@@ -27,7 +27,7 @@ fn row_08_a_late_deletion_does_not_kill_the_stack_that_was_made_again() {
 
 #[test]
 fn row_08_a_late_deletion_of_a_module_does_not_kill_it_once_it_is_wanted_again() {
-    let Some(mut scene) = Scene::set() else { return };
+    let Some(mut scene) = LateWriteScene::set() else { return };
     let name = "delete-fence";
     let with = || stack(name).modules(&["ledger"]).order();
     scene.order(with());
@@ -45,7 +45,7 @@ fn row_08_a_late_deletion_of_a_module_does_not_kill_it_once_it_is_wanted_again()
 
 #[test]
 fn row_08_a_late_deletion_finds_nothing_where_a_second_one_was_faster() {
-    let Some(mut scene) = Scene::set() else { return };
+    let Some(mut scene) = LateWriteScene::set() else { return };
     scene.order(stack("delete-twice").order());
     scene.until("stacks", "delete-twice", is_there);
     let held = scene.hold("DELETE", "/stacks/delete-twice");

@@ -1,13 +1,13 @@
 //! Updates that come late.
 
 use crate::{
-    late_writes::{DEADLINE, Scene, WITHIN, is_gone, says, version},
+    late_writes::{DEADLINE, LateWriteScene, WITHIN, is_gone, says, version},
     support::orders::{StackExt, deleted, disabled, enabled, stack},
 };
 
 #[test]
 fn row_08_a_late_update_does_not_undo_a_newer_one() {
-    let Some(mut scene) = Scene::set() else { return };
+    let Some(mut scene) = LateWriteScene::set() else { return };
     let order = |versions| stack("update-newer").versions(versions).order();
     scene.order(order("v1"));
     scene.until("stacks", "update-newer", says("v1"));
@@ -22,7 +22,7 @@ fn row_08_a_late_update_does_not_undo_a_newer_one() {
 
 #[test]
 fn row_08_a_late_update_does_not_undo_an_order_that_needed_no_write() {
-    let Some(mut scene) = Scene::set() else { return };
+    let Some(mut scene) = LateWriteScene::set() else { return };
     let order = |versions| stack("update-fence").versions(versions).order();
     scene.order(order("v1"));
     let before = scene.until("stacks", "update-fence", says("v1"));
@@ -38,7 +38,7 @@ fn row_08_a_late_update_does_not_undo_an_order_that_needed_no_write() {
 
 #[test]
 fn row_08_a_late_update_of_a_child_is_fenced_off_as_well() {
-    let Some(mut scene) = Scene::set() else { return };
+    let Some(mut scene) = LateWriteScene::set() else { return };
     let name = "update-child";
     let order = |label| stack(name).modules(&["ledger"]).label("which", label).order();
     let which = |label: &'static str| {
@@ -58,7 +58,7 @@ fn row_08_a_late_update_of_a_child_is_fenced_off_as_well() {
 
 #[test]
 fn row_08_a_late_update_does_not_bring_back_a_deleted_stack() {
-    let Some(mut scene) = Scene::set() else { return };
+    let Some(mut scene) = LateWriteScene::set() else { return };
     let order = |versions| stack("update-gone").versions(versions).order();
     scene.order(order("v1"));
     scene.until("stacks", "update-gone", says("v1"));
@@ -74,7 +74,7 @@ fn row_08_a_late_update_does_not_bring_back_a_deleted_stack() {
 
 #[test]
 fn row_08_a_late_disabling_does_not_disable_what_was_enabled_since() {
-    let Some(mut scene) = Scene::set() else { return };
+    let Some(mut scene) = LateWriteScene::set() else { return };
     scene.order(stack("update-toggle").order());
     let before = scene.until("stacks", "update-toggle", says("default"));
     let held = scene.hold("PATCH", "/stacks/update-toggle");

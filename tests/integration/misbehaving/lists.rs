@@ -9,12 +9,12 @@ use std::{
 };
 
 use crate::{
-    misbehaving::scene::{GZIP, JSON, Scene, WITHIN, bomb, head},
-    support::holdback::{Fate, Request},
+    misbehaving::scene::{GZIP, JSON, MisbehavingScene, WITHIN, bomb, head},
+    support::holdback::{Http1Request, RequestFate},
 };
 
 /// Lists of one kind, from the second one on: the agent comes to rest first.
-fn wallets(request: &Request) -> bool {
+fn wallets(request: &Http1Request) -> bool {
     request.lists("wallets")
 }
 
@@ -29,11 +29,11 @@ fn a_page_of_gzip_that_inflates_to_62_megabytes_costs_little_whatever_it_holds()
         ("a number", r#"{"items":["#, b'7'),
     ] {
         let body = bomb(before, byte, 62, "");
-        let mut scene = Scene::set(&[], |network| {
+        let mut scene = MisbehavingScene::set(&[], |network| {
             network.rule(
                 usize::MAX,
                 wallets,
-                Fate::says(move |_, to| {
+                RequestFate::says(move |_, to| {
                     head(to, 200, &[JSON, GZIP])?;
                     to.write_all(&body)
                 }),
@@ -48,11 +48,11 @@ fn a_page_of_gzip_that_inflates_to_62_megabytes_costs_little_whatever_it_holds()
 
 #[test]
 fn millions_of_empty_items_are_one_line_with_a_count() {
-    let mut scene = Scene::set(&[], |network| {
+    let mut scene = MisbehavingScene::set(&[], |network| {
         network.rule(
             1,
             wallets,
-            Fate::says(|_, to| {
+            RequestFate::says(|_, to| {
                 head(to, 200, &[JSON])?;
                 to.write_all(br#"{"kind":"WalletsList","metadata":{"resourceVersion":"1"},"items":[{}"#)?;
                 let many = b",{}".repeat(1000);
@@ -73,11 +73,11 @@ fn millions_of_empty_items_are_one_line_with_a_count() {
 
 #[test]
 fn twenty_one_million_empty_items_end_at_the_bound_and_everything_else_goes_on() {
-    let mut scene = Scene::set(&[], |network| {
+    let mut scene = MisbehavingScene::set(&[], |network| {
         network.rule(
             usize::MAX,
             wallets,
-            Fate::says(|_, to| {
+            RequestFate::says(|_, to| {
                 head(to, 200, &[JSON])?;
                 to.write_all(br#"{"kind":"WalletsList","metadata":{"resourceVersion":"1"},"items":[{}"#)?;
                 let many = b",{}".repeat(10_000);
@@ -94,10 +94,10 @@ fn twenty_one_million_empty_items_end_at_the_bound_and_everything_else_goes_on()
 }
 
 /// A list of pages as they are made, for ever.
-fn endless(page: impl Fn(u64) -> String + Send + Sync + 'static) -> (Fate, Arc<AtomicU64>) {
+fn endless(page: impl Fn(u64) -> String + Send + Sync + 'static) -> (RequestFate, Arc<AtomicU64>) {
     let pages = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&pages);
-    let fate = Fate::says(move |_, to| {
+    let fate = RequestFate::says(move |_, to| {
         let body = page(count.fetch_add(1, Ordering::AcqRel));
         head(to, 200, &[JSON, ("content-length", &body.len().to_string())])?;
         to.write_all(body.as_bytes())
@@ -114,7 +114,8 @@ fn page(items: &str, token: &str) -> String {
 #[test]
 fn a_list_of_empty_pages_that_never_ends_is_a_failure_of_its_kind() {
     let (fate, pages) = endless(|nth| page("", &format!("t{nth}")));
-    let scene = Scene::set(&["--kube-qps", "0"], |network| drop(network.rule(usize::MAX, wallets, fate)));
+    let scene =
+        MisbehavingScene::set(&["--kube-qps", "0"], |network| drop(network.rule(usize::MAX, wallets, fate)));
     scene.agent.says(WITHIN, &["wallets", "100 empty pages in a row"]);
     assert!(pages.load(Ordering::Acquire) <= 250, "{pages:?} pages were asked for");
 }
@@ -122,7 +123,7 @@ fn a_list_of_empty_pages_that_never_ends_is_a_failure_of_its_kind() {
 #[test]
 fn a_list_that_goes_on_where_it_was_is_a_failure_of_its_kind() {
     let (fate, _) = endless(|_| page("", "again"));
-    let scene = Scene::set(&[], |network| drop(network.rule(usize::MAX, wallets, fate)));
+    let scene = MisbehavingScene::set(&[], |network| drop(network.rule(usize::MAX, wallets, fate)));
     scene.agent.says(WITHIN, &["wallets", "the page that it has just been at"]);
 }
 
@@ -136,7 +137,7 @@ fn a_list_of_ever_new_items_ends_at_the_bound() {
         page(&(0..500).map(item).collect::<Vec<_>>().join(","), &format!("t{nth}"))
     });
     let flags = ["--kube-qps", "0", "--kube-max-list-items", "20000"];
-    let mut scene = Scene::set(&flags, |network| drop(network.rule(usize::MAX, wallets, fate)));
+    let mut scene = MisbehavingScene::set(&flags, |network| drop(network.rule(usize::MAX, wallets, fate)));
     scene.agent.says(WITHIN, &["wallets", "more than 20000 items"]);
     assert!(pages.load(Ordering::Acquire) <= 41 * 3, "{pages:?} pages were asked for");
     let longest = scene.keeps_answering(Duration::from_secs(1));
@@ -145,11 +146,11 @@ fn a_list_of_ever_new_items_ends_at_the_bound() {
 
 #[test]
 fn a_page_of_html_is_named_and_no_list() {
-    let mut scene = Scene::set(&[], |network| {
+    let mut scene = MisbehavingScene::set(&[], |network| {
         network.rule(
             usize::MAX,
             wallets,
-            Fate::says(|_, to| {
+            RequestFate::says(|_, to| {
                 head(to, 200, &[("content-type", "text/html; charset=utf-8")])?;
                 to.write_all(b"<html><body>Sign in</body></html>")
             }),

@@ -9,10 +9,10 @@ use std::{
 use flate2::{Compression, write::GzEncoder};
 
 use crate::support::{
-    agent::{Invocation, Process, while_it_lives},
-    cluster::Cluster,
+    agent::{AgentProcess, Invocation, while_it_lives},
+    cluster::TestCluster,
     holdback::Holdback,
-    membership::{Joined, Membership},
+    membership::{Joined, TestMembership},
     now,
     orders::{StackExt, stack},
 };
@@ -23,22 +23,22 @@ pub(crate) const MORE: u64 = 64 << 20;
 /// Heartbeats come every 5 s; a machine that is busy with other tests may be late.
 pub(crate) const PONG_GAP: Duration = Duration::from_secs(8);
 
-pub(crate) struct Scene {
-    pub(crate) cluster: Cluster,
+pub(crate) struct MisbehavingScene {
+    pub(crate) cluster: TestCluster,
     pub(crate) network: Holdback,
-    pub(crate) agent: Process,
+    pub(crate) agent: AgentProcess,
     pub(crate) joined: Joined,
     /// Kept, or the stream ends.
-    _membership: Membership,
+    _membership: TestMembership,
 }
 
-impl Scene {
+impl MisbehavingScene {
     /// What the network does is said before the agent starts.
     pub(crate) fn set(flags: &[&str], rules: impl FnOnce(&Holdback)) -> Self {
-        let cluster = Cluster::start();
+        let cluster = TestCluster::start();
         let network = Holdback::before(cluster.rest());
         rules(&network);
-        let membership = Membership::start();
+        let membership = TestMembership::start();
         let invocation = Invocation::agent(&membership.address(), &network.kubeconfig());
         let own = [["--shards", "2"], ["--kube-request-timeout", "5s"]];
         let own = own.into_iter().filter(|[flag, _]| !flags.contains(flag));

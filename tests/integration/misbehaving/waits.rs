@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::{
-    misbehaving::scene::{JSON, Scene, WITHIN, head},
+    misbehaving::scene::{JSON, MisbehavingScene, WITHIN, head},
     support::{
-        holdback::{Fate, Request},
+        holdback::{Http1Request, RequestFate},
         now,
         orders::{StackExt, stack},
     },
@@ -23,8 +23,8 @@ const ODD: [&str; 9] = [
     "soon",
 ];
 
-fn busy(status: u16, retry_after: &'static str) -> Fate {
-    Fate::says(move |_, to| {
+fn busy(status: u16, retry_after: &'static str) -> RequestFate {
+    RequestFate::says(move |_, to| {
         let headers = [JSON, ("retry-after", retry_after), ("date", "Wed, 21 Oct 2015 07:28:00 GMT")];
         head(to, status, &headers)?;
         to.write_all(br#"{"kind":"Status","status":"Failure","reason":"TooManyRequests"}"#)
@@ -36,14 +36,14 @@ fn busy(status: u16, retry_after: &'static str) -> Fate {
 #[test]
 fn no_value_on_a_list_or_a_watch_ends_the_process() {
     for status in [429, 503, 500] {
-        let mut scene = Scene::set(&[], |network| {
+        let mut scene = MisbehavingScene::set(&[], |network| {
             for (value, kind) in ODD.into_iter().zip([
                 "stacks", "ledgers", "auths", "gateways", "payments", "wallets", "webhooks", "searches",
                 "versions",
             ]) {
-                let lists = move |request: &Request| request.lists(kind);
+                let lists = move |request: &Http1Request| request.lists(kind);
                 network.rule(1, lists, busy(status, value));
-                network.rule(1, move |request: &Request| request.watches(kind), busy(status, value));
+                network.rule(1, move |request: &Http1Request| request.watches(kind), busy(status, value));
             }
         });
         scene.keeps_answering(Duration::from_secs(3));
@@ -52,11 +52,11 @@ fn no_value_on_a_list_or_a_watch_ends_the_process() {
 
 #[test]
 fn a_shard_whose_writes_were_put_off_for_years_goes_on_after_a_minute() {
-    let mut scene = Scene::set(&[], |_| {});
+    let mut scene = MisbehavingScene::set(&[], |_| {});
     scene.serves("a-first");
     let begun = now();
     for value in ["99999999", "18446744073709551615"] {
-        scene.network.rule(1, |request: &Request| request.method == "POST", busy(429, value));
+        scene.network.rule(1, |request: &Http1Request| request.method == "POST", busy(429, value));
     }
     for nth in 0..8 {
         scene.joined.order(stack(&format!("s-{nth}")).modules(&["ledger"]).order());
@@ -82,7 +82,7 @@ fn flags_of_any_size_end_nothing() {
             ["--kube-qps", "1e308"],
             ["--kube-burst", "1000000"],
         ];
-        let mut scene = Scene::set(flags.as_flattened(), |_| {});
+        let mut scene = MisbehavingScene::set(flags.as_flattened(), |_| {});
         scene.serves("a-b");
         scene.keeps_answering(Duration::from_secs(1));
         scene.agent.terminate();

@@ -3,24 +3,24 @@
 use std::{thread, time::Duration};
 
 use crate::{
-    misbehaving::scene::{JSON, Scene, WITHIN, head},
+    misbehaving::scene::{JSON, MisbehavingScene, WITHIN, head},
     support::{
         agent::while_it_lives,
-        holdback::{Fate, Request},
+        holdback::{Http1Request, RequestFate},
     },
 };
 
-fn watches(request: &Request) -> bool {
+fn watches(request: &Http1Request) -> bool {
     request.method == "GET" && request.path.contains("watch=")
 }
 
 /// Every watch of every kind, again and again.
-fn all_watches_say(begin: &'static [u8], more: Vec<u8>, pause: Duration) -> Scene {
-    Scene::set(&["--kube-qps", "0"], move |network| {
+fn all_watches_say(begin: &'static [u8], more: Vec<u8>, pause: Duration) -> MisbehavingScene {
+    MisbehavingScene::set(&["--kube-qps", "0"], move |network| {
         network.rule(
             usize::MAX,
             watches,
-            Fate::says(move |_, to| {
+            RequestFate::says(move |_, to| {
                 head(to, 200, &[JSON])?;
                 to.write_all(begin)?;
                 loop {
@@ -72,11 +72,11 @@ fn a_storm_of_bookmarks_and_of_blanks_holds_up_nothing() {
 
 #[test]
 fn a_watch_that_a_page_of_html_answers_is_named() {
-    let mut scene = Scene::set(&[], |network| {
+    let mut scene = MisbehavingScene::set(&[], |network| {
         network.rule(
             usize::MAX,
             |request| request.watches("wallets"),
-            Fate::says(|_, to| {
+            RequestFate::says(|_, to| {
                 head(to, 200, &[("content-type", "text/html")])?;
                 to.write_all(b"<html></html>")
             }),

@@ -3,26 +3,26 @@
 use std::time::Duration;
 
 use crate::{
-    misbehaving::scene::{GZIP, JSON, Scene, WITHIN, bomb, head},
+    misbehaving::scene::{GZIP, JSON, MisbehavingScene, WITHIN, bomb, head},
     support::{
         agent::while_it_lives,
-        holdback::{Fate, Request},
+        holdback::{Http1Request, RequestFate},
         orders::{StackExt, stack},
     },
 };
 
-fn creates(request: &Request) -> bool {
+fn creates(request: &Http1Request) -> bool {
     request.method == "POST"
 }
 
 /// Orders for so many stacks at once.
-fn order_many(scene: &Scene, stacks: usize) {
+fn order_many(scene: &MisbehavingScene, stacks: usize) {
     for nth in 0..stacks {
         scene.joined.order(stack(&format!("s-{nth}")).modules(&["ledger"]).order());
     }
 }
 
-fn all_made(scene: &mut Scene, stacks: usize) {
+fn all_made(scene: &mut MisbehavingScene, stacks: usize) {
     let cluster = &scene.cluster;
     while_it_lives(&mut scene.agent, "all stacks are made", WITHIN, || {
         let made = cluster.objects().keys().filter(|key| key.starts_with("ledgers/")).count();
@@ -32,11 +32,11 @@ fn all_made(scene: &mut Scene, stacks: usize) {
 
 #[test]
 fn errors_of_60_megabytes_on_all_requests_at_once_cost_little() {
-    let mut scene = Scene::set(&["--kube-qps", "0"], |network| {
+    let mut scene = MisbehavingScene::set(&["--kube-qps", "0"], |network| {
         network.rule(
             64,
             creates,
-            Fate::says(|_, to| {
+            RequestFate::says(|_, to| {
                 head(to, 500, &[JSON])?;
                 to.write_all(br#"{"kind":"Status","status":"Failure","reason":"InternalError","message":""#)?;
                 let megabyte = vec![b'x'; 1 << 20];
@@ -58,11 +58,11 @@ fn errors_of_60_megabytes_on_all_requests_at_once_cost_little() {
 #[test]
 fn writes_answered_by_62_megabytes_of_gzip_cost_little_and_are_looked_after() {
     let body = bomb(r#"{"metadata":{"name":""#, b'x', 62, r#""}}"#);
-    let mut scene = Scene::set(&["--kube-qps", "0"], |network| {
+    let mut scene = MisbehavingScene::set(&["--kube-qps", "0"], |network| {
         network.rule(
             64,
             creates,
-            Fate::says(move |_, to| {
+            RequestFate::says(move |_, to| {
                 head(to, 201, &[JSON, GZIP])?;
                 to.write_all(&body)
             }),
@@ -79,11 +79,11 @@ fn writes_answered_by_62_megabytes_of_gzip_cost_little_and_are_looked_after() {
 
 #[test]
 fn eighty_warnings_on_each_answer_are_a_few_lines() {
-    let mut scene = Scene::set(&["--kube-qps", "0"], |network| {
+    let mut scene = MisbehavingScene::set(&["--kube-qps", "0"], |network| {
         network.rule(
             200,
             creates,
-            Fate::says(|request, to| {
+            RequestFate::says(|request, to| {
                 let mut object: serde_json::Value = serde_json::from_slice(&request.body)?;
                 object["metadata"]["uid"] = "u".into();
                 object["metadata"]["resourceVersion"] = "1".into();
@@ -110,11 +110,11 @@ fn eighty_warnings_on_each_answer_are_a_few_lines() {
 
 #[test]
 fn a_write_that_a_page_of_html_answers_is_not_taken_for_stored() {
-    let mut scene = Scene::set(&[], |network| {
+    let mut scene = MisbehavingScene::set(&[], |network| {
         network.rule(
             2,
             creates,
-            Fate::says(|_, to| {
+            RequestFate::says(|_, to| {
                 head(to, 200, &[("content-type", "text/html")])?;
                 to.write_all(b"<html><body>Sign in</body></html>")
             }),

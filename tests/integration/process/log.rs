@@ -11,7 +11,7 @@ use std::{
 use rustix::pipe::{PipeFlags, fcntl_getpipe_size, pipe_with};
 
 use crate::{
-    process::{Scene, WITHIN},
+    process::{ProcessScene, WITHIN},
     support::now,
 };
 
@@ -37,7 +37,7 @@ fn full_pipe(flags: PipeFlags) -> (OwnedFd, OwnedFd) {
 fn a_reader_that_goes_away_costs_lines_and_nothing_else() {
     for run in 0..RUNS {
         let (reader, writer) = pipe(PipeFlags::empty());
-        let mut scene = Scene::start(|agent| agent.env(EVERYTHING.0, EVERYTHING.1).stderr(writer));
+        let mut scene = ProcessScene::start(|agent| agent.env(EVERYTHING.0, EVERYTHING.1).stderr(writer));
         let mut reader = File::from(reader);
         let mut some = [0; 4096];
         assert!(reader.read(&mut some).unwrap() > 0, "run {run}");
@@ -58,7 +58,7 @@ fn a_disk_that_fills_up_costs_lines_and_nothing_else() {
         // its middle. In blocks of 512 bytes.
         let blocks = 8 + run;
         let limited = format!("ulimit -f {blocks} && exec 2>'{}'", log.display());
-        let mut scene = Scene::start(|agent| agent.env(EVERYTHING.0, EVERYTHING.1).after(&limited));
+        let mut scene = ProcessScene::start(|agent| agent.env(EVERYTHING.0, EVERYTHING.1).after(&limited));
         scene.goes_on();
         assert_eq!(fs::metadata(&log).unwrap().len(), 512 * blocks as u64, "run {run}: it is full");
         scene.ends_well();
@@ -67,7 +67,8 @@ fn a_disk_that_fills_up_costs_lines_and_nothing_else() {
 
 #[test]
 fn a_disk_that_is_full_from_the_start_costs_lines_and_nothing_else() {
-    let mut scene = Scene::start(|agent| agent.env(EVERYTHING.0, EVERYTHING.1).after("exec 2>/dev/full"));
+    let mut scene =
+        ProcessScene::start(|agent| agent.env(EVERYTHING.0, EVERYTHING.1).after("exec 2>/dev/full"));
     scene.goes_on();
     scene.ends_well();
 }
@@ -76,14 +77,14 @@ fn a_disk_that_is_full_from_the_start_costs_lines_and_nothing_else() {
 fn a_pipe_that_is_closed_from_the_start_costs_lines_and_nothing_else() {
     let (reader, writer) = pipe(PipeFlags::empty());
     drop(reader);
-    let mut scene = Scene::start(|agent| agent.stderr(writer));
+    let mut scene = ProcessScene::start(|agent| agent.stderr(writer));
     scene.goes_on();
     scene.ends_well();
 }
 
 #[test]
 fn no_outputs_at_all_cost_lines_and_nothing_else() {
-    let mut scene = Scene::start(|agent| agent.after("exec 2>&- >&-"));
+    let mut scene = ProcessScene::start(|agent| agent.after("exec 2>&- >&-"));
     scene.goes_on();
     scene.ends_well();
 }
@@ -91,7 +92,7 @@ fn no_outputs_at_all_cost_lines_and_nothing_else() {
 #[test]
 fn a_full_pipe_that_does_not_block_costs_lines_and_nothing_else() {
     let (_reader, writer) = full_pipe(PipeFlags::NONBLOCK);
-    let mut scene = Scene::start(|agent| agent.stderr(writer));
+    let mut scene = ProcessScene::start(|agent| agent.stderr(writer));
     scene.goes_on();
     scene.ends_well();
 }
@@ -99,7 +100,7 @@ fn a_full_pipe_that_does_not_block_costs_lines_and_nothing_else() {
 #[test]
 fn a_pipe_that_nobody_reads_holds_up_nothing() {
     let (_reader, writer) = full_pipe(PipeFlags::empty());
-    let mut scene = Scene::start(|agent| agent.env(EVERYTHING.0, EVERYTHING.1).stderr(writer));
+    let mut scene = ProcessScene::start(|agent| agent.env(EVERYTHING.0, EVERYTHING.1).stderr(writer));
     for _ in 0..5 {
         scene.goes_on();
     }
@@ -111,7 +112,7 @@ fn a_pipe_that_nobody_reads_holds_up_nothing() {
 #[test]
 fn what_was_lost_is_said_as_soon_as_somebody_reads() {
     let (reader, writer) = full_pipe(PipeFlags::empty());
-    let mut scene = Scene::start(|agent| agent.env(EVERYTHING.0, EVERYTHING.1).stderr(writer));
+    let mut scene = ProcessScene::start(|agent| agent.env(EVERYTHING.0, EVERYTHING.1).stderr(writer));
     // Each is several lines of h2's, and no more than so many wait.
     for _ in 0..4_000 {
         scene.joined.ping(WITHIN);

@@ -1,10 +1,10 @@
 //! What many shards cost.
 
-use crate::process::Scene;
+use crate::process::ProcessScene;
 
 /// Resident, in bytes, once orders are applied.
 fn resident(shards: &str) -> u64 {
-    let mut scene = Scene::start(|agent| agent.args(["--shards", shards]));
+    let mut scene = ProcessScene::start(|agent| agent.args(["--shards", shards]));
     scene.goes_on();
     let peak = scene.agent.peak_memory();
     scene.ends_well();

@@ -14,8 +14,8 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use crate::{
     process::WITHIN,
     support::{
-        agent::{Invocation, Outcome, while_it_lives},
-        cluster::Cluster,
+        agent::{Invocation, ProcessOutcome, while_it_lives},
+        cluster::TestCluster,
         objects::find,
         orders::{StackExt, deleted, line, stack},
     },
@@ -36,7 +36,7 @@ fn full() -> File {
 
 /// Says in a line on standard error that the result could not be written, and ends with 1.
 #[track_caller]
-fn fails_in_a_line(outcome: &Outcome) {
+fn fails_in_a_line(outcome: &ProcessOutcome) {
     assert_eq!(outcome.code, Some(1), "{outcome:#?}");
     let lines = outcome.stderr.lines().filter(|line| line.contains("standard output"));
     assert_eq!(lines.count(), 1, "{outcome:#?}");
@@ -70,7 +70,7 @@ fn the_exit_code_is_the_same_where_nothing_can_be_said_at_all() {
 }
 
 /// `replay` of these lines on an embedded cluster.
-fn replay(cluster: &Cluster, file: &Path, lines: &[String]) -> Invocation {
+fn replay(cluster: &TestCluster, file: &Path, lines: &[String]) -> Invocation {
     fs::write(file, lines.join("\n")).unwrap();
     let replay = Invocation::new().args(["replay", "--base-url", "https://region.example.com"]);
     let replay = replay.args(["--shards", "2", "--kube-qps", "0", "--kube-burst", "0"]);
@@ -83,7 +83,7 @@ fn deletions(number: usize) -> Vec<String> {
 
 #[test]
 fn reports_that_cannot_be_printed_fail_a_replay_whose_orders_are_applied() {
-    let (cluster, folder) = (Cluster::start(), tempfile::tempdir().unwrap());
+    let (cluster, folder) = (TestCluster::start(), tempfile::tempdir().unwrap());
     let file = folder.path().join("orders.jsonl");
     let mut lines = deletions(20);
     lines.push(line(stack("made").modules(&["ledger"]).order()));
@@ -95,7 +95,7 @@ fn reports_that_cannot_be_printed_fail_a_replay_whose_orders_are_applied() {
 
 #[test]
 fn a_slow_reader_of_reports_holds_up_no_order_and_misses_none() {
-    let (cluster, folder) = (Cluster::start(), tempfile::tempdir().unwrap());
+    let (cluster, folder) = (TestCluster::start(), tempfile::tempdir().unwrap());
     let file = folder.path().join("orders.jsonl");
     let mut lines = deletions(3000);
     let stacks: Vec<String> = (0..8).map(|n| format!("behind-{n}")).collect();
@@ -118,7 +118,7 @@ fn a_slow_reader_of_reports_holds_up_no_order_and_misses_none() {
 
 #[test]
 fn a_replay_whose_reports_nobody_reads_ends_when_it_is_told_to() {
-    let (cluster, folder) = (Cluster::start(), tempfile::tempdir().unwrap());
+    let (cluster, folder) = (TestCluster::start(), tempfile::tempdir().unwrap());
     let file = folder.path().join("orders.jsonl");
     let (_reader, writer) = pipe();
     let mut process = replay(&cluster, &file, &deletions(3000)).stdout(writer).start();

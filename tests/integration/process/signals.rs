@@ -2,11 +2,11 @@
 
 use rustix::process::Signal;
 
-use crate::process::{Scene, WITHIN};
+use crate::process::{ProcessScene, WITHIN};
 
 #[test]
 fn a_hangup_is_a_clean_stop() {
-    let mut scene = Scene::start(|agent| agent);
+    let mut scene = ProcessScene::start(|agent| agent);
     scene.goes_on();
     scene.agent.signal(Signal::HUP);
     let outcome = scene.agent.outcome(WITHIN);
@@ -16,7 +16,7 @@ fn a_hangup_is_a_clean_stop() {
 
 #[test]
 fn a_hangup_that_was_ignored_from_the_start_stays_so() {
-    let mut scene = Scene::start(|agent| agent.after("trap '' HUP"));
+    let mut scene = ProcessScene::start(|agent| agent.after("trap '' HUP"));
     scene.agent.signal(Signal::HUP);
     scene.goes_on();
     scene.ends_well();
@@ -24,7 +24,7 @@ fn a_hangup_that_was_ignored_from_the_start_stays_so() {
 
 #[test]
 fn signals_that_mean_nothing_here_do_nothing() {
-    let mut scene = Scene::start(|agent| agent);
+    let mut scene = ProcessScene::start(|agent| agent);
     let stray = [
         Signal::USR1,
         Signal::USR2,
@@ -49,7 +49,7 @@ fn signals_that_mean_nothing_here_do_nothing() {
 
 #[test]
 fn a_quit_ends_it_as_it_ends_any_process() {
-    let scene = Scene::start(|agent| agent.after("ulimit -c 0"));
+    let scene = ProcessScene::start(|agent| agent.after("ulimit -c 0"));
     scene.agent.signal(Signal::QUIT);
     assert_eq!(scene.agent.outcome(WITHIN).code, None, "the signal ended it");
 }

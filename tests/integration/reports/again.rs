@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    reports::{Scene, WITHIN, named},
+    reports::{ReportScene, WITHIN, named},
     support::{
         deeds::{await_there, create, delete, set_status},
         orders::{StackExt, deleted, stack},
@@ -11,8 +11,8 @@ use crate::{
 };
 
 /// A scene with two stacks of the agent's and one of somebody else's, all with statuses told.
-fn scene() -> Scene {
-    let mut scene = Scene::set();
+fn scene() -> ReportScene {
+    let mut scene = ReportScene::set();
     for name in ["mine", "other"] {
         scene.order(stack(name).modules(&["ledger"]).order());
         for (plural, what) in [("stacks", "statusChanged"), ("ledgers", "moduleStatusChanged")] {

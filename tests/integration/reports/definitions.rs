@@ -11,8 +11,8 @@ use stackherd::{
 use crate::{
     reports::{WITHIN, kind},
     support::{
-        agent::{Invocation, Process, while_it_lives},
-        api_server::ApiServer,
+        agent::{AgentProcess, Invocation, while_it_lives},
+        api_server::RealApiServer,
         crds::Crds,
         deeds::{await_there, set_status},
         orders::{StackExt, stack},
@@ -31,15 +31,15 @@ fn beacons() -> Value {
 }
 
 /// An agent before a real API server, joined to a membership that sees what a join says.
-pub(crate) struct Region {
+pub(crate) struct DefinedRegion {
     pub(crate) rest: Rest,
     membership: EmbeddedMembership,
-    pub(crate) agent: Process,
+    pub(crate) agent: AgentProcess,
     /// The last join.
     join: JoinRequest,
 }
 
-impl Region {
+impl DefinedRegion {
     pub(crate) fn start(rest: Rest, kubeconfig: &Path, arguments: &[&str]) -> Self {
         let membership = EmbeddedMembership::start(MembershipOptions::default()).expect("a membership");
         let agent = Invocation::agent(&membership.server_address(), kubeconfig).args(arguments).start();
@@ -100,8 +100,8 @@ fn is_status(message: &Message, word: &str, name: &str) -> bool {
 
 #[test]
 fn a_module_that_is_installed_is_joined_with_and_applied_and_goes_again() {
-    let Some(server) = ApiServer::start(Crds::Ours) else { return };
-    let mut region = Region::start(server.rest(), &server.kubeconfig(), &[]);
+    let Some(server) = RealApiServer::start(Crds::Ours) else { return };
+    let mut region = DefinedRegion::start(server.rest(), &server.kubeconfig(), &[]);
     assert_eq!(region.modules().len(), 11, "{:?}", region.modules());
     region.gets_beacons();
     assert_eq!(region.modules().len(), 12, "{:?}", region.modules());

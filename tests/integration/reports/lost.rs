@@ -17,10 +17,10 @@ use stackherd::membership::wire::server::{Stack, order};
 use crate::{
     reports::WITHIN,
     support::{
-        agent::Process,
-        cluster::Cluster,
+        agent::AgentProcess,
+        cluster::TestCluster,
         deeds::{change, create, delete, set_status},
-        membership::{Joined, Membership},
+        membership::{Joined, TestMembership},
         now,
         orders::{StackExt, deleted, disabled, enabled, stack},
         rest::Rest,
@@ -32,11 +32,11 @@ use crate::{
 const AT_ONCE: usize = 6;
 
 /// A region whose membership sends its stacks again after a join, as the real one does.
-struct Region {
-    cluster: Cluster,
+struct RejoinedRegion {
+    cluster: TestCluster,
     rest: Rest,
-    membership: Membership,
-    agent: Process,
+    membership: TestMembership,
+    agent: AgentProcess,
     joined: Joined,
     /// What was ordered last of each stack; `None`: that it be deleted.
     fleet: BTreeMap<&'static str, Option<Stack>>,
@@ -44,24 +44,24 @@ struct Region {
 
 /// What is to happen to the `nth` message.
 #[derive(Debug, Clone, Copy)]
-enum Fault {
+enum MessageFault {
     None,
     CutBehind(usize),
     Lose(usize),
 }
 
-impl Region {
-    fn start(fault: Fault) -> Self {
-        let (cluster, membership) = (Cluster::start(), Membership::start());
+impl RejoinedRegion {
+    fn start(fault: MessageFault) -> Self {
+        let (cluster, membership) = (TestCluster::start(), TestMembership::start());
         let mut agent = cluster.agent(&membership).args(["--kube-qps", "0", "--shards", "1"]);
         match fault {
             // Nothing but the join after it is to repair it.
-            Fault::None => agent = agent.args(["--resync-period", "0"]),
-            Fault::CutBehind(nth) => {
+            MessageFault::None => agent = agent.args(["--resync-period", "0"]),
+            MessageFault::CutBehind(nth) => {
                 membership.cut_after(nth);
                 agent = agent.args(["--resync-period", "0"]);
             }
-            Fault::Lose(nth) => {
+            MessageFault::Lose(nth) => {
                 membership.lose(nth);
                 agent = agent.args(["--resync-period", "1s"]);
             }
@@ -155,13 +155,13 @@ impl Region {
     }
 
     /// Waits until the fault has struck; `false` where it does not.
-    fn struck(&mut self, fault: Fault) -> bool {
+    fn struck(&mut self, fault: MessageFault) -> bool {
         let start = now();
-        let wait = Duration::from_secs(if matches!(fault, Fault::Lose(_)) { 5 } else { 1 });
+        let wait = Duration::from_secs(if matches!(fault, MessageFault::Lose(_)) { 5 } else { 1 });
         loop {
             let struck = match fault {
-                Fault::None => return true,
-                Fault::CutBehind(nth) | Fault::Lose(nth) => self.membership.came() >= nth,
+                MessageFault::None => return true,
+                MessageFault::CutBehind(nth) | MessageFault::Lose(nth) => self.membership.came() >= nth,
             };
             if struck || start.elapsed() > wait {
                 return struck;
@@ -172,7 +172,7 @@ impl Region {
 
     /// Waits until membership knows how the cluster is.
     #[track_caller]
-    fn is_known(&mut self, fault: Fault) {
+    fn is_known(&mut self, fault: MessageFault) {
         let (start, within) = (now(), Duration::from_secs(20));
         loop {
             self.tend();
@@ -189,8 +189,8 @@ impl Region {
 }
 
 /// Runs the script; whether the fault struck, and how many messages came.
-fn run(fault: Fault) -> (bool, usize) {
-    let mut region = Region::start(fault);
+fn run(fault: MessageFault) -> (bool, usize) {
+    let mut region = RejoinedRegion::start(fault);
     region.live();
     let struck = region.struck(fault);
     region.is_known(fault);
@@ -198,9 +198,9 @@ fn run(fault: Fault) -> (bool, usize) {
 }
 
 /// Runs the script with a fault at every message of an undisturbed run.
-fn everywhere(what: &str, fault: impl Fn(usize) -> Fault + Sync) {
+fn everywhere(what: &str, fault: impl Fn(usize) -> MessageFault + Sync) {
     let start = now();
-    let (_, messages) = run(Fault::None);
+    let (_, messages) = run(MessageFault::None);
     assert!(messages >= 20, "only {messages} messages: the script does nothing");
     let (next, missed) = (AtomicUsize::new(1), AtomicUsize::new(0));
     let failed: BTreeSet<usize> = thread::scope(|scope| {
@@ -234,10 +234,10 @@ fn everywhere(what: &str, fault: impl Fn(usize) -> Fault + Sync) {
 
 #[test]
 fn a_stream_that_breaks_behind_any_message_leaves_nothing_untold() {
-    everywhere("cut", Fault::CutBehind);
+    everywhere("cut", MessageFault::CutBehind);
 }
 
 #[test]
 fn a_message_that_is_lost_is_made_up_for_by_the_sweep_whichever_it_is() {
-    everywhere("lost", Fault::Lose);
+    everywhere("lost", MessageFault::Lose);
 }

@@ -5,7 +5,7 @@ use std::thread;
 use serde_json::json;
 
 use crate::{
-    reports::{NEVER, Scene, WITHIN, named},
+    reports::{NEVER, ReportScene, WITHIN, named},
     support::{
         agent::while_it_lives,
         deeds::{await_there, delete, hold, let_go, set_status},
@@ -15,8 +15,8 @@ use crate::{
 };
 
 /// A scene with this stack and its ledger; `told`: with statuses that were told.
-fn scene(name: &str, told: bool) -> Scene {
-    let mut scene = Scene::set();
+fn scene(name: &str, told: bool) -> ReportScene {
+    let mut scene = ReportScene::set();
     scene.order(stack(name).modules(&["ledger"]).order());
     await_there(&scene.rest, "stacks", name);
     await_there(&scene.rest, "ledgers", name);
@@ -31,7 +31,7 @@ fn scene(name: &str, told: bool) -> Scene {
 
 #[test]
 fn a_stack_that_is_absent_when_it_is_to_be_deleted() {
-    let mut scene = Scene::set();
+    let mut scene = ReportScene::set();
     scene.order(deleted("absent"));
     scene.exactly(1, "stackDeleted", "absent");
 }

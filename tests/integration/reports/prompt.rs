@@ -9,8 +9,8 @@ use stackherd::embedded::{
 };
 
 use crate::{
-    reports::Scene,
-    support::{agent::while_it_lives, cluster::Cluster, membership::Membership, now, view::Believed},
+    reports::ReportScene,
+    support::{agent::while_it_lives, cluster::TestCluster, membership::TestMembership, now, view::Believed},
 };
 
 const STACKS: usize = 5000;
@@ -53,16 +53,16 @@ fn fill(model: &mut EmbeddedCluster, caller: Caller<'_>, name: &str) {
 
 #[test]
 fn a_status_that_is_set_right_after_a_creation_is_told_within_a_second() {
-    let cluster = Cluster::with(ServerOptions { window: 20_000, ..ServerOptions::default() });
+    let cluster = TestCluster::with(ServerOptions { window: 20_000, ..ServerOptions::default() });
     let model = cluster.server().handle();
     let filled = model.with_model(|model, now| {
         (0..STACKS).for_each(|index| fill(model, Caller::new("tests", now), &format!("full-{index}")));
     });
     filled.expect("the server runs");
-    let (start, membership) = (now(), Membership::start());
+    let (start, membership) = (now(), TestMembership::start());
     let agent = cluster.agent(&membership);
     let objects = cluster.reported();
-    let mut scene = Scene::start(cluster.rest(), membership, agent, Some(cluster));
+    let mut scene = ReportScene::start(cluster.rest(), membership, agent, Some(cluster));
     while_it_lives(&mut scene.agent, "all is told", PATIENCE, || {
         thread::sleep(Duration::from_millis(200));
         Believed::of(scene.membership.heard()).differences(&objects).is_empty().then_some(())

@@ -5,9 +5,9 @@ use std::{path::Path, thread, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
-    reports::definitions::Region,
+    reports::definitions::DefinedRegion,
     support::{
-        api_server::{ApiServer, LIMITED_USER},
+        api_server::{LIMITED_USER, RealApiServer},
         crds::Crds,
         deeds::{await_there, set_status},
         rest::Rest,
@@ -40,11 +40,11 @@ fn grant(rest: &Rest) {
 
 #[test]
 fn without_the_right_to_watch_definitions_it_says_so_once_and_lists_them_now_and_then() {
-    let Some(server) = ApiServer::start(Crds::Ours) else { return };
+    let Some(server) = RealApiServer::start(Crds::Ours) else { return };
     let rest = server.rest();
     grant(&rest);
     let kubeconfig: &Path = &server.limited_kubeconfig();
-    let mut region = Region::start(rest.clone(), kubeconfig, &["--resync-period", "2s"]);
+    let mut region = DefinedRegion::start(rest.clone(), kubeconfig, &["--resync-period", "2s"]);
     region.order("modest", &["ledger"]);
     await_there(&rest, "ledgers", "modest");
     set_status(&rest, "ledgers", "modest", &json!({"ready": true}));

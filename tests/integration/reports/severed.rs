@@ -5,14 +5,14 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::{
-    reports::{Scene, WITHIN, kind},
+    reports::{ReportScene, WITHIN, kind},
     support::{
         agent::{Invocation, while_it_lives},
-        api_server::ApiServer,
+        api_server::RealApiServer,
         crds::Crds,
         deeds::{create, delete, set_status},
         holdback::Holdback,
-        membership::Membership,
+        membership::TestMembership,
         view::{self, Believed},
     },
 };
@@ -22,11 +22,11 @@ const PREFIX: &str = "cut-off-";
 
 #[test]
 fn what_was_deleted_behind_a_broken_connection_is_told_when_it_stands_again() {
-    let Some(server) = ApiServer::shared(Crds::Ours) else { return };
+    let Some(server) = RealApiServer::shared(Crds::Ours) else { return };
     let network = Holdback::before(server.rest());
-    let membership = Membership::start();
+    let membership = TestMembership::start();
     let agent = Invocation::agent(&membership.address(), &network.kubeconfig());
-    let mut scene = Scene::start(server.rest(), membership, agent, None);
+    let mut scene = ReportScene::start(server.rest(), membership, agent, None);
     let [stays, goes] = ["stays", "goes"].map(|name| format!("{PREFIX}{name}"));
     for name in [&stays, &goes] {
         create(&scene.rest, "stacks", "Stack", name, &json!({}));

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use stackherd::membership::wire::server::message::Message as Said;
 
 use crate::{
-    reports::{Scene, kind, status},
+    reports::{ReportScene, kind, status},
     support::{
         deeds::{change, create, delete, replace_status, set_status},
         orders::{StackExt, disabled, enabled, stack},
@@ -13,7 +13,7 @@ use crate::{
 
 #[test]
 fn a_stacks_first_status_is_told_and_each_change_of_it() {
-    let mut scene = Scene::set();
+    let mut scene = ReportScene::set();
     scene.order(stack("first").order());
     scene.until_there("stacks", "first", true);
     scene.hears_nothing_of("first");
@@ -31,7 +31,7 @@ fn a_stacks_first_status_is_told_and_each_change_of_it() {
 
 #[test]
 fn a_modules_status_is_told_with_its_kind() {
-    let mut scene = Scene::set();
+    let mut scene = ReportScene::set();
     let order = stack("org-modules").modules(&["ledger", "payments"]).auth().stargate(false);
     scene.given(order, &["stacks", "ledgers", "payments", "stargates"]);
     for (plural, word) in [("ledgers", "Ledger"), ("payments", "Payments"), ("stargates", "Stargate")] {
@@ -46,7 +46,7 @@ fn a_modules_status_is_told_with_its_kind() {
 
 #[test]
 fn what_is_never_told_of_a_status_is_no_change() {
-    let mut scene = Scene::set();
+    let mut scene = ReportScene::set();
     scene.given(stack("reduced").modules(&["ledger"]), &["stacks", "ledgers"]);
     for (plural, what) in [("stacks", "statusChanged"), ("ledgers", "moduleStatusChanged")] {
         let full = json!({"ready": true, "info": "slow", "conditions": [], "uri": "x", "debug": {"a": 1}});
@@ -64,7 +64,7 @@ fn what_is_never_told_of_a_status_is_no_change() {
 
 #[test]
 fn nothing_is_told_of_a_status_that_is_none() {
-    let mut scene = Scene::set();
+    let mut scene = ReportScene::set();
     scene.given(stack("odd").modules(&["ledger"]), &["stacks", "ledgers"]);
     for (plural, what) in [("stacks", "statusChanged"), ("ledgers", "moduleStatusChanged")] {
         for odd in
@@ -83,7 +83,7 @@ fn nothing_is_told_of_a_status_that_is_none() {
 
 #[test]
 fn a_stack_that_is_disabled_or_enabled_is_told_again() {
-    let mut scene = Scene::set();
+    let mut scene = ReportScene::set();
     scene.given(stack("toggled"), &["stacks"]);
     set_status(&scene.rest, "stacks", "toggled", &json!({"ready": true}));
     scene.next("statusChanged", "toggled");
@@ -102,7 +102,7 @@ fn a_stack_that_is_disabled_or_enabled_is_told_again() {
 
 #[test]
 fn a_stack_without_a_status_is_not_told_when_it_is_disabled() {
-    let mut scene = Scene::set();
+    let mut scene = ReportScene::set();
     create(&scene.rest, "stacks", "Stack", "silent", &json!({}));
     change(&scene.rest, "stacks", "silent", &json!({"spec": {"disabled": true}}));
     scene.hears_nothing_of("silent");
@@ -112,7 +112,7 @@ fn a_stack_without_a_status_is_not_told_when_it_is_disabled() {
 
 #[test]
 fn objects_that_carry_no_labels_are_told_of_like_all_others() {
-    let mut scene = Scene::set();
+    let mut scene = ReportScene::set();
     create(&scene.rest, "stacks", "Stack", "foreign", &json!({}));
     create(&scene.rest, "wallets", "Wallets", "foreign", &json!({"stack": "foreign"}));
     set_status(&scene.rest, "stacks", "foreign", &json!({"ready": true}));
@@ -127,7 +127,7 @@ fn objects_that_carry_no_labels_are_told_of_like_all_others() {
 
 #[test]
 fn removals_are_told_of_objects_that_never_had_a_status() {
-    let mut scene = Scene::set();
+    let mut scene = ReportScene::set();
     create(&scene.rest, "stacks", "Stack", "blank", &json!({}));
     create(&scene.rest, "ledgers", "Ledger", "blank", &json!({"stack": "blank"}));
     scene.hears_nothing_of("blank");

@@ -5,13 +5,13 @@ use std::{thread, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
-    reports::{NEVER, Scene, WITHIN, is},
+    reports::{NEVER, ReportScene, WITHIN, is},
     support::{
         agent::{Invocation, while_it_lives},
-        api_server::ApiServer,
+        api_server::RealApiServer,
         crds::Crds,
         deeds::{delete, hold, let_go, set_status},
-        membership::Membership,
+        membership::TestMembership,
         now,
         objects::{find, get, of_stack},
         orders::{StackExt, deleted, stack},
@@ -20,7 +20,7 @@ use crate::{
 
 /// A stack whose deletion a finalizer holds. Its module is gone: the operator's part is the test's.
 struct Dying {
-    scene: Scene,
+    scene: ReportScene,
     name: &'static str,
     stack: Value,
 }
@@ -32,10 +32,10 @@ fn uid(object: &Value) -> &str {
 impl Dying {
     /// `None` where there is no API server to test against.
     fn set(name: &'static str) -> Option<Self> {
-        let server = ApiServer::shared(Crds::Ours)?;
-        let membership = Membership::start();
+        let server = RealApiServer::shared(Crds::Ours)?;
+        let membership = TestMembership::start();
         let agent = Invocation::agent(&membership.address(), &server.kubeconfig());
-        let mut scene = Scene::start(server.rest(), membership, agent, None);
+        let mut scene = ReportScene::start(server.rest(), membership, agent, None);
         scene.given(stack(name).versions("v1").modules(&["ledger"]), &["stacks", "ledgers"]);
         hold(&scene.rest, "stacks", name);
         scene.order(deleted(name));

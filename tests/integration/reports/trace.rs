@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use stackherd::membership::wire::server::Message;
 
 use crate::{
-    reports::Scene,
+    reports::ReportScene,
     support::{
         deeds::set_status,
         orders::{StackExt, deleted, stack},
@@ -35,7 +35,7 @@ fn assert_of_the_trace(message: &Message) {
 
 #[test]
 fn reports_that_an_order_led_to_carry_its_context() {
-    let mut scene = Scene::set();
+    let mut scene = ReportScene::set();
     let order = || stack("traced").modules(&["ledger"]);
     scene.given(order(), &["stacks", "ledgers"]);
     for plural in ["stacks", "ledgers"] {
@@ -54,14 +54,14 @@ fn reports_that_an_order_led_to_carry_its_context() {
 
 #[test]
 fn the_answer_for_a_stack_that_is_not_there_carries_the_orders_context() {
-    let mut scene = Scene::set();
+    let mut scene = ReportScene::set();
     scene.joined.order_with(deleted("nowhere"), &[(KEY, &sent())]);
     assert_of_the_trace(&scene.next("stackDeleted", "nowhere"));
 }
 
 #[test]
 fn orders_with_a_broken_context_or_none_lead_to_empty_ones() {
-    let mut scene = Scene::set();
+    let mut scene = ReportScene::set();
     for broken in ["", "{", "null", "[1]", "{\"traceparent\":7}", "{\"traceparent\":\"nonsense\"}"] {
         scene.joined.order_with(deleted("nowhere"), &[(KEY, broken)]);
         assert_eq!(context(&scene.next("stackDeleted", "nowhere")), json!({}), "{broken:?}");

@@ -5,13 +5,13 @@ use std::{collections::BTreeSet, thread, time::Duration};
 use serde_json::json;
 
 use crate::{
-    reports::{Scene, is, named},
+    reports::{ReportScene, is, named},
     support::{
         agent::{Invocation, while_it_lives},
-        api_server::ApiServer,
+        api_server::RealApiServer,
         crds::Crds,
         deeds::set_status,
-        membership::Membership,
+        membership::TestMembership,
         metrics::Metrics,
         now,
         objects::all,
@@ -24,7 +24,7 @@ const STACKS: usize = 1000;
 const OBJECTS: usize = 4 * STACKS;
 const PATIENCE: Duration = Duration::from_secs(240);
 
-fn send(scene: &Scene) {
+fn send(scene: &ReportScene) {
     for index in 0..STACKS {
         let order = stack(&name(index)).modules(&["ledger", "payments"]).client("web", true);
         scene.order(order.order());
@@ -38,7 +38,7 @@ fn name(index: usize) -> String {
 /// Waits until the server was asked nothing for a while: for so many looks in a row, since on a busy
 /// machine one look alone may take as long.
 #[track_caller]
-fn quiet(scene: &mut Scene) -> Metrics {
+fn quiet(scene: &mut ReportScene) -> Metrics {
     let mut last = (Metrics::read(&scene.rest), 0);
     let rest = scene.rest.clone();
     while_it_lives(&mut scene.agent, "the agent is quiet", PATIENCE, || {
@@ -52,7 +52,7 @@ fn quiet(scene: &mut Scene) -> Metrics {
 
 /// Waits until each stack was told.
 #[track_caller]
-fn all_told(scene: &mut Scene) {
+fn all_told(scene: &mut ReportScene) {
     while_it_lives(&mut scene.agent, "every stack is told", PATIENCE, || {
         let news = scene.membership.heard()[scene.read..].iter();
         let told = news.filter(|message| is(message, "statusChanged", named(message).1));
@@ -63,8 +63,8 @@ fn all_told(scene: &mut Scene) {
 
 #[test]
 fn a_thousand_orders_once_more_are_no_request_at_all() {
-    let Some(server) = ApiServer::start(Crds::Ours) else { return };
-    let membership = Membership::start();
+    let Some(server) = RealApiServer::start(Crds::Ours) else { return };
+    let membership = TestMembership::start();
     // The sweep would say everything again by itself.
     let agent = Invocation::agent(&membership.address(), &server.kubeconfig()).args([
         "--kube-qps",
@@ -72,7 +72,7 @@ fn a_thousand_orders_once_more_are_no_request_at_all() {
         "--resync-period",
         "0",
     ]);
-    let mut scene = Scene::start(server.rest(), membership, agent, None);
+    let mut scene = ReportScene::start(server.rest(), membership, agent, None);
     let start = now();
     let begin = Metrics::read(&scene.rest);
     send(&scene);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use stackherd::membership::wire::server::{Message, message::Message as Said};
 
 use crate::{
-    reports::{Scene, WITHIN},
+    reports::{ReportScene, WITHIN},
     support::deeds::{change, create, delete},
 };
 
@@ -29,7 +29,7 @@ fn deprecated(value: &Value) -> Value {
 
 #[test]
 fn versions_are_told_as_they_come_change_and_go() {
-    let mut scene = Scene::set();
+    let mut scene = ReportScene::set();
     create(&scene.rest, "versions", "Versions", "v1", &json!({"ledger": "v1.0", "payments": "v2"}));
     let told = scene.exactly(1, "addedVersion", "v1");
     assert_eq!(content(&told[0]), (entries(&[("ledger", "v1.0"), ("payments", "v2")]), false));
@@ -42,7 +42,7 @@ fn versions_are_told_as_they_come_change_and_go() {
 
 #[test]
 fn deprecation_alone_is_an_update_and_other_annotations_are_none() {
-    let mut scene = Scene::set();
+    let mut scene = ReportScene::set();
     create(&scene.rest, "versions", "Versions", "old", &json!({"ledger": "v1"}));
     scene.next("addedVersion", "old");
     change(&scene.rest, "versions", "old", &deprecated(&"true".into()));
@@ -63,7 +63,7 @@ fn deprecation_alone_is_an_update_and_other_annotations_are_none() {
 
 #[test]
 fn every_versions_object_is_added_again_with_each_join_even_an_empty_one() {
-    let mut scene = Scene::set();
+    let mut scene = ReportScene::set();
     create(&scene.rest, "versions", "Versions", "empty", &json!({}));
     create(&scene.rest, "versions", "Versions", "full", &json!({"ledger": "v1"}));
     assert_eq!(content(&scene.next("addedVersion", "empty")), (entries(&[]), false));

@@ -6,10 +6,10 @@ use rcgen::{CertificateParams, KeyPair};
 pub const TOKEN: &str = "Kq7hush9Zt4rQw2eLm8sXv5bNc3dFg6j";
 
 /// A way to get it wrong.
-pub type Malformed = (&'static str, fn(&str) -> Vec<u8>);
+pub type MalformedSecret = (&'static str, fn(&str) -> Vec<u8>);
 
 /// Ways to get a text wrong; the first is right.
-pub const WAYS: [Malformed; 17] = [
+pub const WAYS: [MalformedSecret; 17] = [
     ("whole", |secret| secret.into()),
     ("on one line", |secret| secret.replace('\n', " ").into()),
     ("escaped breaks", |secret| secret.replace('\n', "\\n").into()),
@@ -35,12 +35,12 @@ fn halves(secret: &str, between: &str) -> Vec<u8> {
 }
 
 /// A certificate and its key.
-pub struct Pair {
+pub struct PemPair {
     pub certificate: String,
     pub key: String,
 }
 
-impl Pair {
+impl PemPair {
     pub fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let certificate =

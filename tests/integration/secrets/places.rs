@@ -9,9 +9,9 @@ use tempfile::TempDir;
 use crate::{
     secrets::{
         found::Finder,
-        malformed::{Pair, TOKEN, WAYS},
+        malformed::{PemPair, TOKEN, WAYS},
     },
-    support::{agent::Invocation, cluster::Cluster},
+    support::{agent::Invocation, cluster::TestCluster},
 };
 
 /// Long enough for a request or two with it.
@@ -81,7 +81,7 @@ fn text(bytes: &[u8]) -> Option<&str> {
 
 #[test]
 fn a_kubeconfigs_token_and_password_are_not_seen() {
-    let cluster = Cluster::start();
+    let cluster = TestCluster::start();
     let server = format!("http://{}", cluster.address());
     let finder = Finder::new(&[TOKEN.as_bytes()]);
     tried(TOKEN, &finder, |folder, secret| {
@@ -109,7 +109,7 @@ fn a_kubeconfigs_token_and_password_are_not_seen() {
 
 #[test]
 fn a_kubeconfigs_private_key_is_not_seen() {
-    let pair = Pair::new();
+    let pair = PemPair::new();
     let (number, base64) = pair.secrets();
     let finder = Finder::new(&[&number, base64.as_bytes()]);
     let server = "https://127.0.0.1:9";
@@ -138,7 +138,7 @@ fn a_kubeconfigs_private_key_is_not_seen() {
 
 #[test]
 fn what_a_credential_plugin_brings_is_not_seen() {
-    let pair = Pair::new();
+    let pair = PemPair::new();
     let (number, base64) = pair.secrets();
     let finder = Finder::new(&[&number, base64.as_bytes(), TOKEN.as_bytes()]);
     let plugin = |folder: &Path, status: Value| {
@@ -173,7 +173,7 @@ fn what_a_credential_plugin_brings_is_not_seen() {
 #[test]
 fn secrets_of_flags_and_variables_are_not_seen() {
     type Dressed = fn(&[u8]) -> Vec<u8>;
-    let cluster = Cluster::start();
+    let cluster = TestCluster::start();
     let finder = Finder::new(&[TOKEN.as_bytes()]);
     let agent = || {
         Invocation::new().args(["--id", "r", "--base-url", "https://r.example.com"]).args([

@@ -18,11 +18,11 @@ use crate::{
     },
     support::{
         agent::Invocation,
-        api_server::ApiServer,
-        cluster::Cluster,
+        api_server::RealApiServer,
+        cluster::TestCluster,
         crds::Crds,
         http1::read_request,
-        membership::Membership,
+        membership::TestMembership,
         orders::{StackExt, line, stack},
     },
 };
@@ -50,8 +50,8 @@ fn assert_unseen(finder: &Finder, written: &str, what: &str) {
 /// server.
 #[test]
 fn what_is_sent_to_membership_and_to_the_api_server_is_not_seen() {
-    let Some(server) = ApiServer::shared(Crds::Ours) else { return };
-    let membership = Membership::start();
+    let Some(server) = RealApiServer::shared(Crds::Ours) else { return };
+    let membership = TestMembership::start();
     let agent = Invocation::agent(&membership.address(), &server.kubeconfig())
         .args(["--authentication-token", TOKEN])
         .env("RUST_LOG", "trace")
@@ -73,13 +73,13 @@ fn what_is_sent_to_membership_and_to_the_api_server_is_not_seen() {
 #[test]
 fn what_an_api_server_quotes_of_an_order_is_not_seen() {
     let finder = Finder::new(&[TOKEN.as_bytes()]);
-    let cluster = Cluster::start();
+    let cluster = TestCluster::start();
     for echo in [422, 500, 400] {
         let proxy = echoing(cluster.address().to_string(), echo);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kubeconfig");
         crate::support::kubeconfig::write(&path, &format!("http://127.0.0.1:{proxy}"), None, None);
-        let membership = Membership::start();
+        let membership = TestMembership::start();
         let agent = Invocation::agent(&membership.address(), &path).env("RUST_LOG", "trace").start();
         let joined = membership.joined(SOON);
         joined.order(with_secret("org-quoted", TOKEN).order());
@@ -145,7 +145,7 @@ fn echoing(to: String, status: u16) -> u16 {
 #[test]
 fn what_an_issuer_answers_is_not_seen() {
     let finder = Finder::new(&[TOKEN.as_bytes()]);
-    let cluster = Cluster::start();
+    let cluster = TestCluster::start();
     for answer in [
         "HTTP/1.1 401 No\r\n\r\n{\"error\":\"invalid_client\",\"error_description\":\"@\"}",
         "HTTP/1.1 400 No\r\n\r\nno client with # and @",
@@ -197,7 +197,7 @@ fn issuer(answer: &'static str) -> String {
 #[test]
 fn what_replay_cannot_read_is_not_seen() {
     let finder = Finder::new(&[TOKEN.as_bytes()]);
-    let cluster = Cluster::start();
+    let cluster = TestCluster::start();
     let good = line(with_secret("org-a", TOKEN).order());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("orders");

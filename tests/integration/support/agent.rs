@@ -12,7 +12,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::support::{eventually, machine::Share, now};
+use crate::support::{eventually, machine::MachineShare, now};
 
 /// The base URL of every agent in the tests.
 pub const BASE_URL: &str = "https://region.example.com:8443";
@@ -104,8 +104,8 @@ impl Invocation {
     }
 
     /// Starts it.
-    pub fn start(self) -> Process {
-        let share = Share::take();
+    pub fn start(self) -> AgentProcess {
+        let share = MachineShare::take();
         let folder = tempfile::Builder::new().prefix("stackherd-e2e-").tempdir().expect("temporary folder");
         let (out, err) = (folder.path().join("stdout"), folder.path().join("stderr"));
         // Empty where the output goes elsewhere.
@@ -125,35 +125,35 @@ impl Invocation {
             .stdin(Stdio::piped())
             .stdout(self.stdout.unwrap_or(to_out))
             .stderr(self.stderr.unwrap_or(to_err));
-        Process { child: command.spawn().expect("/bin/sh"), out, err, _folder: folder, _share: share }
+        AgentProcess { child: command.spawn().expect("/bin/sh"), out, err, _folder: folder, _share: share }
     }
 
     /// Runs it to its end.
     #[track_caller]
-    pub fn run(self, within: Duration) -> Outcome {
+    pub fn run(self, within: Duration) -> ProcessOutcome {
         self.start().outcome(within)
     }
 }
 
 /// The running binary; killed when dropped.
-pub struct Process {
+pub struct AgentProcess {
     child: Child,
     out: PathBuf,
     err: PathBuf,
     _folder: TempDir,
-    _share: Share,
+    _share: MachineShare,
 }
 
 /// How a run ended.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct ProcessOutcome {
     /// `None` where a signal ended it.
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
 
-impl Process {
+impl AgentProcess {
     fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
@@ -199,7 +199,7 @@ impl Process {
 
     /// Waits for its end.
     #[track_caller]
-    pub fn outcome(mut self, within: Duration) -> Outcome {
+    pub fn outcome(mut self, within: Duration) -> ProcessOutcome {
         let start = now();
         let status = loop {
             if let Some(status) = self.ended() {
@@ -209,7 +209,7 @@ impl Process {
             thread::sleep(Duration::from_millis(5));
         };
         let text = |path: &Path| String::from_utf8_lossy(&fs::read(path).expect("its output")).into_owned();
-        Outcome { code: status.code(), stdout: text(&self.out), stderr: text(&self.err) }
+        ProcessOutcome { code: status.code(), stdout: text(&self.out), stderr: text(&self.err) }
     }
 
     /// Fails with its log if it has ended.
@@ -244,7 +244,7 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for AgentProcess {
     fn drop(&mut self) {
         if thread::panicking() {
             eprintln!("the log of the process under test:\n{}", tail(&self.log()));
@@ -264,7 +264,7 @@ fn tail(text: &str) -> String {
 /// process has ended.
 #[track_caller]
 pub fn while_it_lives<T>(
-    process: &mut Process,
+    process: &mut AgentProcess,
     what: &str,
     within: Duration,
     mut ask: impl FnMut() -> Option<T>,

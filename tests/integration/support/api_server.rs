@@ -19,7 +19,7 @@ use super::{
     eventually,
     guarded::Guarded,
     kubeconfig,
-    machine::Share,
+    machine::MachineShare,
     now,
     rest::{GROUP_PATH, Rest},
     shared_servers,
@@ -36,7 +36,7 @@ const TRIES: usize = 3;
 const READY_WITHIN: Duration = Duration::from_secs(120);
 
 /// A running API server with its etcd; both stop, and their files go, when it is dropped.
-pub struct ApiServer {
+pub struct RealApiServer {
     // In this order they are dropped.
     _api_server: Guarded,
     _etcd: Guarded,
@@ -71,7 +71,7 @@ impl Certificates {
     }
 }
 
-impl ApiServer {
+impl RealApiServer {
     /// Starts one that answers for these custom resources; `None` where the binaries or the
     /// manifests are missing (the first was said loudly).
     pub fn start(crds: Crds) -> Option<Arc<Self>> {
@@ -94,7 +94,7 @@ impl ApiServer {
         certificates: Option<&Certificates>,
         more: &[&str],
     ) -> Option<Self> {
-        let _share = Share::take();
+        let _share = MachineShare::take();
         let manifests = crds.manifests()?;
         let assets = assets::find(whose)?;
         let server = (1..=TRIES)

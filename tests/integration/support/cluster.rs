@@ -6,17 +6,17 @@ use serde_json::Value;
 use stackherd::embedded::server::{EmbeddedServer, Latency, ServerOptions};
 use tempfile::TempDir;
 
-use super::{agent::Invocation, membership::Membership, objects::KINDS};
-use crate::support::{kubeconfig, machine::Share, now, rest::Rest};
+use super::{agent::Invocation, membership::TestMembership, objects::KINDS};
+use crate::support::{kubeconfig, machine::MachineShare, now, rest::Rest};
 
 /// A running embedded cluster with a kubeconfig.
-pub struct Cluster {
+pub struct TestCluster {
     server: EmbeddedServer,
     folder: TempDir,
-    _share: Share,
+    _share: MachineShare,
 }
 
-impl Cluster {
+impl TestCluster {
     /// One that answers at once.
     pub fn start() -> Self {
         Self::with_latency([Duration::ZERO; 2])
@@ -30,7 +30,7 @@ impl Cluster {
 
     /// One that is like this.
     pub fn with(options: ServerOptions) -> Self {
-        let share = Share::take();
+        let share = MachineShare::take();
         let server = EmbeddedServer::start(options).expect("an embedded cluster");
         let folder = TempDir::new().expect("temporary folder");
         kubeconfig::write(&folder.path().join("kubeconfig"), &server.url(), None, None);
@@ -50,7 +50,7 @@ impl Cluster {
     }
 
     /// An agent between this membership and this cluster.
-    pub fn agent(&self, membership: &Membership) -> Invocation {
+    pub fn agent(&self, membership: &TestMembership) -> Invocation {
         Invocation::agent(&membership.address(), &self.kubeconfig())
     }
 

@@ -30,14 +30,14 @@ pub const DEFAULT_WINDOW: i64 = 65_535;
 
 /// One frame.
 #[derive(Debug, Clone)]
-pub struct Frame {
+pub struct TestFrame {
     pub kind: u8,
     pub flags: u8,
     pub stream: u32,
     pub payload: Vec<u8>,
 }
 
-impl Frame {
+impl TestFrame {
     pub fn new(kind: u8, flags: u8, stream: u32, payload: impl Into<Vec<u8>>) -> Self {
         Self { kind, flags, stream, payload: payload.into() }
     }

@@ -23,23 +23,23 @@ use std::{
 
 use tempfile::TempDir;
 
-use self::desk::{Act, Arrival, Rule, ToDesk, When, keep_desk};
-pub use self::fate::{Fate, Line};
-pub use super::http1::Request;
+use self::desk::{Arrival, HoldbackAct, Rule, ToDesk, When, keep_desk};
+pub use self::fate::{LineFate, RequestFate};
+pub use super::http1::Http1Request;
 use super::{kubeconfig, rest::Rest};
 
 /// The proxy. It stops listening when it is dropped.
 pub struct Holdback {
     address: SocketAddr,
     desk: Sender<ToDesk>,
-    door: Arc<Door>,
+    door: Arc<HoldbackDoor>,
     reopen: Sender<()>,
     folder: TempDir,
 }
 
 /// What is asked of the one who accepts connections.
 #[derive(Default)]
-struct Door {
+struct HoldbackDoor {
     stopped: AtomicBool,
     /// Nobody listens.
     shut: AtomicBool,
@@ -47,8 +47,8 @@ struct Door {
 
 /// A request as it came, and what became of it.
 #[derive(Debug, Clone)]
-pub struct Seen {
-    pub request: Request,
+pub struct SeenRequest {
+    pub request: Http1Request,
     pub at: Instant,
     /// What the server answered, where it was asked.
     pub status: Option<u16>,
@@ -61,7 +61,7 @@ impl Holdback {
         let address = listener.local_addr().expect("bound");
         let (desk, orders) = mpsc::channel();
         thread::spawn(move || keep_desk(&orders));
-        let door = Arc::new(Door::default());
+        let door = Arc::new(HoldbackDoor::default());
         let (reopen, opened) = mpsc::channel();
         let (ask, at) = (desk.clone(), Arc::clone(&door));
         thread::spawn(move || keep_door(listener, &at, &opened, &server, &ask));
@@ -84,11 +84,11 @@ impl Holdback {
     pub fn rule(
         &self,
         times: usize,
-        when: impl FnMut(&Request) -> bool + Send + 'static,
-        fate: Fate,
+        when: impl FnMut(&Http1Request) -> bool + Send + 'static,
+        fate: RequestFate,
     ) -> Fired {
         let fired = Arc::new(AtomicUsize::new(0));
-        self.add(0, times, Box::new(when), Act::Fate(fate), &fired);
+        self.add(0, times, Box::new(when), HoldbackAct::Fate(fate), &fired);
         Fired(fired)
     }
 
@@ -96,19 +96,19 @@ impl Holdback {
     pub fn rule_at(
         &self,
         before: usize,
-        when: impl FnMut(&Request) -> bool + Send + 'static,
-        fate: Fate,
+        when: impl FnMut(&Http1Request) -> bool + Send + 'static,
+        fate: RequestFate,
     ) -> Fired {
         let fired = Arc::new(AtomicUsize::new(0));
-        self.add(before, 1, Box::new(when), Act::Fate(fate), &fired);
+        self.add(before, 1, Box::new(when), HoldbackAct::Fate(fate), &fired);
         Fired(fired)
     }
 
     /// The next request that matches is held back until it is released, however long its sender waits.
-    pub fn hold(&self, when: impl FnMut(&Request) -> bool + Send + 'static) -> Held {
+    pub fn hold(&self, when: impl FnMut(&Http1Request) -> bool + Send + 'static) -> HeldRequest {
         let (tell, arrivals) = mpsc::channel();
-        self.add(0, 1, Box::new(when), Act::Hold(tell), &Arc::default());
-        Held { arrivals }
+        self.add(0, 1, Box::new(when), HoldbackAct::Hold(tell), &Arc::default());
+        HeldRequest { arrivals }
     }
 
     /// Cuts every connection, those of watches too, and lets nobody connect any more: who tries is
@@ -167,12 +167,12 @@ impl Holdback {
     }
 
     /// Every request so far, in the order of arrival.
-    pub fn seen(&self) -> Vec<Request> {
+    pub fn seen(&self) -> Vec<Http1Request> {
         self.log().into_iter().map(|seen| seen.request).collect()
     }
 
     /// The same with what became of each.
-    pub fn log(&self) -> Vec<Seen> {
+    pub fn log(&self) -> Vec<SeenRequest> {
         self.ask(ToDesk::Log)
     }
 
@@ -182,7 +182,7 @@ impl Holdback {
         answer.recv().expect("the desk answers")
     }
 
-    fn add(&self, skip: usize, times: usize, when: When, act: Act, fired: &Arc<AtomicUsize>) {
+    fn add(&self, skip: usize, times: usize, when: When, act: HoldbackAct, fired: &Arc<AtomicUsize>) {
         let rule = Rule { skip, left: times, when, act, fired: Arc::clone(fired) };
         self.desk.send(ToDesk::Add(rule)).expect("the desk is kept");
     }
@@ -199,7 +199,7 @@ impl Drop for Holdback {
 /// Accepts connections, while it shall.
 fn keep_door(
     listener: TcpListener,
-    door: &Door,
+    door: &HoldbackDoor,
     opened: &Receiver<()>,
     server: &Rest,
     desk: &Sender<ToDesk>,
@@ -254,11 +254,11 @@ impl Fired {
 }
 
 /// A request that is to be held back, or is.
-pub struct Held {
+pub struct HeldRequest {
     arrivals: Receiver<Arrival>,
 }
 
-impl Held {
+impl HeldRequest {
     /// Waits until the request has come.
     #[track_caller]
     pub fn arrived(self, within: Duration) -> Arrived {
@@ -270,7 +270,7 @@ impl Held {
 pub struct Arrived(Arrival);
 
 impl Arrived {
-    pub fn request(&self) -> &Request {
+    pub fn request(&self) -> &Http1Request {
         &self.0.request
     }
 

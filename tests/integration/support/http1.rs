@@ -4,7 +4,7 @@ use std::io::{self, BufRead, ErrorKind, Read, Write};
 
 /// A request as it came.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct Http1Request {
     pub method: String,
     /// With its query.
     pub path: String,
@@ -13,7 +13,7 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-impl Request {
+impl Http1Request {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -45,7 +45,7 @@ impl Request {
 }
 
 /// The next request of a connection; `None` at its end.
-pub fn read_request(from: &mut impl BufRead) -> io::Result<Option<Request>> {
+pub fn read_request(from: &mut impl BufRead) -> io::Result<Option<Http1Request>> {
     let line = read_line(from)?;
     if line.is_empty() {
         return Ok(None);
@@ -58,7 +58,7 @@ pub fn read_request(from: &mut impl BufRead) -> io::Result<Option<Request>> {
         let Some((name, value)) = line.split_once(':') else { break };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let mut request = Request { method, path, headers, body: Vec::new() };
+    let mut request = Http1Request { method, path, headers, body: Vec::new() };
     if request.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
         request.body = read_chunks(from)?;
     } else if let Some(length) = request.header("content-length") {

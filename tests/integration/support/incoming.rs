@@ -16,7 +16,7 @@ use super::{
 
 /// How an agent's side of a stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum UplinkEnd {
     /// It closed its side of the stream, as a client does that leaves.
     Closed,
     /// It reset the stream, or only the connection ended.
@@ -24,22 +24,22 @@ pub enum End {
 }
 
 /// What comes over a stream.
-pub enum Came {
+pub enum StreamItem {
     Report(Box<Message>),
-    End(End),
+    End(UplinkEnd),
 }
 
 /// The stream of a connection as its reader sees it.
-pub struct Open {
+pub struct OpenStream {
     pub stream: u32,
     pub pongs: Arc<AtomicUsize>,
-    pub tell: Sender<Came>,
+    pub tell: Sender<StreamItem>,
     pub bytes: Vec<u8>,
     pub lapses: Lapses,
     pub hears: Sender<Message>,
 }
 
-impl Open {
+impl OpenStream {
     /// `None`: the connection is to be cut here.
     pub fn take(&mut self, payload: &[u8]) -> Option<()> {
         self.bytes.extend_from_slice(payload);
@@ -53,7 +53,7 @@ impl Open {
             if lapse != Lapse::Lost {
                 // The test may have ended.
                 let _ = self.hears.send(report.clone());
-                let _ = self.tell.send(Came::Report(Box::new(report)));
+                let _ = self.tell.send(StreamItem::Report(Box::new(report)));
             }
             if lapse == Lapse::Cut {
                 return None;

@@ -1,7 +1,7 @@
 //! Who has the machine. Tests run side by side, as many as there are cores; one that measures waits
 //! until no other is at work, and the others wait until it is done.
 //!
-//! A test is at work while it has an agent, a cluster or a membership: they hold a [`Share`]. No writer
+//! A test is at work while it has an agent, a cluster or a membership: they hold a [`MachineShare`]. No writer
 //! goes first here, as it would with a `RwLock`: a test that has one share must get more of them.
 
 #![allow(clippy::disallowed_types, reason = "tests share the machine")]
@@ -31,11 +31,11 @@ fn tenants(free: impl Fn(&Tenants) -> bool) -> MutexGuard<'static, Tenants> {
 }
 
 /// A part of the machine, until it is dropped.
-pub struct Share {
+pub struct MachineShare {
     counts: bool,
 }
 
-impl Share {
+impl MachineShare {
     /// Waits for a test that has the machine to itself, unless it is this thread's.
     pub fn take() -> Self {
         let counts = !IS_ALONE.get();
@@ -46,7 +46,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for MachineShare {
     fn drop(&mut self) {
         if self.counts {
             tenants(|_| true).shares -= 1;

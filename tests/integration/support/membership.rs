@@ -17,20 +17,20 @@ use std::{
 use prost::Message as _;
 use stackherd::membership::wire::server::{Message, Order, message, order};
 
-pub use super::incoming::End;
+pub use super::incoming::UplinkEnd;
 use super::{
-    frames::{self, Frame, PREFACE},
-    incoming::{Came, Open},
+    frames::{self, PREFACE, TestFrame},
+    incoming::{OpenStream, StreamItem},
     lapses::Lapses,
-    outgoing::{self, Out},
+    outgoing::{self, OutgoingItem},
 };
-use crate::support::{machine::Share, now};
+use crate::support::{machine::MachineShare, now};
 
 /// gRPC status code.
 pub const UNAUTHENTICATED: u32 = 16;
 
 /// The server. It stops listening when it is dropped; streams end with their [`Joined`].
-pub struct Membership {
+pub struct TestMembership {
     address: SocketAddr,
     joined: Receiver<Joined>,
     joins: Arc<AtomicUsize>,
@@ -39,12 +39,12 @@ pub struct Membership {
     lapses: Lapses,
     ears: Receiver<Message>,
     heard: Vec<Message>,
-    _share: Share,
+    _share: MachineShare,
 }
 
-impl Membership {
+impl TestMembership {
     pub fn start() -> Self {
-        let share = Share::take();
+        let share = MachineShare::take();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (tell, joined) = mpsc::channel();
@@ -115,7 +115,7 @@ impl Membership {
     }
 }
 
-impl Drop for Membership {
+impl Drop for TestMembership {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::Release);
         // Wakes the listener.
@@ -125,12 +125,12 @@ impl Drop for Membership {
 
 /// A stream that an agent opened. Dropped, its connection is cut.
 pub struct Joined {
-    out: Sender<Out>,
+    out: Sender<OutgoingItem>,
     connection: TcpStream,
     pongs: Arc<AtomicUsize>,
-    came: Receiver<Came>,
+    came: Receiver<StreamItem>,
     reports: Vec<Message>,
-    end: Option<End>,
+    end: Option<UplinkEnd>,
 }
 
 impl Joined {
@@ -148,13 +148,13 @@ impl Joined {
     pub fn torn(&self, order: order::Message) {
         let mut bytes = frames::prefixed(&encoded(order, &[]));
         bytes.pop();
-        let _ = self.out.send(Out::Last(bytes));
+        let _ = self.out.send(OutgoingItem::Last(bytes));
     }
 
     /// Sends these bytes as a gRPC message, whatever they are.
     pub fn bytes(&self, message: &[u8]) {
         // The agent may be gone: that shows in what the test waits for.
-        let _ = self.out.send(Out::Message(frames::prefixed(message)));
+        let _ = self.out.send(OutgoingItem::Message(frames::prefixed(message)));
     }
 
     /// How many Pongs came.
@@ -207,7 +207,7 @@ impl Joined {
 
     /// Waits for the agent's side to end.
     #[track_caller]
-    pub fn ended(&mut self, within: Duration) -> End {
+    pub fn ended(&mut self, within: Duration) -> UplinkEnd {
         let start = now();
         loop {
             if let Some(end) = self.end {
@@ -227,16 +227,16 @@ impl Joined {
         self.end.is_none()
     }
 
-    fn note(&mut self, came: Came) {
+    fn note(&mut self, came: StreamItem) {
         match came {
-            Came::Report(report) => self.reports.push(*report),
-            Came::End(end) => self.end = self.end.or(Some(end)),
+            StreamItem::Report(report) => self.reports.push(*report),
+            StreamItem::End(end) => self.end = self.end.or(Some(end)),
         }
     }
 
     /// Resets the stream; the connection stays.
     pub fn reset(&self) {
-        let _ = self.out.send(Out::Reset);
+        let _ = self.out.send(OutgoingItem::Reset);
     }
 
     /// Cuts the connection without a word.
@@ -279,14 +279,14 @@ impl Host {
         let mut from = BufReader::with_capacity(64 << 10, from);
         let mut preface = [0; PREFACE.len()];
         if from.read_exact(&mut preface).is_ok() && preface == *PREFACE {
-            while let Ok(frame) = Frame::read(&mut from) {
+            while let Ok(frame) = TestFrame::read(&mut from) {
                 if self.handle(frame, connection, &out, &mut open).is_none() {
                     break;
                 }
             }
         }
         if let Some(open) = open {
-            let _ = open.tell.send(Came::End(End::Broken));
+            let _ = open.tell.send(StreamItem::End(UplinkEnd::Broken));
         }
         let _ = connection.shutdown(Shutdown::Both);
         drop(out);
@@ -296,55 +296,58 @@ impl Host {
     /// `None`: the connection is over.
     fn handle(
         &self,
-        frame: Frame,
+        frame: TestFrame,
         connection: &TcpStream,
-        out: &Sender<Out>,
-        open: &mut Option<Open>,
+        out: &Sender<OutgoingItem>,
+        open: &mut Option<OpenStream>,
     ) -> Option<()> {
-        let is_open = |open: &Option<Open>| open.as_ref().is_some_and(|open| open.stream == frame.stream);
+        let is_open =
+            |open: &Option<OpenStream>| open.as_ref().is_some_and(|open| open.stream == frame.stream);
         match frame.kind {
             // Trailers: nobody sends any here, but they would end the call.
             frames::HEADERS if is_open(open) => {
-                let _ = open.take()?.tell.send(Came::End(End::Closed));
+                let _ = open.take()?.tell.send(StreamItem::End(UplinkEnd::Closed));
             }
             frames::HEADERS => *open = self.join(frame.stream, connection, out),
             frames::DATA if is_open(open) => {
                 if !frame.payload.is_empty() {
                     for stream in [0, frame.stream] {
-                        out.send(Out::Frame(Frame::window_update(stream, frame.payload.len()))).ok()?;
+                        out.send(OutgoingItem::Frame(TestFrame::window_update(stream, frame.payload.len())))
+                            .ok()?;
                     }
                 }
                 let ends = frame.has(frames::END_STREAM);
                 open.as_mut()?.take(&frame.payload)?;
                 if ends {
-                    let _ = open.take()?.tell.send(Came::End(End::Closed));
-                    out.send(Out::Finish).ok()?;
+                    let _ = open.take()?.tell.send(StreamItem::End(UplinkEnd::Closed));
+                    out.send(OutgoingItem::Finish).ok()?;
                 }
             }
             frames::RST_STREAM if is_open(open) => {
-                let _ = open.take()?.tell.send(Came::End(End::Broken));
+                let _ = open.take()?.tell.send(StreamItem::End(UplinkEnd::Broken));
             }
-            frames::SETTINGS if !frame.has(frames::ACK) => out.send(Out::Settings(frame)).ok()?,
-            frames::WINDOW_UPDATE => out.send(Out::Window(frame)).ok()?,
+            frames::SETTINGS if !frame.has(frames::ACK) => out.send(OutgoingItem::Settings(frame)).ok()?,
+            frames::WINDOW_UPDATE => out.send(OutgoingItem::Window(frame)).ok()?,
             frames::PING if !frame.has(frames::ACK) => {
-                out.send(Out::Frame(Frame::new(frames::PING, frames::ACK, 0, frame.payload))).ok()?;
+                out.send(OutgoingItem::Frame(TestFrame::new(frames::PING, frames::ACK, 0, frame.payload)))
+                    .ok()?;
             }
             _ => {}
         }
         Some(())
     }
 
-    fn join(&self, stream: u32, connection: &TcpStream, out: &Sender<Out>) -> Option<Open> {
+    fn join(&self, stream: u32, connection: &TcpStream, out: &Sender<OutgoingItem>) -> Option<OpenStream> {
         self.joins.fetch_add(1, Ordering::AcqRel);
         let less = |left: usize| left.checked_sub(1);
         if self.refuse.fetch_update(Ordering::AcqRel, Ordering::Acquire, less).is_ok() {
             let mut block = frames::response_headers();
             block.extend(frames::trailers(UNAUTHENTICATED, "this token is not known"));
             let flags = frames::END_HEADERS | frames::END_STREAM;
-            let _ = out.send(Out::Frame(Frame::new(frames::HEADERS, flags, stream, block)));
+            let _ = out.send(OutgoingItem::Frame(TestFrame::new(frames::HEADERS, flags, stream, block)));
             return None;
         }
-        out.send(Out::Open(stream)).ok()?;
+        out.send(OutgoingItem::Open(stream)).ok()?;
         let (tell, came) = mpsc::channel();
         let pongs = Arc::new(AtomicUsize::new(0));
         let joined = Joined {
@@ -357,6 +360,6 @@ impl Host {
         };
         self.tell.send(joined).ok()?;
         let (lapses, hears) = (self.lapses.clone(), self.hears.clone());
-        Some(Open { stream, pongs, tell, bytes: Vec::new(), lapses, hears })
+        Some(OpenStream { stream, pongs, tell, bytes: Vec::new(), lapses, hears })
     }
 }

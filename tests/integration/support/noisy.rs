@@ -257,7 +257,7 @@ fn blob(noise: Noise) -> Vec<u8> {
     let one = match noise {
         Noise::Frames => {
             let mut bytes = Vec::new();
-            frames::Frame::new(0xbe, 0, 0, []).write(&mut bytes).expect("memory");
+            frames::TestFrame::new(0xbe, 0, 0, []).write(&mut bytes).expect("memory");
             bytes
         }
         Noise::Interim => b"HTTP/1.1 100 Continue\r\n\r\n".to_vec(),

@@ -6,10 +6,10 @@ use std::{
     sync::mpsc::{Receiver, TryRecvError},
 };
 
-use super::frames::{self, Frame};
+use super::frames::{self, TestFrame};
 
 /// What is to be sent, or was heard about how much may be.
-pub enum Out {
+pub enum OutgoingItem {
     /// A stream was opened: answer its headers. It is the one that all else is about.
     Open(u32),
     /// A gRPC message with its prefix: one DATA frame, or more where it does not fit into one.
@@ -17,11 +17,11 @@ pub enum Out {
     /// As much of a message, and then the connection ends.
     Last(Vec<u8>),
     /// The client's settings.
-    Settings(Frame),
+    Settings(TestFrame),
     /// The client's WINDOW_UPDATE.
-    Window(Frame),
+    Window(TestFrame),
     /// As it is.
-    Frame(Frame),
+    Frame(TestFrame),
     /// End the call with status 0.
     Finish,
     /// Break the stream off.
@@ -29,7 +29,7 @@ pub enum Out {
 }
 
 /// Writes until there is nobody left to ask for more, or nobody left to read it.
-pub fn write(to: impl Write, asked: &Receiver<Out>) -> io::Result<()> {
+pub fn write(to: impl Write, asked: &Receiver<OutgoingItem>) -> io::Result<()> {
     let mut half = Half {
         to,
         stream: 0,
@@ -38,7 +38,7 @@ pub fn write(to: impl Write, asked: &Receiver<Out>) -> io::Result<()> {
         of_connection: frames::DEFAULT_WINDOW,
         waiting: VecDeque::new(),
     };
-    Frame::new(frames::SETTINGS, 0, 0, []).write(&mut half.to)?;
+    TestFrame::new(frames::SETTINGS, 0, 0, []).write(&mut half.to)?;
     loop {
         let next = match asked.try_recv() {
             Ok(next) => next,
@@ -64,34 +64,34 @@ struct Half<W> {
 }
 
 impl<W: Write> Half<W> {
-    fn take(&mut self, next: Out) -> io::Result<()> {
+    fn take(&mut self, next: OutgoingItem) -> io::Result<()> {
         match next {
-            Out::Open(stream) => {
+            OutgoingItem::Open(stream) => {
                 (self.stream, self.of_stream) = (stream, self.initial);
                 self.waiting.clear();
                 let block = frames::response_headers();
-                Frame::new(frames::HEADERS, frames::END_HEADERS, stream, block).write(&mut self.to)
+                TestFrame::new(frames::HEADERS, frames::END_HEADERS, stream, block).write(&mut self.to)
             }
-            Out::Message(bytes) => {
+            OutgoingItem::Message(bytes) => {
                 // In pieces from the start: cutting them off one by one moves all the rest each time.
                 self.waiting.extend(bytes.chunks(frames::MAX_PAYLOAD).map(<[u8]>::to_vec));
                 Ok(())
             }
-            Out::Last(bytes) => {
-                Frame::new(frames::DATA, 0, self.stream, bytes).write(&mut self.to)?;
+            OutgoingItem::Last(bytes) => {
+                TestFrame::new(frames::DATA, 0, self.stream, bytes).write(&mut self.to)?;
                 self.to.flush()?;
                 Err(io::Error::new(io::ErrorKind::ConnectionAborted, "as told"))
             }
-            Out::Settings(frame) => {
+            OutgoingItem::Settings(frame) => {
                 for (setting, value) in frame.settings() {
                     if setting == frames::INITIAL_WINDOW_SIZE {
                         self.of_stream += i64::from(value) - self.initial;
                         self.initial = i64::from(value);
                     }
                 }
-                Frame::new(frames::SETTINGS, frames::ACK, 0, []).write(&mut self.to)
+                TestFrame::new(frames::SETTINGS, frames::ACK, 0, []).write(&mut self.to)
             }
-            Out::Window(frame) => {
+            OutgoingItem::Window(frame) => {
                 let more = i64::from(frame.number());
                 match frame.stream {
                     0 => self.of_connection += more,
@@ -100,15 +100,15 @@ impl<W: Write> Half<W> {
                 }
                 Ok(())
             }
-            Out::Frame(frame) => frame.write(&mut self.to),
-            Out::Finish => {
+            OutgoingItem::Frame(frame) => frame.write(&mut self.to),
+            OutgoingItem::Finish => {
                 let flags = frames::END_HEADERS | frames::END_STREAM;
                 let block = frames::trailers(0, "");
-                Frame::new(frames::HEADERS, flags, self.stream, block).write(&mut self.to)
+                TestFrame::new(frames::HEADERS, flags, self.stream, block).write(&mut self.to)
             }
-            Out::Reset => {
+            OutgoingItem::Reset => {
                 const CANCEL: u32 = 8;
-                Frame::new(frames::RST_STREAM, 0, self.stream, CANCEL.to_be_bytes()).write(&mut self.to)
+                TestFrame::new(frames::RST_STREAM, 0, self.stream, CANCEL.to_be_bytes()).write(&mut self.to)
             }
         }
     }
@@ -129,7 +129,7 @@ impl<W: Write> Half<W> {
             let sent = i64::try_from(length).expect("a frame's length");
             self.of_stream -= sent;
             self.of_connection -= sent;
-            Frame::new(frames::DATA, 0, self.stream, payload).write(&mut self.to)?;
+            TestFrame::new(frames::DATA, 0, self.stream, payload).write(&mut self.to)?;
         }
         Ok(())
     }

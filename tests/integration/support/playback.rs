@@ -7,10 +7,10 @@ use stackherd::membership::wire::server::order;
 use tempfile::TempDir;
 
 use super::{
-    agent::{BASE_URL, Invocation, Outcome, Process},
+    agent::{AgentProcess, BASE_URL, Invocation, ProcessOutcome},
     orders::line,
 };
-use crate::support::{api_server::ApiServer, kubeconfig};
+use crate::support::{api_server::RealApiServer, kubeconfig};
 
 /// A loaded machine with a debug build needs a few seconds.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -21,7 +21,7 @@ pub struct Playback {
 }
 
 impl Playback {
-    pub fn on(server: &ApiServer) -> Self {
+    pub fn on(server: &RealApiServer) -> Self {
         let folder = TempDir::new().expect("temporary folder");
         let path = folder.path().join("kubeconfig");
         kubeconfig::write(&path, &server.url, Some(&server.ca_pem), Some(server.token));
@@ -29,7 +29,7 @@ impl Playback {
     }
 
     /// Starts `replay` over these orders.
-    pub fn start(&self, orders: impl IntoIterator<Item = order::Message>) -> Process {
+    pub fn start(&self, orders: impl IntoIterator<Item = order::Message>) -> AgentProcess {
         let lines: Vec<String> = orders.into_iter().map(line).collect();
         let file = self.file(&lines.join("\n"));
         self.invocation().arg(file).start()
@@ -37,13 +37,13 @@ impl Playback {
 
     /// Runs `replay` over these orders.
     #[track_caller]
-    pub fn run(&self, orders: impl IntoIterator<Item = order::Message>) -> Outcome {
+    pub fn run(&self, orders: impl IntoIterator<Item = order::Message>) -> ProcessOutcome {
         self.start(orders).outcome(WITHIN)
     }
 
     /// The same, and it must succeed.
     #[track_caller]
-    pub fn applied(&self, orders: impl IntoIterator<Item = order::Message>) -> Outcome {
+    pub fn applied(&self, orders: impl IntoIterator<Item = order::Message>) -> ProcessOutcome {
         let outcome = self.run(orders);
         assert_eq!(outcome.code, Some(0), "{outcome:#?}");
         outcome
@@ -51,14 +51,14 @@ impl Playback {
 
     /// Runs `replay` over a file of this text.
     #[track_caller]
-    pub fn lines(&self, text: &str) -> Outcome {
+    pub fn lines(&self, text: &str) -> ProcessOutcome {
         let file = self.file(text);
         self.invocation().arg(file).run(WITHIN)
     }
 
     /// Runs `replay -` with this text on its standard input.
     #[track_caller]
-    pub fn piped(&self, text: &str) -> Outcome {
+    pub fn piped(&self, text: &str) -> ProcessOutcome {
         let file = self.file(text);
         self.invocation().arg("-").stdin(&file).run(WITHIN)
     }

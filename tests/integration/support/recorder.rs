@@ -61,7 +61,7 @@ impl Pki {
 
 /// What listens, by the name that kubeconfigs have for it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Door {
+enum RecorderDoor {
     Tls,
     Plain,
     HttpProxy,
@@ -69,12 +69,12 @@ enum Door {
     Socks,
 }
 
-const DOORS: [(&str, Door); 5] = [
-    ("@TLS@", Door::Tls),
-    ("@PLAIN@", Door::Plain),
-    ("@HTTP_PROXY@", Door::HttpProxy),
-    ("@HTTPS_PROXY@", Door::HttpsProxy),
-    ("@SOCKS@", Door::Socks),
+const DOORS: [(&str, RecorderDoor); 5] = [
+    ("@TLS@", RecorderDoor::Tls),
+    ("@PLAIN@", RecorderDoor::Plain),
+    ("@HTTP_PROXY@", RecorderDoor::HttpProxy),
+    ("@HTTPS_PROXY@", RecorderDoor::HttpsProxy),
+    ("@SOCKS@", RecorderDoor::Socks),
 ];
 
 /// The server with its proxies, on loopback. Its threads end with the process.
@@ -111,14 +111,14 @@ impl Recorder {
 
 #[derive(Clone)]
 struct Visit {
-    door: Door,
+    door: RecorderDoor,
     tls: Arc<ServerConfig>,
     pki: Arc<Pki>,
     sender: Sender<Value>,
 }
 
-trait Stream: Read + Write + Send {}
-impl<T: Read + Write + Send> Stream for T {}
+trait RecordedStream: Read + Write + Send {}
+impl<T: Read + Write + Send> RecordedStream for T {}
 
 impl Visit {
     /// Whoever goes away in the middle has asked for nothing.
@@ -130,17 +130,17 @@ impl Visit {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
         let mut record = Map::new();
-        let mut stream: Box<dyn Stream> = Box::new(stream);
+        let mut stream: Box<dyn RecordedStream> = Box::new(stream);
         match self.door {
-            Door::Plain | Door::Tls => {}
-            Door::HttpProxy => stream = self.connect(stream, "http", &mut record)?,
-            Door::HttpsProxy => {
+            RecorderDoor::Plain | RecorderDoor::Tls => {}
+            RecorderDoor::HttpProxy => stream = self.connect(stream, "http", &mut record)?,
+            RecorderDoor::HttpsProxy => {
                 let inner = self.accept_tls(stream)?;
                 stream = self.connect(Box::new(inner), "https", &mut record)?;
             }
-            Door::Socks => stream = socks(stream, &mut record)?,
+            RecorderDoor::Socks => stream = socks(stream, &mut record)?,
         }
-        if self.door == Door::Plain {
+        if self.door == RecorderDoor::Plain {
             return self.answer(stream, record);
         }
         let stream = self.accept_tls(stream)?;
@@ -152,8 +152,8 @@ impl Visit {
 
     fn accept_tls(
         &self,
-        stream: Box<dyn Stream>,
-    ) -> io::Result<StreamOwned<ServerConnection, Box<dyn Stream>>> {
+        stream: Box<dyn RecordedStream>,
+    ) -> io::Result<StreamOwned<ServerConnection, Box<dyn RecordedStream>>> {
         let connection = ServerConnection::new(Arc::clone(&self.tls)).map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(connection, stream);
         while stream.conn.is_handshaking() {
@@ -172,10 +172,10 @@ impl Visit {
 
     fn connect(
         &self,
-        mut stream: Box<dyn Stream>,
+        mut stream: Box<dyn RecordedStream>,
         kind: &str,
         record: &mut Map<String, Value>,
-    ) -> io::Result<Box<dyn Stream>> {
+    ) -> io::Result<Box<dyn RecordedStream>> {
         let head = head(&mut stream)?;
         let mut words = head.lines().next().unwrap_or_default().split(' ');
         let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
@@ -198,7 +198,7 @@ impl Visit {
         }
     }
 
-    fn answer(&self, mut stream: Box<dyn Stream>, mut record: Map<String, Value>) -> io::Result<()> {
+    fn answer(&self, mut stream: Box<dyn RecordedStream>, mut record: Map<String, Value>) -> io::Result<()> {
         let head = head(&mut stream)?;
         let path = head.split(' ').nth(1).unwrap_or_default();
         // Some kubectl asks for the version first.
@@ -226,7 +226,10 @@ impl Visit {
     }
 }
 
-fn socks(mut stream: Box<dyn Stream>, record: &mut Map<String, Value>) -> io::Result<Box<dyn Stream>> {
+fn socks(
+    mut stream: Box<dyn RecordedStream>,
+    record: &mut Map<String, Value>,
+) -> io::Result<Box<dyn RecordedStream>> {
     record.insert("proxy".into(), "socks5".into());
     let [_, methods] = take::<2>(&mut stream)?;
     let mut offered = vec![0; usize::from(methods)];

@@ -18,7 +18,7 @@ pub struct Relay {
     received: Arc<AtomicUsize>,
     connections: Arc<AtomicUsize>,
     mood: Arc<Mood>,
-    cut: Sender<Order>,
+    cut: Sender<RelayOrder>,
     stopped: Arc<AtomicBool>,
 }
 
@@ -36,7 +36,7 @@ struct Mood {
     cuts: AtomicUsize,
 }
 
-enum Order {
+enum RelayOrder {
     Keep(TcpStream),
     Cut(Sender<()>),
 }
@@ -68,7 +68,7 @@ impl Relay {
                 let number = connections.fetch_add(1, Ordering::AcqRel);
                 let Ok(server) = TcpStream::connect(server) else { continue };
                 for stream in [&client, &server] {
-                    let _ = kept.send(Order::Keep(stream.try_clone().expect("a handle")));
+                    let _ = kept.send(RelayOrder::Keep(stream.try_clone().expect("a handle")));
                 }
                 let (to_client, to_server) =
                     (client.try_clone().expect("a handle"), server.try_clone().expect("a handle"));
@@ -124,7 +124,7 @@ impl Relay {
     /// Breaks every connection there is; new ones are taken.
     pub fn cut(&self) {
         let (done, cut) = mpsc::channel();
-        self.cut.send(Order::Cut(done)).expect("somebody keeps the connections");
+        self.cut.send(RelayOrder::Cut(done)).expect("somebody keeps the connections");
         cut.recv().expect("they were cut");
     }
 }
@@ -138,12 +138,12 @@ impl Drop for Relay {
     }
 }
 
-fn keep(orders: &Receiver<Order>) {
+fn keep(orders: &Receiver<RelayOrder>) {
     let mut kept = Vec::new();
     for order in orders {
         match order {
-            Order::Keep(stream) => kept.push(stream),
-            Order::Cut(done) => {
+            RelayOrder::Keep(stream) => kept.push(stream),
+            RelayOrder::Cut(done) => {
                 for stream in kept.drain(..) {
                     let _ = stream.shutdown(Shutdown::Both);
                 }

@@ -14,7 +14,7 @@ use ureq::{
     tls::{PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
-use super::api_server::ApiServer;
+use super::api_server::RealApiServer;
 
 /// `apis/formance.com/v1beta1`
 pub const GROUP_PATH: &str = "apis/formance.com/v1beta1";
@@ -29,11 +29,11 @@ pub struct Rest {
     /// The User-Agent header, from which the server takes a manager's name where none is given.
     pub user_agent: String,
     /// The server, where it shall last for as long as this does.
-    server: Option<Arc<ApiServer>>,
+    server: Option<Arc<RealApiServer>>,
 }
 
 /// What a server said.
-pub struct Reply {
+pub struct RestReply {
     pub status: u16,
     pub headers: HeaderMap,
     pub text: String,
@@ -41,7 +41,7 @@ pub struct Reply {
     pub json: Value,
 }
 
-impl Reply {
+impl RestReply {
     /// `reason` of a `Status`, else empty.
     pub fn reason(&self) -> &str {
         self.json["reason"].as_str().unwrap_or_default()
@@ -72,7 +72,7 @@ impl Reply {
     }
 }
 
-impl fmt::Display for Reply {
+impl fmt::Display for RestReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let type_ = self.header("content-type").unwrap_or("no content type");
         write!(f, "{} {type_}: {}", self.status, self.text)
@@ -102,7 +102,7 @@ impl Rest {
     }
 
     /// The same, and the server lasts for as long as it does.
-    pub(super) fn keeping(self, server: Arc<ApiServer>) -> Self {
+    pub(super) fn keeping(self, server: Arc<RealApiServer>) -> Self {
         Self { server: Some(server), ..self }
     }
 
@@ -112,7 +112,7 @@ impl Rest {
     }
 
     /// Any request, `path` without its leading slash; the body goes out as it is.
-    pub fn send(&self, method: &str, path: &str, content_type: &str, body: Option<Vec<u8>>) -> Reply {
+    pub fn send(&self, method: &str, path: &str, content_type: &str, body: Option<Vec<u8>>) -> RestReply {
         let headers = [("user-agent", self.user_agent.as_str()), ("content-type", content_type)];
         let answer = self.open(method, path, &headers, body);
         let (parts, mut body) =
@@ -121,7 +121,7 @@ impl Rest {
         let bytes = bytes.unwrap_or_else(|fault| panic!("{method} {path}: {fault}"));
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Reply { status: parts.status.as_u16(), headers: parts.headers, text, json }
+        RestReply { status: parts.status.as_u16(), headers: parts.headers, text, json }
     }
 
     /// A request with these headers (empty ones are left out); the answer's body is yet to be read.
@@ -146,49 +146,49 @@ impl Rest {
         }
     }
 
-    pub fn get(&self, path: &str) -> Reply {
+    pub fn get(&self, path: &str) -> RestReply {
         self.send("GET", path, "", None)
     }
 
-    pub fn post(&self, path: &str, object: &Value) -> Reply {
+    pub fn post(&self, path: &str, object: &Value) -> RestReply {
         self.send("POST", path, "application/json", Some(object.to_string().into()))
     }
 
-    pub fn put(&self, path: &str, object: &Value) -> Reply {
+    pub fn put(&self, path: &str, object: &Value) -> RestReply {
         self.send("PUT", path, "application/json", Some(object.to_string().into()))
     }
 
     /// A JSON merge patch.
-    pub fn patch(&self, path: &str, patch: &Value) -> Reply {
+    pub fn patch(&self, path: &str, patch: &Value) -> RestReply {
         self.send("PATCH", path, MERGE_PATCH, Some(patch.to_string().into()))
     }
 
-    pub fn delete(&self, path: &str) -> Reply {
+    pub fn delete(&self, path: &str) -> RestReply {
         self.send("DELETE", path, "", None)
     }
 
     /// With these preconditions (`uid`, `resourceVersion`).
-    pub fn delete_if(&self, path: &str, preconditions: &Value) -> Reply {
+    pub fn delete_if(&self, path: &str, preconditions: &Value) -> RestReply {
         let options = json!({ "apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions });
         self.send("DELETE", path, "application/json", Some(options.to_string().into()))
     }
 
     /// Opens a watch, `query` without `watch=true`.
-    pub fn watch(&self, plural: &str, query: &str) -> Watch {
+    pub fn watch(&self, plural: &str, query: &str) -> RestWatch {
         let path = format!("{GROUP_PATH}/{plural}?watch=true&{query}");
         let answer = self.open("GET", &path, &[], None).unwrap_or_else(|fault| panic!("GET {path}: {fault}"));
         let (parts, body) = answer.into_parts();
-        Watch { status: parts.status.as_u16(), lines: BufReader::new(body.into_reader()) }
+        RestWatch { status: parts.status.as_u16(), lines: BufReader::new(body.into_reader()) }
     }
 }
 
 /// An open watch: an iterator over its events, as `{"type", "object"}`. It ends with the stream.
-pub struct Watch {
+pub struct RestWatch {
     pub status: u16,
     lines: BufReader<ureq::BodyReader<'static>>,
 }
 
-impl Iterator for Watch {
+impl Iterator for RestWatch {
     type Item = Value;
 
     fn next(&mut self) -> Option<Value> {

@@ -8,17 +8,20 @@ use std::{
     sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError},
 };
 
-use super::{api_server::ApiServer, crds::Crds};
+use super::{api_server::RealApiServer, crds::Crds};
 
 /// The group and what its server knows.
-type Key = (String, Crds);
+type SharedServerKey = (String, Crds);
 /// Whoever is the first starts it, and the others wait for that.
-type Started = Arc<OnceLock<Option<Arc<ApiServer>>>>;
+type Started = Arc<OnceLock<Option<Arc<RealApiServer>>>>;
 
-static SERVERS: LazyLock<Mutex<HashMap<Key, Started>>> = LazyLock::new(Mutex::default);
+static SERVERS: LazyLock<Mutex<HashMap<SharedServerKey, Started>>> = LazyLock::new(Mutex::default);
 
 /// The group's server. Those of other groups that nobody uses any more are stopped.
-pub(super) fn get(key: Key, start: impl FnOnce() -> Option<ApiServer>) -> Option<Arc<ApiServer>> {
+pub(super) fn get(
+    key: SharedServerKey,
+    start: impl FnOnce() -> Option<RealApiServer>,
+) -> Option<Arc<RealApiServer>> {
     let server = {
         let mut servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
         servers.retain(|(group, _), server| *group == key.0 || is_used(server));
@@ -29,6 +32,7 @@ pub(super) fn get(key: Key, start: impl FnOnce() -> Option<ApiServer>) -> Option
 
 /// Somebody has it, or waits for it.
 fn is_used(server: &Started) -> bool {
-    let has = |server: &Option<Arc<ApiServer>>| server.as_ref().is_none_or(|it| Arc::strong_count(it) > 1);
+    let has =
+        |server: &Option<Arc<RealApiServer>>| server.as_ref().is_none_or(|it| Arc::strong_count(it) > 1);
     Arc::strong_count(server) > 1 || server.get().is_none_or(has)
 }

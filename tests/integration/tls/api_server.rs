@@ -8,12 +8,12 @@ use serde_json::json;
 use crate::{
     support::{
         agent::Invocation,
-        api_server::{ApiServer, Certificates},
+        api_server::{Certificates, RealApiServer},
         crds::Crds,
-        membership::Membership,
+        membership::TestMembership,
         orders::{StackExt, stack},
     },
-    tls::openssl::{P256, P384, P521, Pki, RSA, SERVER},
+    tls::openssl::{OpensslPki, P256, P384, P521, RSA, SERVER},
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -22,7 +22,7 @@ const SOON: Duration = Duration::from_secs(30);
 /// has certificates as MicroK8s makes them, and as others do.
 #[test]
 fn orders_are_carried_out_with_keys_and_certificates_of_every_kind() {
-    let pki = Pki::new();
+    let pki = OpensslPki::new();
     pki.own("ca", P521, "basicConstraints=critical,CA:TRUE", "-sha384");
     pki.signed("server", "ca", P521, SERVER, "-sha256");
     let certificates = Certificates {
@@ -31,7 +31,7 @@ fn orders_are_carried_out_with_keys_and_certificates_of_every_kind() {
         trusted: pki.path("ca.crt"),
         client_ca: pki.path("ca.crt"),
     };
-    let Some(server) = ApiServer::start_with_certificates(Crds::Ours, &certificates) else { return };
+    let Some(server) = RealApiServer::start_with_certificates(Crds::Ours, &certificates) else { return };
     let comment = b"Bag Attributes\n    friendlyName: M\xfcnchen\n".to_vec();
     let ca = [comment.clone(), pki.read("ca.crt")].concat();
     // The second trusts exactly what the server shows.
@@ -60,7 +60,7 @@ fn orders_are_carried_out_with_keys_and_certificates_of_every_kind() {
             "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
         });
         fs::write(&path, config.to_string()).unwrap();
-        let membership = Membership::start();
+        let membership = TestMembership::start();
         let agent = Invocation::agent(&membership.address(), &path).start();
         let joined = membership.joined(SOON);
         let name = format!("org-{nth}");

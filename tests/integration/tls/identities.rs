@@ -4,22 +4,22 @@ use stackherd::net::tls::{Identity, Trust};
 
 use crate::tls::{
     client::speak,
-    openssl::{ED25519, P256, P384, P521, Pki, RSA, RSA_3000, SERVER, Server},
+    openssl::{ED25519, OpensslPki, OpensslServer, P256, P384, P521, RSA, RSA_3000, SERVER},
 };
 
 const WANTED: &str = "-Verify 1 -verify_return_error -CAfile ca.crt";
 
 /// An authority, a server, and a client of version 1 as MicroK8s makes them.
-fn pki() -> Pki {
-    let pki = Pki::new();
+fn pki() -> OpensslPki {
+    let pki = OpensslPki::new();
     pki.own("ca", P256, "basicConstraints=critical,CA:TRUE", "");
     pki.signed("server", "ca", P256, SERVER, "");
     pki.signed("client", "ca", RSA, "", "");
     pki
 }
 
-fn present(pki: &Pki, certificates: &[u8], key: &[u8], how: &str) -> Result<(), String> {
-    let peer = Server::start(pki, "server", how);
+fn present(pki: &OpensslPki, certificates: &[u8], key: &[u8], how: &str) -> Result<(), String> {
+    let peer = OpensslServer::start(pki, "server", how);
     let identity = Identity::new(certificates, key);
     speak("127.0.0.1", peer.port, &Trust::pem(pki.read("ca.crt")), Some(&identity))
 }

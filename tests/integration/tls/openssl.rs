@@ -31,11 +31,11 @@ pub const ED25519: &str = "-algorithm ed25519";
 pub const SERVER: &str = "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE";
 
 /// A folder of keys and certificates: `<name>.key` (PKCS #8) and `<name>.crt`.
-pub struct Pki {
+pub struct OpensslPki {
     folder: TempDir,
 }
 
-impl Pki {
+impl OpensslPki {
     pub fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
@@ -92,14 +92,14 @@ impl Pki {
 }
 
 /// `openssl s_server`, which turns each line round. Ends when it is dropped.
-pub struct Server {
+pub struct OpensslServer {
     child: Child,
     pub port: u16,
 }
 
-impl Server {
+impl OpensslServer {
     /// With the certificate and key of this name; `how` is more of its arguments.
-    pub fn start(pki: &Pki, name: &str, how: &str) -> Self {
+    pub fn start(pki: &OpensslPki, name: &str, how: &str) -> Self {
         let arguments = format!("s_server -accept 127.0.0.1:0 -rev -cert {name}.crt -key {name}.key {how}");
         let mut child = Command::new("openssl")
             .args(arguments.trim_end().split(' '))
@@ -117,7 +117,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for OpensslServer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -4,7 +4,7 @@ use stackherd::net::tls::Trust;
 
 use crate::tls::{
     client::speak,
-    openssl::{ED25519, P256, P384, P521, Pki, RSA, RSA_3000, SERVER, Server},
+    openssl::{ED25519, OpensslPki, OpensslServer, P256, P384, P521, RSA, RSA_3000, SERVER},
 };
 
 const VERSIONS: [&str; 2] = ["-tls1_2", "-tls1_3"];
@@ -12,7 +12,7 @@ const CA: &str = "basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign";
 
 #[test]
 fn every_kind_of_key_and_hash_is_verified() {
-    let pki = Pki::new();
+    let pki = OpensslPki::new();
     // A pair of names for each: an authority, and a server that it signs with this hash.
     let kinds = [
         (P521, P521, "-sha512"),
@@ -31,7 +31,7 @@ fn every_kind_of_key_and_hash_is_verified() {
         pki.own("ca", ca, CA, "");
         pki.signed("server", "ca", server, SERVER, hash);
         for version in VERSIONS {
-            let peer = Server::start(&pki, "server", version);
+            let peer = OpensslServer::start(&pki, "server", version);
             let spoken = speak("127.0.0.1", peer.port, &Trust::pem(pki.read("ca.crt")), None);
             assert_eq!(spoken, Ok(()), "{ca}, {server}, {hash}, {version}");
         }
@@ -40,10 +40,10 @@ fn every_kind_of_key_and_hash_is_verified() {
 
 #[test]
 fn a_server_may_exchange_keys_on_p521_alone() {
-    let pki = Pki::new();
+    let pki = OpensslPki::new();
     pki.own("server", P521, SERVER, "");
     for version in VERSIONS {
-        let peer = Server::start(&pki, "server", &format!("{version} -groups P-521"));
+        let peer = OpensslServer::start(&pki, "server", &format!("{version} -groups P-521"));
         let spoken = speak("127.0.0.1", peer.port, &Trust::pem(pki.read("server.crt")), None);
         assert_eq!(spoken, Ok(()), "{version}");
     }
@@ -51,11 +51,11 @@ fn a_server_may_exchange_keys_on_p521_alone() {
 
 #[test]
 fn a_server_that_signs_with_the_hash_of_another_curve_is_verified() {
-    let pki = Pki::new();
+    let pki = OpensslPki::new();
     for (kind, hash) in [(P384, "SHA256"), (P256, "SHA384"), (P521, "SHA256"), (P521, "SHA384")] {
         pki.own("server", kind, SERVER, "");
         let how = format!("-tls1_2 -sigalgs ECDSA+{hash}");
-        let peer = Server::start(&pki, "server", &how);
+        let peer = OpensslServer::start(&pki, "server", &how);
         let spoken = speak("127.0.0.1", peer.port, &Trust::pem(pki.read("server.crt")), None);
         assert_eq!(spoken, Ok(()), "{kind}, {hash}");
     }
@@ -65,7 +65,7 @@ fn a_server_that_signs_with_the_hash_of_another_curve_is_verified() {
 /// authority that nobody here knows.
 #[test]
 fn a_certificate_that_is_given_as_ca_is_accepted_where_the_peer_shows_exactly_it() {
-    let pki = Pki::new();
+    let pki = OpensslPki::new();
     let authority = SERVER.replace("CA:FALSE", "critical,CA:TRUE");
     pki.own("authority", P256, &authority, "");
     pki.own("plain", P256, SERVER, "");
@@ -75,18 +75,18 @@ fn a_certificate_that_is_given_as_ca_is_accepted_where_the_peer_shows_exactly_it
     for name in ["authority", "plain", "bare", "leaf"] {
         let trust = Trust::pem(pki.read(&format!("{name}.crt")));
         for version in VERSIONS {
-            let peer = Server::start(&pki, name, version);
+            let peer = OpensslServer::start(&pki, name, version);
             for host in ["127.0.0.1", "localhost"] {
                 assert_eq!(speak(host, peer.port, &trust, None), Ok(()), "{name}, {version}, {host}");
             }
         }
-        let wrong = Server::start(&pki, name, "");
+        let wrong = OpensslServer::start(&pki, name, "");
         let error = speak("127.0.0.2", wrong.port, &trust, None);
         assert!(error.is_err(), "{name} is not for 127.0.0.2");
     }
     // Not another of the same authority.
     pki.signed("sibling", "ca", P256, SERVER, "");
-    let peer = Server::start(&pki, "sibling", "");
+    let peer = OpensslServer::start(&pki, "sibling", "");
     let error = speak("127.0.0.1", peer.port, &Trust::pem(pki.read("leaf.crt")), None).unwrap_err();
     assert!(error.contains("is signed by O=tests, CN=ca"), "{error}");
 }
@@ -94,39 +94,39 @@ fn a_certificate_that_is_given_as_ca_is_accepted_where_the_peer_shows_exactly_it
 /// Go takes a plain certificate among the roots for itself alone.
 #[test]
 fn a_server_certificate_that_is_given_as_ca_signs_nobody_else() {
-    let pki = Pki::new();
+    let pki = OpensslPki::new();
     pki.own("leaf", P256, SERVER, "");
     pki.signed("child", "leaf", P256, SERVER, "");
-    let peer = Server::start(&pki, "child", "");
+    let peer = OpensslServer::start(&pki, "child", "");
     let error = speak("127.0.0.1", peer.port, &Trust::pem(pki.read("leaf.crt")), None).unwrap_err();
     assert!(error.contains("is signed by O=tests, CN=leaf"), "{error}");
 }
 
 #[test]
 fn a_server_certificate_that_is_marked_as_an_authority_or_for_anything_is_accepted() {
-    let pki = Pki::new();
+    let pki = OpensslPki::new();
     pki.own("ca", P384, CA, "");
     let trust = Trust::pem(pki.read("ca.crt"));
     let authority = SERVER.replace("CA:FALSE", "critical,CA:TRUE");
     for extensions in [authority, format!("{SERVER}\nextendedKeyUsage=anyExtendedKeyUsage")] {
         pki.signed("server", "ca", P256, &extensions, "-sha384");
-        let peer = Server::start(&pki, "server", "");
+        let peer = OpensslServer::start(&pki, "server", "");
         assert_eq!(speak("127.0.0.1", peer.port, &trust, None), Ok(()), "{extensions}");
     }
 }
 
 #[test]
 fn an_authority_of_version_1_is_trusted() {
-    let pki = Pki::new();
+    let pki = OpensslPki::new();
     pki.own("ca", P256, "", "");
     pki.signed("server", "ca", P256, SERVER, "");
-    let peer = Server::start(&pki, "server", "");
+    let peer = OpensslServer::start(&pki, "server", "");
     assert_eq!(speak("127.0.0.1", peer.port, &Trust::pem(pki.read("ca.crt")), None), Ok(()));
 }
 
 #[test]
 fn the_usable_certificates_of_a_bundle_are_used_whatever_stands_around_them() {
-    let pki = Pki::new();
+    let pki = OpensslPki::new();
     pki.own("ca", P256, CA, "");
     pki.own("other", P256, CA, "");
     pki.signed("server", "ca", P256, SERVER, "");
@@ -155,7 +155,7 @@ fn the_usable_certificates_of_a_bundle_are_used_whatever_stands_around_them() {
         ("CRLF, blanks, byte order mark", [b"\xef\xbb\xbf".to_vec(), dos.into_bytes()].concat()),
         ("no line break at the end", good.trim_ascii_end().to_vec()),
     ];
-    let peer = Server::start(&pki, "server", "");
+    let peer = OpensslServer::start(&pki, "server", "");
     for (what, bundle) in bundles {
         assert_eq!(speak("127.0.0.1", peer.port, &Trust::pem(bundle), None), Ok(()), "{what}");
     }

@@ -6,18 +6,18 @@ use stackherd::net::tls::{Identity, Trust};
 
 use crate::tls::{
     client::speak,
-    openssl::{P256, Pki, SERVER, Server},
+    openssl::{OpensslPki, OpensslServer, P256, SERVER},
 };
 
-fn pki() -> Pki {
-    let pki = Pki::new();
+fn pki() -> OpensslPki {
+    let pki = OpensslPki::new();
     pki.own("ca", P256, "basicConstraints=critical,CA:TRUE", "");
     pki
 }
 
 /// What is said of the certificate of that name.
-fn said(pki: &Pki, name: &str) -> String {
-    let peer = Server::start(pki, name, "");
+fn said(pki: &OpensslPki, name: &str) -> String {
+    let peer = OpensslServer::start(pki, name, "");
     let error = speak("127.0.0.1", peer.port, &Trust::pem(pki.read("ca.crt")), None).unwrap_err();
     let whose = format!("the certificate of 127.0.0.1:{} ", peer.port);
     assert!(error.contains(&whose), "{error}");
@@ -66,7 +66,7 @@ fn a_server_that_refuses_our_certificate_says_so_of_ours() {
     let trust = Trust::pem(pki.read("ca.crt"));
     for version in ["-tls1_2", "-tls1_3"] {
         let how = format!("{version} -Verify 1 -verify_return_error -CAfile ca.crt");
-        let peer = Server::start(&pki, "server", &how);
+        let peer = OpensslServer::start(&pki, "server", &how);
         let whose = format!("127.0.0.1:{} ", peer.port);
         let error = speak("127.0.0.1", peer.port, &trust, Some(&identity)).unwrap_err();
         assert!(error.contains(&format!("{whose}refuses our client certificate")), "{version}: {error}");
@@ -90,7 +90,7 @@ fn a_server_without_tls_or_of_old_versions_is_named() {
 
     let pki = pki();
     pki.signed("server", "ca", P256, SERVER, "");
-    let peer = Server::start(&pki, "server", "-tls1_1 -cipher ALL:@SECLEVEL=0");
+    let peer = OpensslServer::start(&pki, "server", "-tls1_1 -cipher ALL:@SECLEVEL=0");
     let error = speak("127.0.0.1", peer.port, &Trust::Nothing, None).unwrap_err();
     assert!(error.contains("TLS 1.2 nor 1.3") || error.contains("1.2 and 1.3"), "{error}");
 }

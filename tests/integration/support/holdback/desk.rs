@@ -11,19 +11,19 @@ use std::{
     time::Instant,
 };
 
-use super::{Fate, Request, Seen};
+use super::{Http1Request, RequestFate, SeenRequest};
 use crate::support::now;
 
-pub(super) type When = Box<dyn FnMut(&Request) -> bool + Send>;
+pub(super) type When = Box<dyn FnMut(&Http1Request) -> bool + Send>;
 
-pub(super) enum Act {
-    Fate(Fate),
+pub(super) enum HoldbackAct {
+    Fate(RequestFate),
     Hold(Sender<Arrival>),
 }
 
 /// A request that waits to be delivered.
 pub(super) struct Arrival {
-    pub(super) request: Request,
+    pub(super) request: Http1Request,
     pub(super) go: Sender<Sender<u16>>,
 }
 
@@ -32,17 +32,17 @@ pub(super) struct Rule {
     pub(super) skip: usize,
     pub(super) left: usize,
     pub(super) when: When,
-    pub(super) act: Act,
+    pub(super) act: HoldbackAct,
     pub(super) fired: Arc<AtomicUsize>,
 }
 
 pub(super) enum ToDesk {
     Add(Rule),
     /// A request came; the answer is its number and what is to be done with it.
-    Ask(Request, Sender<(usize, Act)>),
+    Ask(Http1Request, Sender<(usize, HoldbackAct)>),
     /// The server answered to the request of this number.
     Answered(usize, u16),
-    Log(Sender<Vec<Seen>>),
+    Log(Sender<Vec<SeenRequest>>),
     TurnedAway(Sender<Vec<Instant>>),
     /// A client connected; the answer is whether it may.
     Opened(usize, TcpStream, Sender<bool>),
@@ -51,9 +51,9 @@ pub(super) enum ToDesk {
 }
 
 #[derive(Default)]
-struct Desk {
+struct HoldbackDesk {
     rules: Vec<Rule>,
-    log: Vec<Seen>,
+    log: Vec<SeenRequest>,
     severed: bool,
     turned_away: Vec<Instant>,
     connections: BTreeMap<usize, TcpStream>,
@@ -61,7 +61,7 @@ struct Desk {
 
 /// Rules and what was seen belong to one thread, which is asked about each request.
 pub(super) fn keep_desk(orders: &Receiver<ToDesk>) {
-    let mut desk = Desk::default();
+    let mut desk = HoldbackDesk::default();
     for order in orders {
         match order {
             ToDesk::Add(rule) => desk.rules.push(rule),
@@ -79,14 +79,14 @@ pub(super) fn keep_desk(orders: &Receiver<ToDesk>) {
             ToDesk::Ask(request, tell) => {
                 let act = desk.decide(&request);
                 let number = desk.log.len();
-                desk.log.push(Seen { request, at: now(), status: None });
+                desk.log.push(SeenRequest { request, at: now(), status: None });
                 let _ = tell.send((number, act));
             }
         }
     }
 }
 
-impl Desk {
+impl HoldbackDesk {
     fn admit(&mut self, number: usize, connection: TcpStream) -> bool {
         if self.severed {
             self.turned_away.push(now());
@@ -104,7 +104,7 @@ impl Desk {
         }
     }
 
-    fn decide(&mut self, request: &Request) -> Act {
+    fn decide(&mut self, request: &Http1Request) -> HoldbackAct {
         for rule in self.rules.iter_mut().rev().filter(|rule| rule.left > 0) {
             if !(rule.when)(request) {
                 continue;
@@ -116,10 +116,10 @@ impl Desk {
             rule.left -= 1;
             rule.fired.fetch_add(1, Ordering::AcqRel);
             return match &rule.act {
-                Act::Fate(fate) => Act::Fate(fate.clone()),
-                Act::Hold(arrivals) => Act::Hold(arrivals.clone()),
+                HoldbackAct::Fate(fate) => HoldbackAct::Fate(fate.clone()),
+                HoldbackAct::Hold(arrivals) => HoldbackAct::Hold(arrivals.clone()),
             };
         }
-        Act::Fate(Fate::Pass)
+        HoldbackAct::Fate(RequestFate::Pass)
     }
 }

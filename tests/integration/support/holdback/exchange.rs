@@ -11,8 +11,8 @@ use std::{
 use ureq::{Body, http::Response};
 
 use super::{
-    Fate, Line, Request,
-    desk::{Act, Arrival, ToDesk},
+    Http1Request, LineFate, RequestFate,
+    desk::{Arrival, HoldbackAct, ToDesk},
 };
 use crate::support::{http1, rest::Rest};
 
@@ -31,7 +31,7 @@ pub(super) fn serve(stream: &TcpStream, server: &Rest, desk: &Sender<ToDesk>) ->
         let (tell, act) = mpsc::channel();
         let asked = desk.send(ToDesk::Ask(request.clone(), tell));
         let Some((number, act)) = asked.ok().and_then(|()| act.recv().ok()) else { return Ok(()) };
-        let exchange = Exchange { number, request: &request, client: stream, server, desk };
+        let exchange = ProxiedExchange { number, request: &request, client: stream, server, desk };
         if !exchange.perform(act)? {
             break;
         }
@@ -39,20 +39,20 @@ pub(super) fn serve(stream: &TcpStream, server: &Rest, desk: &Sender<ToDesk>) ->
     Ok(())
 }
 
-struct Exchange<'a> {
+struct ProxiedExchange<'a> {
     number: usize,
-    request: &'a Request,
+    request: &'a Http1Request,
     client: &'a TcpStream,
     server: &'a Rest,
     desk: &'a Sender<ToDesk>,
 }
 
-impl Exchange<'_> {
+impl ProxiedExchange<'_> {
     /// Whether the connection goes on.
-    fn perform(&self, act: Act) -> io::Result<bool> {
+    fn perform(&self, act: HoldbackAct) -> io::Result<bool> {
         match act {
-            Act::Fate(fate) => self.meet(fate),
-            Act::Hold(arrivals) => {
+            HoldbackAct::Fate(fate) => self.meet(fate),
+            HoldbackAct::Hold(arrivals) => {
                 let (go, released) = mpsc::channel();
                 if arrivals.send(Arrival { request: self.request.clone(), go }).is_err() {
                     return Ok(false);
@@ -65,37 +65,37 @@ impl Exchange<'_> {
         }
     }
 
-    fn meet(&self, fate: Fate) -> io::Result<bool> {
+    fn meet(&self, fate: RequestFate) -> io::Result<bool> {
         let path = &self.request.path;
         match fate {
-            Fate::Pass => self.relay(self.forward(path)?),
-            Fate::Delay(time) => {
+            RequestFate::Pass => self.relay(self.forward(path)?),
+            RequestFate::Delay(time) => {
                 thread::sleep(time);
                 self.relay(self.forward(path)?)
             }
-            Fate::Elsewhere(to) => self.relay(self.forward(&(to.0)(self.request))?),
-            Fate::DropAnswer => {
+            RequestFate::Elsewhere(to) => self.relay(self.forward(&(to.0)(self.request))?),
+            RequestFate::DropAnswer => {
                 // Read to its end: the write has surely happened when the connection breaks.
                 let _ = self.forward(path)?.body_mut().read_to_vec();
                 Ok(false)
             }
-            Fate::Lose => Ok(false),
-            Fate::Reset => {
+            RequestFate::Lose => Ok(false),
+            RequestFate::Reset => {
                 rustix::net::sockopt::set_socket_linger(self.client, Some(Duration::ZERO))?;
                 Ok(false)
             }
-            Fate::Swallow => self.linger(),
-            Fate::Mute => {
+            RequestFate::Swallow => self.linger(),
+            RequestFate::Mute => {
                 self.head(&self.forward(path)?)?;
                 self.linger()
             }
-            Fate::Cut(after) => {
+            RequestFate::Cut(after) => {
                 let answer = self.forward(path)?;
                 self.head(&answer)?;
                 let mut body = answer.into_body().into_reader().take(after as u64);
                 self.pieces(&mut body, after.max(1), Duration::ZERO).map(|()| false)
             }
-            Fate::Throttle(rate) => {
+            RequestFate::Throttle(rate) => {
                 let answer = self.forward(path)?;
                 self.head(&answer)?;
                 // A tenth of a second's worth at a time.
@@ -104,16 +104,16 @@ impl Exchange<'_> {
                 self.pieces(&mut body, piece, Duration::from_millis(100))?;
                 http1::write_chunk(self.client, b"").map(|()| true)
             }
-            Fate::Lines(tamper) => {
+            RequestFate::Lines(tamper) => {
                 let answer = self.forward(path)?;
                 self.head(&answer)?;
                 self.lines(answer, |line| (tamper.0)(line))
             }
-            Fate::Says(speech) => {
+            RequestFate::Says(speech) => {
                 let mut client = self.client;
                 (speech.0)(self.request, &mut client).map(|()| false)
             }
-            Fate::Answer { status, retry_after, body } => {
+            RequestFate::Answer { status, retry_after, body } => {
                 let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
                 headers.extend(retry_after.map(|seconds| ("retry-after".to_owned(), seconds.to_string())));
                 http1::write_head(self.client, status, &headers)?;
@@ -182,7 +182,7 @@ impl Exchange<'_> {
         })
     }
 
-    fn lines(&self, answer: Response<Body>, tamper: impl Fn(&str) -> Line) -> io::Result<bool> {
+    fn lines(&self, answer: Response<Body>, tamper: impl Fn(&str) -> LineFate) -> io::Result<bool> {
         let mut body = BufReader::new(answer.into_body().into_reader());
         let mut line = String::new();
         while body.read_line(&mut line)? > 0 {
@@ -191,10 +191,10 @@ impl Exchange<'_> {
                 return Ok(false);
             }
             match tamper(line.trim_end_matches('\n')) {
-                Line::Pass => http1::write_chunk(self.client, line.as_bytes())?,
-                Line::Drop => {}
-                Line::Instead(text) => http1::write_chunk(self.client, text.as_bytes())?,
-                Line::Cut(after) => {
+                LineFate::Pass => http1::write_chunk(self.client, line.as_bytes())?,
+                LineFate::Drop => {}
+                LineFate::Instead(text) => http1::write_chunk(self.client, text.as_bytes())?,
+                LineFate::Cut(after) => {
                     http1::write_chunk(self.client, &line.as_bytes()[..after.min(line.len())])?;
                     return Ok(false);
                 }

@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use crate::support::http1::Request;
+use crate::support::http1::Http1Request;
 
 /// What becomes of a request.
 #[derive(Debug, Clone)]
-pub enum Fate {
+pub enum RequestFate {
     /// It is delivered, and so is its answer.
     Pass,
     /// It is delivered after this long.
@@ -36,7 +36,7 @@ pub enum Fate {
     Elsewhere(Path),
     /// It is not delivered; what is written here is the answer, head and body, and its connection is
     /// closed behind it.
-    Says(Speech),
+    Says(AnswerWriter),
     /// It is not delivered; this is the answer.
     Answer {
         status: u16,
@@ -47,19 +47,21 @@ pub enum Fate {
     },
 }
 
-impl Fate {
+impl RequestFate {
     /// Every line of the answer, a watch most often, is as told.
-    pub fn lines(tamper: impl Fn(&str) -> Line + Send + Sync + 'static) -> Self {
+    pub fn lines(tamper: impl Fn(&str) -> LineFate + Send + Sync + 'static) -> Self {
         Self::Lines(Tamper(Arc::new(tamper)))
     }
 
     /// What this writes is the answer, whatever it is.
-    pub fn says(speak: impl Fn(&Request, &mut dyn Write) -> io::Result<()> + Send + Sync + 'static) -> Self {
-        Self::Says(Speech(Arc::new(speak)))
+    pub fn says(
+        speak: impl Fn(&Http1Request, &mut dyn Write) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self::Says(AnswerWriter(Arc::new(speak)))
     }
 
     /// It is delivered to this path, query included.
-    pub fn elsewhere(path: impl Fn(&Request) -> String + Send + Sync + 'static) -> Self {
+    pub fn elsewhere(path: impl Fn(&Http1Request) -> String + Send + Sync + 'static) -> Self {
         Self::Elsewhere(Path(Arc::new(path)))
     }
 
@@ -75,7 +77,7 @@ impl Fate {
 
 /// What becomes of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Line {
+pub enum LineFate {
     Pass,
     Drop,
     /// So many bytes of it come, and the connection is closed.
@@ -86,7 +88,7 @@ pub enum Line {
 
 /// Decides on lines, each without its end.
 #[derive(Clone)]
-pub struct Tamper(pub(super) Arc<dyn Fn(&str) -> Line + Send + Sync>);
+pub struct Tamper(pub(super) Arc<dyn Fn(&str) -> LineFate + Send + Sync>);
 
 impl fmt::Debug for Tamper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -94,13 +96,13 @@ impl fmt::Debug for Tamper {
     }
 }
 
-type Speak = dyn Fn(&Request, &mut dyn Write) -> io::Result<()> + Send + Sync;
+type Speak = dyn Fn(&Http1Request, &mut dyn Write) -> io::Result<()> + Send + Sync;
 
 /// Writes an answer.
 #[derive(Clone)]
-pub struct Speech(pub(super) Arc<Speak>);
+pub struct AnswerWriter(pub(super) Arc<Speak>);
 
-impl fmt::Debug for Speech {
+impl fmt::Debug for AnswerWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Speech")
     }
@@ -108,7 +110,7 @@ impl fmt::Debug for Speech {
 
 /// Says where a request goes.
 #[derive(Clone)]
-pub struct Path(pub(super) Arc<dyn Fn(&Request) -> String + Send + Sync>);
+pub struct Path(pub(super) Arc<dyn Fn(&Http1Request) -> String + Send + Sync>);
 
 impl fmt::Debug for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

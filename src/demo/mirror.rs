@@ -12,12 +12,12 @@ const STACK: &str = "Stack";
 
 /// The last status of every object that was told of and not told to be gone, by kind and name.
 #[derive(Debug, Default)]
-pub(crate) struct Belief {
+pub(crate) struct MembershipMirror {
     told: BTreeMap<(String, String), Value>,
     heard: u64,
 }
 
-impl Belief {
+impl MembershipMirror {
     /// Takes in a message.
     pub(crate) fn hear(&mut self, message: &Message) {
         let of_kind = |vk: &Option<VersionKind>| vk.as_ref().map(|vk| vk.kind.clone());
@@ -126,16 +126,16 @@ mod tests {
         serde_json::from_value(status).ok()
     }
 
-    fn belief() -> Belief {
-        let mut belief = Belief::default();
+    fn mirror() -> MembershipMirror {
+        let mut mirror = MembershipMirror::default();
         let vk = Some(VersionKind { version: "v1beta1".into(), kind: "Ledger".into() });
         let stack =
             StatusChanged { cluster_name: "a".into(), statuses: ready(true), ..StatusChanged::default() };
-        belief.hear(&said(Said::StatusChanged(stack)));
+        mirror.hear(&said(Said::StatusChanged(stack)));
         let ledger = ModuleStatusChanged { cluster_name: "a".into(), status: ready(false), vk };
-        belief.hear(&said(Said::ModuleStatusChanged(ledger)));
-        belief.hear(&said(Said::Pong(Default::default())));
-        belief
+        mirror.hear(&said(Said::ModuleStatusChanged(ledger)));
+        mirror.hear(&said(Said::Pong(Default::default())));
+        mirror
     }
 
     fn objects(ledger_ready: bool) -> Objects {
@@ -150,21 +150,21 @@ mod tests {
 
     #[test]
     fn what_was_told_last_is_compared_without_what_is_never_told() {
-        assert_eq!(belief().heard(), 2);
-        assert_eq!(belief().stale(&objects(false)), BTreeMap::new());
-        assert_eq!(belief().stale(&objects(true)).into_keys().collect::<Vec<_>>(), ["ledgers/a"]);
+        assert_eq!(mirror().heard(), 2);
+        assert_eq!(mirror().stale(&objects(false)), BTreeMap::new());
+        assert_eq!(mirror().stale(&objects(true)).into_keys().collect::<Vec<_>>(), ["ledgers/a"]);
     }
 
     #[test]
     fn what_is_gone_must_have_been_told_and_what_was_never_told_need_not() {
-        let mut belief = belief();
-        assert_eq!(belief.stale(&Objects::new()).into_keys().collect::<Vec<_>>(), ["Ledger/a", "Stack/a"]);
-        belief.hear(&said(Said::StackDeleted(DeletedStack { cluster_name: "a".into() })));
-        assert_eq!(belief.stale(&Objects::new()).into_keys().collect::<Vec<_>>(), ["Ledger/a"]);
+        let mut mirror = mirror();
+        assert_eq!(mirror.stale(&Objects::new()).into_keys().collect::<Vec<_>>(), ["Ledger/a", "Stack/a"]);
+        mirror.hear(&said(Said::StackDeleted(DeletedStack { cluster_name: "a".into() })));
+        assert_eq!(mirror.stale(&Objects::new()).into_keys().collect::<Vec<_>>(), ["Ledger/a"]);
     }
 
     #[test]
     fn an_object_that_was_never_told_of_is_stale() {
-        assert_eq!(Belief::default().stale(&objects(true)).len(), 2);
+        assert_eq!(MembershipMirror::default().stale(&objects(true)).len(), 2);
     }
 }

@@ -2,7 +2,7 @@
 
 /// How an order relates to others of the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Class {
+pub enum OrderClass {
     /// Says all that the key shall be.
     Snapshot,
     /// Says that the key shall not be.
@@ -11,29 +11,30 @@ pub enum Class {
     Toggle,
 }
 
-impl Class {
+impl OrderClass {
     /// Whether an order of this class, once it is in flight, gives way to a waiting one of class
     /// `newer`.
     ///
     /// A removal always runs to its end, and a toggle gives way to nothing but a removal: what it
     /// changed so far has to be finished before a snapshot is put on top.
-    pub fn superseded_by(self, newer: Class) -> bool {
+    pub fn superseded_by(self, newer: OrderClass) -> bool {
         matches!(
             (self, newer),
-            (Class::Snapshot, Class::Snapshot | Class::Removal) | (Class::Toggle, Class::Removal)
+            (OrderClass::Snapshot, OrderClass::Snapshot | OrderClass::Removal)
+                | (OrderClass::Toggle, OrderClass::Removal)
         )
     }
 }
 
 /// An order for one key. Keep it small (box what is big): a mailbox holds up to three in place.
-pub trait Order {
+pub trait ClassedOrder {
     /// Its class.
-    fn class(&self) -> Class;
+    fn class(&self) -> OrderClass;
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Class::{self, Removal, Snapshot, Toggle};
+    use super::OrderClass::{self, Removal, Snapshot, Toggle};
 
     #[test]
     fn the_supersession_matrix() {
@@ -49,7 +50,11 @@ mod tests {
             (Toggle, Toggle, false),
         ];
         for (in_flight, arriving, gives_way) in matrix {
-            assert_eq!(Class::superseded_by(in_flight, arriving), gives_way, "{in_flight:?} {arriving:?}");
+            assert_eq!(
+                OrderClass::superseded_by(in_flight, arriving),
+                gives_way,
+                "{in_flight:?} {arriving:?}"
+            );
         }
     }
 }
