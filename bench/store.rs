@@ -185,14 +185,14 @@ fn speed(stacks: usize, catalog: &Catalog) {
             let action = plan::child(stack.as_str(), &wanted, child, find(&child.key), &owner.uid);
             assert_eq!(action, Action::Nothing);
         }
-        store.settle(stack.as_str(), fingerprint(&snapshot));
+        store.mark_converged(stack.as_str(), fingerprint(&snapshot));
     }
     rate("a first replay: decoded, planned object by object", stacks, "stacks", began);
 
     let began = now();
     for bytes in &replay {
         let Order { stack, change: Change::Existing(snapshot) } = decode(bytes) else { panic!("an order") };
-        assert!(store.is_settled(stack.as_str(), fingerprint(&snapshot)));
+        assert!(store.is_converged(stack.as_str(), fingerprint(&snapshot)));
     }
     let replayed = rate("an unchanged replay: decoded, known as settled", stacks, "stacks", began);
     let verdict = if replayed >= LEAST_REPLAYED { "met" } else { "MISSED" };

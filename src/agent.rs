@@ -31,7 +31,7 @@ pub use front::{Feed, Front, Modules, Source, Tell};
 pub use membership::local as membership_at;
 
 use crate::{
-    cluster::{ClusterConfig, ClusterConfigError, Limits},
+    cluster::{ClientLimits, ClusterConfig, ClusterConfigError},
     config::{self, Config},
     shutdown,
     stack::desired::StackBaseUrl,
@@ -43,8 +43,8 @@ pub struct Setup {
     pub engine: config::EngineSettings,
     /// The API server and how to authenticate there.
     pub cluster: ClusterConfig,
-    /// Limits of requests to it, over all shards.
-    pub limits: Limits,
+    /// Limits of requests to it, over all shards: none that is smaller than their number.
+    pub limits: ClientLimits,
     /// Objects of one kind that the API server may list.
     pub max_list_items: u64,
     /// Where the region's gateways live.
@@ -187,8 +187,8 @@ fn start(config: &Config) -> Result<Agent, RunError> {
 }
 
 /// The limits that the settings name, over all shards.
-pub fn limits(cluster: &config::ClusterSettings) -> Limits {
-    Limits {
+pub fn limits(cluster: &config::ClusterSettings) -> ClientLimits {
+    ClientLimits {
         qps: cluster.qps,
         burst: cluster.burst,
         max_in_flight: cluster.max_in_flight.get(),

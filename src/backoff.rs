@@ -2,8 +2,15 @@
 
 use crate::time::{Duration, times};
 
-/// Delays that double from `base` to `max`. Each is drawn from the upper half of its step, so
-/// that many who fail together do not come back together.
+/// The delay after `failures` others: it doubles from the first to the longest, and is drawn from the
+/// upper half of its step. `random` lies in `0.0..1.0`.
+pub fn delay((first, longest): (Duration, Duration), failures: u32, random: f64) -> Duration {
+    let step = first.saturating_mul(1 << failures.min(20)).min(longest);
+    times(step, 0.5 + random.clamp(0.0, 1.0) / 2.0)
+}
+
+/// [Delays](delay) that double from `base` to `max`, drawn so that many who fail together do not come
+/// back together.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     base: Duration,
@@ -19,9 +26,9 @@ impl Backoff {
 
     /// Counts a failure and says how long to wait. `random` lies in `0.0..1.0`.
     pub fn fail(&mut self, random: f64) -> Duration {
-        let step = self.base.saturating_mul(1 << self.failures.min(20)).min(self.max);
+        let wait = delay((self.base, self.max), self.failures, random);
         self.failures = self.failures.saturating_add(1);
-        times(step, 0.5 + random.clamp(0.0, 1.0) / 2.0)
+        wait
     }
 
     /// Failures since the last success.

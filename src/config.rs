@@ -14,6 +14,7 @@ pub mod flags;
 mod membership;
 mod otlp;
 mod settings;
+mod share;
 mod telemetry;
 pub mod url;
 mod value;
@@ -30,6 +31,7 @@ pub use self::{
     membership::{AuthSettings, IdentitySettings, MembershipSettings, Secret, Trust},
     otlp::{OtlpMode, TraceExporter},
     settings::{Environment, ProcessEnvironment},
+    share::share,
     telemetry::{LogSettings, TraceSettings},
     url::{AddressError, BaseUrl, HostPort},
     value::ValueError,
@@ -69,7 +71,7 @@ impl Config {
         let membership = MembershipSettings::read(&mut settings);
         let auth = AuthSettings::read(&mut settings);
         let cluster = ClusterSettings::read(&mut settings);
-        let engine = EngineSettings::read(&mut settings);
+        let engine = EngineSettings::read(&mut settings, cluster.as_ref());
         let lifecycle = LifecycleSettings::read(&mut settings);
         let log = LogSettings::read(&mut settings, LogSettings::INFO);
         let traces = TraceSettings::read(&mut settings);

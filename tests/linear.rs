@@ -23,7 +23,7 @@ use stackherd::{
     replay::lines,
     stack::{
         desired::{Desired, StackBaseUrl, desired, fingerprint},
-        machine::{Carryover, Machine, MachineContext, MachineOptions, MachineStep},
+        machine::{Carryover, Machine, MachineContext, MachineOptions, MachineStep, OrderArrival},
         object::{Catalog, Object, Resource},
         plan::{self, Action},
         version,
@@ -272,7 +272,7 @@ fn deciding_what_shall_be_is_linear() {
 
 fn machine(snapshot: Box<Snapshot>, context: &Rc<MachineContext>) -> Machine {
     let order = Order { stack: name(), change: Change::Existing(snapshot) };
-    Machine::new(order, Carryover::default(), Rc::clone(context), false)
+    Machine::new(order, Carryover::default(), Rc::clone(context), OrderArrival::New)
 }
 
 #[test]

@@ -54,9 +54,9 @@ impl PoolConfig {
 }
 
 /// There are shards squared of the links, and each comes to use all of its memory: so many messages
-/// that those to a shard have room for 4,096 together, as far as that leaves each a few.
+/// that those to a shard have room for 8,192 together, as far as that leaves each a few.
 fn mesh_capacity(shards: usize) -> usize {
-    (4096 / shards.max(1)).clamp(16, 2048)
+    (8192 / shards.max(1)).clamp(16, 2048)
 }
 
 /// What a shard is given to begin with.

@@ -202,18 +202,16 @@ impl<K: Hash + Eq + Clone, O: ClassedOrder> Table<K, O> {
 
     /// The order in flight is done. Its key goes to the back of the queue if more waits.
     pub fn finish(&mut self, key: K) {
-        let Occupied(mut occupied) = self.entries.entry(key) else { return };
-        let entry = occupied.get_mut();
+        let Some(entry) = self.entries.get_mut(&key) else { return };
         let KeyState::InFlight { .. } = entry.state else { return };
         self.in_flight -= 1;
-        if entry.waiting.is_empty() {
-            let entry = occupied.remove();
-            if self.spare.len() < MOST_SPARE {
-                self.spare.push(entry);
-            }
-        } else {
+        if !entry.waiting.is_empty() {
             entry.state = KeyState::Ready;
-            self.ready.push_back(occupied.key().clone());
+            self.ready.push_back(key);
+        } else if let Some(entry) = self.entries.remove(&key)
+            && self.spare.len() < MOST_SPARE
+        {
+            self.spare.push(entry);
         }
     }
 

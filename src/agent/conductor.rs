@@ -16,7 +16,7 @@ use super::{
     mail::Mail,
 };
 use crate::{
-    cluster::Client,
+    cluster::KubeClient,
     net,
     stack::object::{Catalog, Resource},
     time::{Instant, after, now},
@@ -48,7 +48,7 @@ pub(super) enum Event {
 /// See the [module](self).
 pub(super) struct Conductor {
     shared: Rc<Shared>,
-    client: Client,
+    client: KubeClient,
     /// How often definitions are listed where they cannot be watched.
     period: Option<Duration>,
     shards: usize,
@@ -93,7 +93,7 @@ impl Conductor {
     /// Begins to watch the kinds that are there in any cluster.
     pub(super) fn new(
         shared: Rc<Shared>,
-        client: Client,
+        client: KubeClient,
         setup: &Setup,
         tell: mpsc::UnboundedSender<Event>,
         events: mpsc::UnboundedReceiver<Event>,

@@ -32,6 +32,11 @@ impl Gauge {
         self.0.fetch_add(to.wrapping_sub(from), AcqRel);
     }
 
+    /// A shard's part is one more now, where all of them together are fewer than `most`.
+    pub fn admit(&self, most: usize) -> bool {
+        self.0.fetch_update(AcqRel, Acquire, |all| (all < most).then_some(all + 1)).is_ok()
+    }
+
     /// All parts together.
     pub fn get(&self) -> usize {
         self.0.load(Acquire)

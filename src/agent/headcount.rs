@@ -14,8 +14,9 @@ use std::{
 use super::counters::Counters;
 use crate::order::StackName;
 
-/// A shard's view of it. Each shard keeps the sum up to date by its own part; shards that count at
-/// the same moment may let in one stack more each.
+/// A shard's view of it. Each shard keeps the sum up to date by its own part. Not a part of the limit
+/// for each shard: which stacks there are is not the shards' choice, and one that is full must not
+/// refuse a stack while there is room.
 pub(super) struct Headcount {
     most: usize,
     counters: Arc<Counters>,
@@ -45,10 +46,10 @@ impl Headcount {
 
     /// Takes in a stack of which nothing was known, where there is room.
     pub(super) fn admit(&self, stack: &StackName) -> bool {
-        let room = self.counters.stacks.get() < self.most;
+        let room = self.counters.stacks.admit(self.most);
         if room {
             self.newcomers.borrow_mut().push_back(stack.clone());
-            self.say(self.own.get() + 1);
+            self.own.set(self.own.get() + 1);
         }
         room
     }

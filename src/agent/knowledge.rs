@@ -214,17 +214,17 @@ impl Knowledge {
 
     /// Whether nothing is to be done for an order of this fingerprint.
     pub(super) fn is_settled(&self, stack: &StackName, fingerprint: u64) -> bool {
-        self.store.borrow().is_settled(stack.as_str(), fingerprint)
+        self.store.borrow().is_converged(stack.as_str(), fingerprint)
     }
 
     /// Nothing is to be done for an order of this fingerprint, as long as the stack is as it is.
     pub(super) fn settle(&self, stack: &StackName, fingerprint: u64) {
-        self.store.borrow_mut().settle(stack.as_str(), fingerprint);
+        self.store.borrow_mut().mark_converged(stack.as_str(), fingerprint);
     }
 
     /// Other kinds are in play: what was settled may not be.
     pub(super) fn unsettle_all(&self) {
-        self.store.borrow_mut().unsettle_all();
+        self.store.borrow_mut().forget_converged();
     }
 
     /// An order for this Stack has come.

@@ -16,7 +16,7 @@ use ahash::AHashMap;
 
 use crate::{
     order::StackName,
-    stack::failure::FailureClass,
+    stack::write::FailureClass,
     time::{Duration, Instant, after, times},
 };
 

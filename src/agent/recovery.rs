@@ -13,10 +13,7 @@ use super::outages::{Ended, Outages};
 use crate::{
     net,
     order::StackName,
-    stack::{
-        failure::FailureClass,
-        write::{Write, WriteAnswer},
-    },
+    stack::write::{FailureClass, Write, WriteAnswer},
     time::{Duration, Instant, now},
 };
 

@@ -25,7 +25,8 @@ use super::{
     worker::{Lines, Memories, Worker},
 };
 use crate::{
-    cluster::{Client, Limits},
+    cluster::{ClientLimits, KubeClient},
+    config,
     log_throttle::LogThrottle,
     net,
     order::StackName,
@@ -49,7 +50,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Runs one shard until the agent was stopped and what it had in flight has ended.
 pub(super) async fn run(context: shards::ShardContext<Mail>, setup: Arc<Setup>, counters: Arc<Counters>) {
     let shards::ShardContext { id, shards, router, mut inbox, stop, .. } = context;
-    let client = client(&setup, shards);
+    let client = client(&setup, id);
     let (shard, recovery) = Shard::new(id, shards, router, stop, &client, setup, counters);
     #[cfg(test)]
     {
@@ -83,7 +84,7 @@ pub(super) async fn run(context: shards::ShardContext<Mail>, setup: Arc<Setup>, 
 }
 
 /// Runs stacks again that an outage kept waiting.
-async fn recover(shard: Rc<Shard>, recovery: Rc<Recovery>, client: Client) {
+async fn recover(shard: Rc<Shard>, recovery: Rc<Recovery>, client: KubeClient) {
     recovery.run(|| client.paused_until(), |stack| shard.dispatcher.wake(stack)).await;
 }
 
@@ -119,7 +120,7 @@ impl Shard {
         shards: usize,
         router: Router<Mail>,
         stop: Stop,
-        client: &Client,
+        client: &KubeClient,
         setup: Arc<Setup>,
         counters: Arc<Counters>,
     ) -> (Rc<Self>, Rc<Recovery>) {
@@ -127,7 +128,8 @@ impl Shard {
         let nothing = Arc::new(Catalog::new(Vec::new()));
         let throttle = if setup.says_all { LogThrottle::off() } else { LogThrottle::shared_by(shards) };
         let lines: Lines = Rc::new(RefCell::new(throttle));
-        let slots = setup.engine.max_in_flight_stacks.get().div_ceil(shards);
+        let engine = setup.engine;
+        let slots = config::share(engine.max_in_flight_stacks.get(), id.index(), engine.shards).max(1);
         let recovery = Rc::new(Recovery::new(slots));
         let worker = Worker::new(
             client.clone(),
@@ -356,20 +358,18 @@ fn machines(setup: &Setup, catalog: &Arc<Catalog>) -> machine::MachineContext {
     machine::MachineContext::new(Catalog::clone(catalog), setup.base_url.clone(), options, fastrand::u64(..))
 }
 
-fn client(setup: &Setup, shards: usize) -> Client {
-    Client::new(&setup.cluster, share(setup.limits, shards)).listing_at_most(setup.max_list_items)
+fn client(setup: &Setup, shard: ShardId) -> KubeClient {
+    KubeClient::new(&setup.cluster, share(setup, shard)).listing_at_most(setup.max_list_items)
 }
 
-/// One shard's part of the process' limits.
-fn share(limits: Limits, shards: usize) -> Limits {
-    let burst = match limits.burst {
-        0 => 0,
-        burst => burst.div_ceil(u32::try_from(shards).unwrap_or(u32::MAX)),
-    };
-    Limits {
-        qps: limits.qps / shards as f64,
-        burst,
-        max_in_flight: limits.max_in_flight.div_ceil(shards),
+/// One shard's part of the process' limits. A rate can be divided into parts of any size.
+fn share(setup: &Setup, shard: ShardId) -> ClientLimits {
+    let (limits, shards) = (setup.limits, setup.engine.shards);
+    let part = |whole| config::share(whole, shard.index(), shards);
+    ClientLimits {
+        qps: limits.qps / shards.get() as f64,
+        burst: part(limits.burst as usize) as u32,
+        max_in_flight: part(limits.max_in_flight),
         deadline: limits.deadline,
     }
 }

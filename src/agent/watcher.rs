@@ -11,7 +11,7 @@ use super::{
     mail::{FRONT, Mail, Seen},
 };
 use crate::{
-    cluster::{Client, News, Target, watching},
+    cluster::{KubeClient, ReflectorEvent, WatchTarget, reflector},
     net,
     stack::object::{Object, ObjectKey, Resource, Role},
     time::{Duration, Instant, now},
@@ -22,20 +22,20 @@ const PROGRESS: Duration = Duration::from_millis(500);
 
 /// The watches that run on a shard.
 pub(super) struct Watcher {
-    client: Client,
+    client: KubeClient,
     router: Router<Mail>,
     shards: usize,
     tasks: RefCell<HashMap<String, net::Task<()>>>,
 }
 
 impl Watcher {
-    pub(super) fn new(client: Client, router: Router<Mail>, shards: usize) -> Self {
+    pub(super) fn new(client: KubeClient, router: Router<Mail>, shards: usize) -> Self {
         Self { client, router, shards, tasks: RefCell::default() }
     }
 
     /// The shard's client.
     #[cfg(test)]
-    pub(super) fn client(&self) -> &Client {
+    pub(super) fn client(&self) -> &KubeClient {
         &self.client
     }
 
@@ -50,9 +50,9 @@ impl Watcher {
             homes: AHashMap::new(),
             leftovers: AHashMap::new(),
         };
-        let (client, target) = (self.client.clone(), Target::kind(kind));
+        let (client, target) = (self.client.clone(), WatchTarget::kind(kind));
         let task = net::spawn(async move {
-            watching::watch(client, target, async |news| post.deliver(news).await).await;
+            reflector::run(client, target, async |news| post.deliver(news).await).await;
         });
         // An older watch of the kind ends here.
         self.tasks.borrow_mut().insert(kind.plural.clone(), task);
@@ -91,18 +91,18 @@ struct Post {
 type Homes = AHashMap<Arc<str>, (Arc<str>, Option<Instant>)>;
 
 impl Post {
-    async fn deliver(&mut self, news: News) {
+    async fn deliver(&mut self, news: ReflectorEvent) {
         match news {
-            News::Listed { object, asked } => {
+            ReflectorEvent::Listed { object, asked } => {
                 self.settle(&object, Some(asked)).await;
                 self.hand_over(object, |object| Seen::Listed(object, asked)).await;
                 self.goes_on().await;
             }
-            News::Changed { object, at } => {
+            ReflectorEvent::Changed { object, at } => {
                 self.settle(&object, None).await;
                 self.hand_over(object, |object| Seen::Changed(object, at)).await;
             }
-            News::Removed { object, at } => {
+            ReflectorEvent::Removed { object, at } => {
                 if self.leftover(&object.key).is_some_and(|of| object.leftover_of() != Some(&*of)) {
                     self.let_go(&object.key).await;
                 }
@@ -116,7 +116,7 @@ impl Post {
                 }
                 self.hand_over(object, |object| Seen::Removed(object, at)).await;
             }
-            News::Complete { asked, version } => {
+            ReflectorEvent::Complete { asked, version } => {
                 // Later than the list was asked for they came by events.
                 for homes in [&mut self.homes, &mut self.leftovers] {
                     homes.retain(|_, (_, listed)| listed.is_none_or(|at| at >= asked));
@@ -129,12 +129,14 @@ impl Post {
                 self.looked(Look::Listed).await;
             }
             // A definition that was made just now is served a moment later.
-            News::Refused { missing: true, refusal } => self.looked(Look::Failing(refusal.to_string())).await,
-            News::Refused { missing: false, refusal } => {
+            ReflectorEvent::Refused { missing: true, refusal } => {
+                self.looked(Look::Failing(refusal.to_string())).await
+            }
+            ReflectorEvent::Refused { missing: false, refusal } => {
                 self.looked(Look::Refused(refusal.to_string())).await;
             }
-            News::Failing { cause } => self.looked(Look::Failing(cause)).await,
-            News::Recovered => self.looked(Look::Recovered).await,
+            ReflectorEvent::Failing { cause } => self.looked(Look::Failing(cause)).await,
+            ReflectorEvent::Recovered => self.looked(Look::Recovered).await,
         }
     }
 

@@ -21,12 +21,12 @@ use super::{
     recovery::Recovery,
 };
 use crate::{
-    cluster::Client,
+    cluster::KubeClient,
     log_throttle::LogThrottle,
     order::{Change, StackName},
     stack::{
         desired::fingerprint,
-        machine::{Carryover, Machine, MachineContext, MachineStep, Notice},
+        machine::{Carryover, Machine, MachineContext, MachineStep, Notice, OrderArrival},
         object::ObjectKey,
         write::{Write, WriteAnswer},
     },
@@ -41,7 +41,7 @@ pub(super) type Lines = Rc<RefCell<LogThrottle<&'static str>>>;
 
 /// What all orders of one shard share.
 pub(super) struct Worker {
-    client: Client,
+    client: KubeClient,
     knowledge: Rc<Knowledge>,
     recovery: Rc<Recovery>,
     /// Changes when kinds come and go.
@@ -55,7 +55,7 @@ pub(super) struct Worker {
 impl Worker {
     /// A worker over this shard's client and knowledge.
     pub(super) fn new(
-        client: Client,
+        client: KubeClient,
         knowledge: Rc<Knowledge>,
         recovery: Rc<Recovery>,
         context: MachineContext,
@@ -87,7 +87,7 @@ impl Worker {
     }
 }
 
-/// What has to be remembered of stacks between their orders: those with unsettled writes, or in
+/// What has to be remembered of stacks between their orders: those with writes in doubt, or in
 /// trouble. Clones are the same.
 #[derive(Clone, Default)]
 pub(super) struct Memories(Rc<RefCell<AHashMap<StackName, Carryover>>>);
@@ -126,7 +126,7 @@ impl Memories {
     /// Says what the end of the process forgets.
     pub(super) fn farewell(&self) {
         for (stack, memory) in &*self.0.borrow() {
-            if let Some(objects) = memory.unsettled() {
+            if let Some(objects) = memory.in_doubt() {
                 warn!(%stack, "the outcome of the last write to {objects} is not known; should it arrive late, the next order of this stack puts it right");
             }
         }
@@ -148,9 +148,10 @@ impl Handler<StackName, Job> for Worker {
             }
             return Outcome::Done;
         }
-        let (memory, context) = (self.memories.take(&stack), Rc::clone(&self.context.borrow()));
+        let context = Rc::clone(&self.context.borrow());
+        let arrival = if job.again { OrderArrival::Again } else { OrderArrival::New };
         let mut run = Run {
-            machine: Machine::new(job.order, memory, Rc::clone(&context), job.again),
+            machine: Machine::new(job.order, self.memories.take(&stack), Rc::clone(&context), arrival),
             context,
             stack,
             revision: None,
@@ -183,7 +184,6 @@ struct Run<'a> {
     slot: Slot<StackName, Job>,
     stack: StackName,
     machine: Machine,
-    /// What the machine knows of the kinds in play.
     context: Rc<MachineContext>,
     /// Of what is known, as the machine was last shown it.
     revision: Option<u64>,
@@ -273,7 +273,7 @@ impl Run<'_> {
     fn take_in(&mut self, write: &Write, answer: WriteAnswer) {
         self.worker.knowledge.answered(&self.stack, write, &answer);
         self.worker.recovery.answered(write, &answer);
-        self.machine.answered(now(), write, answer);
+        self.machine.apply_answer(now(), write, answer);
         // What the answer says may be gone by now, as the store knew before.
         self.revision = None;
     }
@@ -298,7 +298,7 @@ impl Run<'_> {
 
     fn verdict(&mut self, step: &MachineStep) -> Outcome<Job> {
         let recovery = &self.worker.recovery;
-        if let &MachineStep::Later { at, refused: false } = step
+        if let &MachineStep::Retry { at } = step
             && let Some(class) = self.machine.fails_with(now())
         {
             let at = recovery.waits(&self.stack, class, at);
@@ -306,7 +306,7 @@ impl Run<'_> {
         }
         recovery.ends(&self.stack);
         match step {
-            MachineStep::Done | MachineStep::Attend { .. } | MachineStep::Later { refused: true, .. }
+            MachineStep::Done | MachineStep::Attend { .. } | MachineStep::Rejected { .. }
                 if self.is_outdated() =>
             {
                 self.later(now(), RequeuePolicy::UntilSuperseded)
@@ -319,11 +319,11 @@ impl Run<'_> {
                 self.applied();
                 self.later(at, RequeuePolicy::UntilNewer)
             }
-            &MachineStep::Later { at, refused: true } => {
+            &MachineStep::Rejected { at } => {
                 self.end(|counters| &counters.failed);
                 self.later(at, RequeuePolicy::UntilNewer)
             }
-            &MachineStep::Later { at, refused: false } => self.later(at, RequeuePolicy::UntilSuperseded),
+            &MachineStep::Retry { at } => self.later(at, RequeuePolicy::UntilSuperseded),
             // The shard is stopping, and its dispatcher will be drained in a moment; or the slot is given
             // back for others that wait.
             MachineStep::Read(_) | MachineStep::Write | MachineStep::Await => {
@@ -386,7 +386,7 @@ impl Run<'_> {
                 continue;
             };
             match notice {
-                Notice::Faults { .. } | Notice::Clash { .. } | Notice::Refused { .. } => {
+                Notice::Faults { .. } | Notice::Clash { .. } | Notice::Rejected { .. } => {
                     error!("{notice}{unsaid}");
                 }
                 Notice::Failed { .. } => warn!("{notice}{unsaid}"),

@@ -7,12 +7,10 @@ use hyper::body::Incoming;
 use shards::CoopBudget;
 
 use super::{
-    connection::chain,
     gunzip::Gunzip,
-    limiter::TokenBucket,
-    permit::{Permit, Permits},
+    limiter::{Permit, Permits, TokenBucket},
 };
-use crate::time;
+use crate::{net::chain, time};
 
 /// What an object may weigh, decoded: a single one, an item of a list, an event. etcd takes 1.5 MiB
 /// by default, and clusters that raise this stay below.
@@ -26,7 +24,7 @@ const LARGE_TOGETHER: usize = 2;
 
 /// A body that comes in.
 #[derive(Debug)]
-pub(super) struct Body {
+pub(super) struct ResponseBody {
     incoming: Incoming,
     gunzip: Option<Gunzip>,
     /// What came and is not decoded yet.
@@ -36,7 +34,7 @@ pub(super) struct Body {
 
 /// Why there is no more of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BodyError {
+pub(crate) enum BodyError {
     /// The connection or the stream broke.
     #[error("{0}")]
     Broken(String),
@@ -47,15 +45,15 @@ pub(super) enum BodyError {
 
 /// Room for answers that are read whole; one for each client.
 #[derive(Debug)]
-pub(super) struct Room(Permits);
+pub(super) struct LargeBodies(Permits);
 
-impl Room {
+impl LargeBodies {
     pub(super) fn new() -> Self {
         Self(Permits::new(TokenBucket::new(0.0, 1, time::now()), LARGE_TOGETHER))
     }
 }
 
-impl Body {
+impl ResponseBody {
     /// The body that these headers announce.
     pub(super) fn new(headers: &HeaderMap, incoming: Incoming) -> Result<Self, BodyError> {
         let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes());
@@ -98,7 +96,7 @@ impl Body {
 
     /// All of it, where it says that something went well: [`OBJECT`] bytes at most. Of an error the
     /// beginning, [`ERROR`] bytes; what follows is not waited for.
-    pub(super) async fn read(&mut self, status: StatusCode, room: &Room) -> Result<Bytes, BodyError> {
+    pub(super) async fn read(&mut self, status: StatusCode, room: &LargeBodies) -> Result<Bytes, BodyError> {
         let (mut bytes, mut budget) = (BytesMut::new(), CoopBudget::new());
         let mut large: Option<Permit> = None;
         while let Some(chunk) = self.chunk().await? {

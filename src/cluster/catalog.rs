@@ -5,8 +5,8 @@ use std::{cell::RefCell, sync::Arc};
 use serde_json::Value;
 
 use super::{
-    answer::{self, Reply},
-    page::{self, Next},
+    list_reader::{ListError, ListItem, ListReader},
+    response::{self, ApiResponse},
 };
 use crate::{
     log_throttle::LogThrottle,
@@ -23,7 +23,7 @@ const ENTERPRISE: &str = "formance.com/is-ee";
 
 /// What a page of CRDs brought.
 #[derive(Debug)]
-pub struct Page {
+pub struct ModulesPage {
     /// Modules that can be written.
     pub modules: Vec<Arc<Resource>>,
     /// Where the next page begins.
@@ -35,50 +35,50 @@ pub(super) const SUBJECT: &str = "customresourcedefinitions";
 
 /// Reads a page of CRDs labelled as modules. Those of another group, of another scope or without
 /// the version that the agent speaks are left out with a log line.
-pub fn page(reply: &Reply) -> Result<Page, ReadError> {
+pub fn page(reply: &ApiResponse) -> Result<ModulesPage, ReadError> {
     if !reply.status.is_success() {
-        return Err(answer::read_error(SUBJECT.to_owned(), reply));
+        return Err(response::read_error(SUBJECT.to_owned(), reply));
     }
-    let mut reader = Reader::default();
+    let mut reader = ModulesReader::default();
     reader.push(&reply.body).map_err(failed)?;
     reader.finish().map_err(failed)
 }
 
 /// Reads such a page as it comes in.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
-    page: page::Page,
+pub(super) struct ModulesReader {
+    page: ListReader,
     modules: Vec<Arc<Resource>>,
     left_out: u64,
     /// The first of those, and why.
     example: Option<String>,
 }
 
-impl Reader {
+impl ModulesReader {
     /// Takes what came next; or says why it cannot be read.
-    pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), String> {
+    pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), ListError> {
         self.page.push(piece);
         self.read().map(drop)
     }
 
     /// What the page brought, where it was whole.
-    pub(super) fn finish(mut self) -> Result<Page, String> {
+    pub(super) fn finish(mut self) -> Result<ModulesPage, ListError> {
         self.page.finish();
         let whole = self.read()?;
         if let Some(example) = self.example.take() {
             tracing::warn!(left_out = self.left_out, example, "definitions of modules left out");
         }
         match whole {
-            true => Ok(Page { next: self.page.token().map(str::to_owned), modules: self.modules }),
-            false => Err("the list ends too early".into()),
+            true => Ok(ModulesPage { next: self.page.token().map(str::to_owned), modules: self.modules }),
+            false => Err(ListError::CutShort),
         }
     }
 
     /// Whether all of it was read.
-    fn read(&mut self) -> Result<bool, String> {
+    fn read(&mut self) -> Result<bool, ListError> {
         loop {
             match self.page.next()? {
-                Next::Item(crd) => match listed(&crd) {
+                ListItem::Item(crd) => match listed(&crd) {
                     Ok(module) => self.modules.push(Arc::new(module)),
                     Err(why) => {
                         self.left_out += 1;
@@ -88,20 +88,20 @@ impl Reader {
                         });
                     }
                 },
-                Next::More => return Ok(false),
-                Next::End => return Ok(true),
+                ListItem::More => return Ok(false),
+                ListItem::End => return Ok(true),
             }
         }
     }
 }
 
 /// Why there is no such list.
-pub(super) fn failed(cause: String) -> ReadError {
-    ReadError::Failed { subject: SUBJECT.into(), cause, retry_after: None }
+pub(super) fn failed(cause: impl std::fmt::Display) -> ReadError {
+    ReadError::Failed { subject: SUBJECT.into(), cause: cause.to_string(), retry_after: None }
 }
 
 /// The module kind that a definition defines, one of those that
-/// [`Target::definitions`](super::target::Target::definitions) selects; `None`, with a log line, where
+/// [`WatchTarget::definitions`](super::target::Target::definitions) selects; `None`, with a log line, where
 /// the agent cannot write its objects.
 pub fn module(crd: &Object) -> Option<Resource> {
     // Until then, and from the beginning of its end on, its objects cannot be had.
@@ -169,7 +169,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cluster::target::Target;
+    use crate::cluster::request::WatchTarget;
 
     fn crd(kind: &str, labels: &Value, change: impl FnOnce(&mut Value)) -> Value {
         let singular = kind.to_lowercase();
@@ -187,7 +187,7 @@ mod tests {
 
     fn read(items: &[Value]) -> Vec<Arc<Resource>> {
         let body = json!({"items": items, "metadata": {"continue": "more"}}).to_string();
-        let reply = Reply { status: StatusCode::OK, headers: HeaderMap::new(), body: body.into() };
+        let reply = ApiResponse { status: StatusCode::OK, headers: HeaderMap::new(), body: body.into() };
         let page = page(&reply).unwrap();
         assert_eq!(page.next.as_deref(), Some("more"));
         page.modules
@@ -209,7 +209,7 @@ mod tests {
         json["metadata"]["uid"] = "u".into();
         json["metadata"]["resourceVersion"] = "1".into();
         let object = |json: &Value| {
-            Object::from_json(Target::definitions().resource(), json.clone()).expect("an object")
+            Object::from_json(WatchTarget::definitions().resource(), json.clone()).expect("an object")
         };
         assert_eq!(module(&object(&json)), None, "not served yet");
         json["status"] = json!({"conditions": [{"type": "Established", "status": "True"}]});

@@ -1,6 +1,5 @@
 //! The client of one shard: permits, writes, reads.
 
-mod health;
 mod watches;
 
 pub(in crate::cluster) use watches::{Listed, Pieces};
@@ -11,22 +10,21 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures::StreamExt;
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use shards::Wakeup;
 
-use self::health::Health;
 use super::{
-    answer::{self, Reply},
+    buffer_budget::BufferBudget,
     config::ClusterConfig,
-    credentials::{Credentials, Presented},
-    limiter::TokenBucket,
-    permit::{Permit, Permits},
+    credentials::Credentials,
+    limiter::{Permit, Permits, TokenBucket},
+    reflector::MOST_ITEMS,
     request::{self, ApiRequest, RequestError},
-    transport::{Failure, Outgoing, Transport},
-    unread::Unread,
+    response::{self, ApiResponse},
+    send_error::SendError,
+    transport::{OutgoingRequest, Transport},
     warning,
-    watch::MOST_ITEMS,
 };
 use crate::{
     log_throttle::LogThrottle,
@@ -41,9 +39,12 @@ use crate::{
 /// Requests of one read that are on their way together, each with its own permit.
 const READS_TOGETHER: usize = 6;
 
+/// So many failures in a row are more than one request's bad luck.
+const OUTAGE: u32 = 2;
+
 /// What one client may do, already divided over the shards.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Limits {
+pub struct ClientLimits {
     /// Requests a second; 0 is unlimited.
     pub qps: f64,
     /// Requests that may be saved up.
@@ -56,34 +57,40 @@ pub struct Limits {
 
 /// What a client has sent so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
+pub struct SentCounts {
     /// All requests, writes included.
     pub requests: u64,
     /// Creates, patches and deletes.
     pub writes: u64,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RequestKind {
+    Read,
+    Write,
+}
+
 /// The Kubernetes client of one shard. Clones are the same client.
 #[derive(Clone)]
-pub struct Client(Rc<Inner>);
+pub struct KubeClient(Rc<ClientInner>);
 
-struct Inner {
+struct ClientInner {
     transport: Transport,
     credentials: Credentials,
     permits: Permits,
     headers: Vec<(HeaderName, HeaderValue)>,
     compression: bool,
     deadline: Duration,
-    counts: Cell<Counts>,
-    health: Health,
+    counts: Cell<SentCounts>,
+    health: RequestHealth,
     /// What has begun to come in for lists and watches.
-    unread: Unread,
-    /// See [`Client::listing_at_most`].
+    buffer_budget: BufferBudget,
+    /// See [`KubeClient::listing_at_most`].
     most_items: Cell<u64>,
     warnings: RefCell<LogThrottle<&'static str>>,
 }
 
-impl std::fmt::Debug for Client {
+impl std::fmt::Debug for KubeClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client")
             .field("permits", &self.0.permits)
@@ -92,12 +99,12 @@ impl std::fmt::Debug for Client {
     }
 }
 
-impl Client {
+impl KubeClient {
     /// A client that has not connected yet. To be made on the shard that will use it.
-    pub fn new(config: &ClusterConfig, limits: Limits) -> Self {
+    pub fn new(config: &ClusterConfig, limits: ClientLimits) -> Self {
         let bucket = TokenBucket::new(limits.qps, limits.burst, time::now());
-        Self(Rc::new(Inner {
-            credentials: Credentials::with_identity(
+        Self(Rc::new(ClientInner {
+            credentials: Credentials::new(
                 config.credentials.clone(),
                 config.identity.clone(),
                 config.identity_files.clone(),
@@ -107,8 +114,8 @@ impl Client {
             compression: config.compression,
             deadline: limits.deadline,
             counts: Cell::default(),
-            health: Health::default(),
-            unread: Unread::default(),
+            health: RequestHealth::default(),
+            buffer_budget: BufferBudget::default(),
             most_items: Cell::new(MOST_ITEMS),
             warnings: RefCell::default(),
             transport: Transport::new(config.clone()),
@@ -127,14 +134,16 @@ impl Client {
             Ok(request) => request,
             Err(error) => return WriteAnswer::Refused(never_sent(&error)),
         };
-        match self.perform(permit, request, true).await {
+        match self.perform(permit, request, RequestKind::Write).await {
             Ok(reply) => {
-                let warnings = answer::warnings(write, &reply);
+                let warnings = response::warnings(write, &reply);
                 warning::tell(&mut self.0.warnings.borrow_mut(), write.key(), &warnings, time::now());
-                answer::write(write, &reply)
+                response::write(write, &reply)
             }
-            Err(Failure::NotSent(cause)) => WriteAnswer::NotApplied { cause, retry_after: None },
-            Err(Failure::Lost(cause)) => WriteAnswer::InDoubt { cause, retry_after: None },
+            Err(error) if error.may_have_arrived() => {
+                WriteAnswer::InDoubt { cause: error.to_string(), retry_after: None }
+            }
+            Err(error) => WriteAnswer::NotApplied { cause: error.to_string(), retry_after: None },
         }
     }
 
@@ -169,7 +178,7 @@ impl Client {
     }
 
     /// What has been sent so far.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> SentCounts {
         self.0.counts.get()
     }
 
@@ -181,33 +190,43 @@ impl Client {
 
     async fn get(&self, key: &ObjectKey) -> Result<Option<Object>, ReadError> {
         let reply = self.ask(&key.to_string(), request::get(key)).await?;
-        answer::read_one(key, &reply)
+        response::read_one(key, &reply)
     }
 
     async fn ask(
         &self,
         subject: &str,
         request: Result<ApiRequest, RequestError>,
-    ) -> Result<Reply, ReadError> {
+    ) -> Result<ApiResponse, ReadError> {
         let request = request.map_err(|error| ReadError::Refused {
             subject: subject.to_owned(),
             refusal: never_sent(&error),
         })?;
         let permit = self.permit().await;
-        self.perform(permit, request, false).await.map_err(|failure| {
-            let (Failure::NotSent(cause) | Failure::Lost(cause)) = failure;
-            ReadError::Failed { subject: subject.to_owned(), cause, retry_after: None }
+        let asked = self.perform(permit, request, RequestKind::Read).await;
+        asked.map_err(|error| ReadError::Failed {
+            subject: subject.to_owned(),
+            cause: error.to_string(),
+            retry_after: None,
         })
     }
 
-    async fn perform(&self, mut permit: Permit, request: ApiRequest, write: bool) -> Result<Reply, Failure> {
+    async fn perform(
+        &self,
+        mut permit: Permit,
+        request: ApiRequest,
+        kind: RequestKind,
+    ) -> Result<ApiResponse, SendError> {
         permit.spend();
-        let prepared = self.prepare(request).await?;
-        let result = self.0.transport.exchange(prepared.outgoing(), self.0.deadline).await;
-        self.count(matches!(result, Err(Failure::NotSent(_))), write);
-        self.0.health.note(&result);
-        let reply = self.doubt(result, &prepared).await?;
-        self.heed(&reply, &prepared).await;
+        let outgoing = self.prepare(request).await?;
+        let result = self.0.transport.exchange(&outgoing, self.0.deadline).await;
+        self.count(&result, kind);
+        match &result {
+            Ok(reply) => self.0.health.replied(reply.status),
+            Err(_) => self.0.health.failed(),
+        }
+        let reply = self.doubt(result, &outgoing).await?;
+        self.heed(&reply, &outgoing).await;
         let busy = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
         if let Some(pause) = reply.retry_after().filter(|_| busy.contains(&reply.status)) {
             // A little longer, each shard on its own, so that they do not come back together.
@@ -217,11 +236,11 @@ impl Client {
     }
 
     /// The request as it goes out, with who asks.
-    async fn prepare(&self, request: ApiRequest) -> Result<Prepared, Failure> {
+    async fn prepare(&self, request: ApiRequest) -> Result<OutgoingRequest, SendError> {
         let presented = self.0.credentials.present().await;
         let presented = presented.map_err(|error| {
             self.0.health.failed();
-            Failure::NotSent(format!("no credentials: {error}"))
+            SendError::Credentials(error)
         })?;
         let (mut head, body) = request.into_parts();
         head.headers.extend(presented.header.clone().map(|value| (header::AUTHORIZATION, value)));
@@ -231,41 +250,72 @@ impl Client {
         for (name, value) in &self.0.headers {
             head.headers.append(name, value.clone());
         }
-        Ok(Prepared { head: http::Request::from_parts(head, ()), body: body.into(), presented })
+        Ok(OutgoingRequest { head: http::Request::from_parts(head, ()), body: body.into(), presented })
     }
 
-    fn count(&self, unsent: bool, write: bool) {
-        if !unsent {
-            let Counts { requests, writes } = self.0.counts.get();
-            self.0.counts.set(Counts { requests: requests + 1, writes: writes + u64::from(write) });
+    fn count<T>(&self, result: &Result<T, SendError>, kind: RequestKind) {
+        if result.as_ref().err().is_none_or(SendError::may_have_arrived) {
+            let SentCounts { requests, writes } = self.0.counts.get();
+            let writes = writes + u64::from(kind == RequestKind::Write);
+            self.0.counts.set(SentCounts { requests: requests + 1, writes });
         }
     }
 
     /// Where nothing was answered, who we are may be the reason.
-    async fn doubt<T>(&self, result: Result<T, Failure>, prepared: &Prepared) -> Result<T, Failure> {
+    async fn doubt<T>(
+        &self,
+        result: Result<T, SendError>,
+        outgoing: &OutgoingRequest,
+    ) -> Result<T, SendError> {
         if result.is_err() {
-            self.0.credentials.doubt(&prepared.presented).await;
+            self.0.credentials.doubt(&outgoing.presented).await;
         }
         result
     }
 
-    async fn heed(&self, reply: &Reply, prepared: &Prepared) {
+    async fn heed(&self, reply: &ApiResponse, outgoing: &OutgoingRequest) {
         if reply.unauthorized() {
-            self.0.credentials.refused(&prepared.presented).await;
+            self.0.credentials.refused(&outgoing.presented).await;
         }
     }
 }
 
-/// A request that is ready to be sent.
-struct Prepared {
-    head: http::Request<()>,
-    body: Bytes,
-    presented: Presented,
+/// Whether requests are answered, and when they are again.
+#[derive(Debug, Default)]
+struct RequestHealth {
+    /// Failures since the last success.
+    failures: Cell<u32>,
+    /// Counts successes after failures.
+    recoveries: Cell<u64>,
+    changed: Wakeup,
 }
 
-impl Prepared {
-    fn outgoing(&self) -> Outgoing<'_> {
-        Outgoing { head: &self.head, body: &self.body, identity: self.presented.identity.as_ref() }
+impl RequestHealth {
+    /// An answer. What is the matter with one request alone says nothing of others.
+    fn replied(&self, status: StatusCode) {
+        let is_general = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS);
+        if status.is_success() {
+            self.succeeded();
+        } else if is_general || status.is_server_error() {
+            self.failed();
+        }
+    }
+
+    fn failed(&self) {
+        self.failures.set(self.failures.get().saturating_add(1));
+    }
+
+    fn succeeded(&self) {
+        if self.failures.replace(0) >= OUTAGE {
+            self.recoveries.set(self.recoveries.get() + 1);
+            self.changed.notify();
+        }
+    }
+
+    /// Waits for the next success after failures.
+    async fn recovered(&self) {
+        let seen = self.recoveries.get();
+        self.changed.until(|| (self.recoveries.get() != seen).then_some(())).await;
     }
 }
 

@@ -7,7 +7,11 @@ use std::{
 
 use http::{HeaderName, HeaderValue};
 
-use super::{credentials::Source, kubeconfig, reload};
+use super::{
+    credentials::CredentialSource,
+    kubeconfig::{self, KubeconfigFault},
+    reload,
+};
 use crate::net::{
     endpoint::{Endpoint, EndpointError},
     proxy::{Proxy, ProxyError},
@@ -18,7 +22,7 @@ use crate::net::{
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// Everything needed to talk to one API server. Crosses threads: each shard makes its own
-/// [`super::Client`] of it.
+/// [`super::KubeClient`] of it.
 #[derive(Debug, Clone)]
 pub struct ClusterConfig {
     /// Where these settings came from, for messages.
@@ -36,7 +40,7 @@ pub struct ClusterConfig {
     /// The files that `identity` was read from; read again now and then.
     pub identity_files: IdentityFiles,
     /// Our token, or where it comes from.
-    pub credentials: Source,
+    pub credentials: CredentialSource,
     /// Headers of every request, `Impersonate-User` say.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The way there.
@@ -97,7 +101,7 @@ pub enum ClusterConfigError {
         /// The file.
         path: String,
         /// Where and why.
-        reason: String,
+        reason: KubeconfigFault,
     },
     /// A field is missing or says something that cannot be used.
     #[error("{origin}: {field}: {problem}")]
@@ -160,7 +164,7 @@ impl ClusterConfig {
             trust_file: None,
             identity: None,
             identity_files: IdentityFiles::default(),
-            credentials: Source::Nothing,
+            credentials: CredentialSource::Nothing,
             headers: Vec::new(),
             proxy: Proxy::none(),
             compression: true,
@@ -240,7 +244,7 @@ fn in_cluster(around: &Surroundings<'_>) -> Result<Option<ClusterConfig>, Cluste
         origin,
         trust: Trust::Pem(pem),
         trust_file: Some(ca),
-        credentials: Source::TokenFile { path: token, until_read: None },
+        credentials: CredentialSource::TokenFile { path: token, until_read: None },
         proxy,
         ..ClusterConfig::to(endpoint)
     }))

@@ -16,15 +16,14 @@ use hyper::{
     client::conn::{http1, http2},
 };
 
-pub(super) use crate::net::chain;
-
 use super::{
-    answer::Reply,
-    body::{Body, BodyError, Room},
+    body::{BodyError, LargeBodies, ResponseBody},
+    response::ApiResponse,
+    send_error::SendError,
 };
 use crate::{
     net::{
-        self,
+        self, chain,
         connect::{self, Protocol},
         endpoint::Endpoint,
         executor::LocalExecutor,
@@ -54,8 +53,8 @@ type Sending = Full<Bytes>;
 
 /// A connection that is open, as far as is known.
 #[derive(Debug)]
-pub(super) struct Connection {
-    sender: Sender,
+pub(super) struct HttpConnection {
+    sender: RequestSender,
     monitor: Rc<ConnectionMonitor>,
     /// Whose certificate it was made with.
     identity: Option<Arc<Identity>>,
@@ -65,7 +64,7 @@ pub(super) struct Connection {
 }
 
 #[derive(Debug)]
-enum Sender {
+enum RequestSender {
     /// Out of its cell while a request is on its way; not put back after a failure.
     Http1(RefCell<Option<http1::SendRequest<Sending>>>),
     Http2(http2::SendRequest<Sending>),
@@ -73,25 +72,16 @@ enum Sender {
 
 /// An answer whose head has come.
 #[derive(Debug)]
-pub(super) struct Begun {
+pub(super) struct PendingResponse {
     pub(super) head: Parts,
-    pub(super) body: Body,
+    pub(super) body: ResponseBody,
     /// Of an HTTP/1.1 connection, which serves this answer alone while it lasts.
     sender: Option<http1::SendRequest<Sending>>,
 }
 
-/// Why a request brought no reply.
-#[derive(Debug)]
-pub(super) enum SendError {
-    /// No byte of it went out, or the server says that it did nothing with it.
-    Unsent(String),
-    /// It was handed over; whether it arrived nobody knows.
-    Lost(String),
-}
-
 /// How far a request got, kept outside the future so that it survives a deadline.
 #[derive(Default)]
-pub(super) struct Progress {
+pub(super) struct SendProgress {
     /// When it was handed to a connection that could have written any of it.
     pub(super) sent: Cell<Option<Instant>>,
     /// The connection it went over.
@@ -100,19 +90,19 @@ pub(super) struct Progress {
 
 /// Why HTTP could not begin on a connection.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum StartError {
+pub(crate) enum HandshakeError {
     #[error(transparent)]
     Http(#[from] hyper::Error),
     #[error(transparent)]
-    PrefaceError(#[from] PrefaceError),
+    Preface(#[from] PrefaceError),
 }
 
-impl Connection {
+impl HttpConnection {
     /// Starts HTTP on a fresh connection.
     pub(super) async fn start(
         connection: connect::OpenConnection,
         identity: Option<Arc<Identity>>,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, HandshakeError> {
         let (io, monitor) = MonitoredIo::new(connection.io, connection.protocol);
         let used = Cell::new(time::now());
         Ok(match connection.protocol {
@@ -122,7 +112,7 @@ impl Connection {
                 let watched = Rc::clone(&monitor);
                 let owner = net::spawn(async move { ended(connection.await, &watched) });
                 Self {
-                    sender: Sender::Http1(RefCell::new(Some(sender))),
+                    sender: RequestSender::Http1(RefCell::new(Some(sender))),
                     monitor,
                     identity,
                     used,
@@ -142,7 +132,8 @@ impl Connection {
                     .await?;
                 let watched = Rc::clone(&monitor);
                 let owner = net::spawn(async move { ended(connection.await, &watched) });
-                let started = Self { sender: Sender::Http2(sender), monitor, identity, used, _owner: owner };
+                let started =
+                    Self { sender: RequestSender::Http2(sender), monitor, identity, used, _owner: owner };
                 // Dropped with it, the line is cut.
                 started.monitor.preface(GREETING).await?;
                 started
@@ -152,16 +143,16 @@ impl Connection {
 
     pub(super) fn protocol(&self) -> Protocol {
         match &self.sender {
-            Sender::Http1(_) => Protocol::Http1,
-            Sender::Http2(_) => Protocol::Http2,
+            RequestSender::Http1(_) => Protocol::Http1,
+            RequestSender::Http2(_) => Protocol::Http2,
         }
     }
 
     /// Whether no answer holds it.
     pub(super) fn is_free(&self) -> bool {
         match &self.sender {
-            Sender::Http1(sender) => sender.borrow().is_some(),
-            Sender::Http2(_) => true,
+            RequestSender::Http1(sender) => sender.borrow().is_some(),
+            RequestSender::Http2(_) => true,
         }
     }
 
@@ -173,11 +164,11 @@ impl Connection {
             _ => false,
         };
         same && match &self.sender {
-            Sender::Http1(sender) => {
+            RequestSender::Http1(sender) => {
                 sender.borrow().as_ref().is_some_and(|sender| !sender.is_closed())
                     && now.saturating_duration_since(self.used.get()) < MAX_IDLE
             }
-            Sender::Http2(sender) => !sender.is_closed() && self.monitor.going_away().is_none(),
+            RequestSender::Http2(sender) => !sender.is_closed() && self.monitor.going_away().is_none(),
         }
     }
 
@@ -189,34 +180,38 @@ impl Connection {
     pub(super) async fn begin(
         &self,
         mut request: Request<Sending>,
-        progress: &Progress,
-    ) -> Result<Begun, SendError> {
+        progress: &SendProgress,
+    ) -> Result<PendingResponse, SendError> {
         progress.monitor.set(Some(Rc::clone(&self.monitor)));
         let (response, sender) = match &self.sender {
-            Sender::Http1(cell) => {
+            RequestSender::Http1(cell) => {
                 let taken = cell.borrow_mut().take();
-                let mut sender = taken.ok_or_else(|| SendError::Unsent("connection in use".into()))?;
-                sender.ready().await.map_err(|error| SendError::Unsent(chain(&error)))?;
+                let mut sender = taken.ok_or_else(|| SendError::GivenBack("connection in use".into()))?;
+                sender.ready().await.map_err(|error| SendError::GivenBack(chain(&error)))?;
                 progress.sent.set(Some(time::now()));
                 self.monitor.count_informational(&mut request);
                 let response = self.answer(sender.try_send_request(request).await, progress)?;
-                self.monitor.check_informational().map_err(|error| SendError::Lost(error.to_string()))?;
+                self.monitor.check_informational().map_err(|error| SendError::Broke(error.to_string()))?;
                 (response, Some(sender))
             }
-            Sender::Http2(sender) => {
+            RequestSender::Http2(sender) => {
                 let mut sender = sender.clone();
                 progress.sent.set(Some(time::now()));
                 (self.answer(sender.try_send_request(request).await, progress)?, None)
             }
         };
         let (head, incoming) = response.into_parts();
-        let body = Body::new(&head.headers, incoming).map_err(|error| SendError::Lost(error.to_string()))?;
-        Ok(Begun { head, body, sender })
+        let body = ResponseBody::new(&head.headers, incoming)?;
+        Ok(PendingResponse { head, body, sender })
     }
 
     /// Reads the rest of an answer that began on this connection, as far as it is of use; see
-    /// [`Body::read`].
-    pub(super) async fn finish(&self, mut begun: Begun, room: &Room) -> Result<Reply, BodyError> {
+    /// [`ResponseBody::read`].
+    pub(super) async fn finish(
+        &self,
+        mut begun: PendingResponse,
+        room: &LargeBodies,
+    ) -> Result<ApiResponse, BodyError> {
         let status = begun.head.status;
         let abuse = |error| match self.monitor.abuse() {
             Some(abuse) => BodyError::Broken(abuse.to_string()),
@@ -225,13 +220,13 @@ impl Connection {
         let body = begun.body.read(status, room).await.map_err(abuse)?;
         let headers = std::mem::take(&mut begun.head.headers);
         self.release(begun);
-        Ok(Reply { status, headers, body })
+        Ok(ApiResponse { status, headers, body })
     }
 
     /// Lets go of an answer. Where it was read to its end, the connection is free for another; where
     /// not, HTTP/2 has its stream reset, and an HTTP/1.1 connection is of no more use.
-    pub(super) fn release(&self, begun: Begun) {
-        if let (Sender::Http1(cell), Some(sender), true) =
+    pub(super) fn release(&self, begun: PendingResponse) {
+        if let (RequestSender::Http1(cell), Some(sender), true) =
             (&self.sender, begun.sender, begun.body.has_ended())
         {
             cell.borrow_mut().replace(sender);
@@ -240,7 +235,7 @@ impl Connection {
     }
 
     /// The response; or whether the request was given back untouched, by hyper or by the server.
-    fn answer(&self, sent: Sent, progress: &Progress) -> Result<Response<Incoming>, SendError> {
+    fn answer(&self, sent: Sent, progress: &SendProgress) -> Result<Response<Incoming>, SendError> {
         sent.map_err(|mut error| {
             let given_back = error.take_message().is_some();
             let error = error.into_error();
@@ -248,14 +243,14 @@ impl Connection {
             let cause = abuse.unwrap_or_else(|| chain(&error));
             if given_back || is_not_applied(&error) {
                 progress.sent.set(None);
-                return SendError::Unsent(cause);
+                return SendError::GivenBack(cause);
             }
-            SendError::Lost(cause)
+            SendError::Broke(cause)
         })
     }
 }
 
-impl Drop for Connection {
+impl Drop for HttpConnection {
     fn drop(&mut self) {
         self.monitor.cut();
     }
@@ -301,6 +296,15 @@ fn ended(result: Result<(), hyper::Error>, monitor: &ConnectionMonitor) {
     }
 }
 
+/// A request does not fit the server's URL.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestUriError {
+    #[error(transparent)]
+    Host(#[from] http::header::InvalidHeaderValue),
+    #[error("{uri:?}: {source}")]
+    Uri { uri: String, source: http::uri::InvalidUri },
+}
+
 /// The request as it goes over the wire: HTTP/2 wants the whole URI, HTTP/1.1 path and `Host`.
 pub(super) fn addressed(
     head: &Request<()>,
@@ -308,14 +312,14 @@ pub(super) fn addressed(
     endpoint: &Endpoint,
     path: &str,
     protocol: Protocol,
-) -> Result<Request<Sending>, String> {
+) -> Result<Request<Sending>, RequestUriError> {
     let local = head.uri().path_and_query().map_or("/", |local| local.as_str());
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = head.method().clone();
     *request.headers_mut() = head.headers().clone();
     let uri = match protocol {
         Protocol::Http1 => {
-            let host = HeaderValue::from_str(endpoint.authority()).map_err(|error| error.to_string())?;
+            let host = HeaderValue::from_str(endpoint.authority())?;
             request.headers_mut().insert(header::HOST, host);
             format!("{path}{local}")
         }
@@ -323,7 +327,7 @@ pub(super) fn addressed(
             format!("{}://{}{path}{local}", endpoint.scheme(), endpoint.authority())
         }
     };
-    *request.uri_mut() = uri.parse::<Uri>().map_err(|error| format!("{uri:?}: {error}"))?;
+    *request.uri_mut() = uri.parse::<Uri>().map_err(|source| RequestUriError::Uri { uri, source })?;
     Ok(request)
 }
 

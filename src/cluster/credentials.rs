@@ -1,6 +1,6 @@
 //! Who we are to the API server, kept fresh.
 
-mod pair;
+mod client_certificate;
 
 use std::{
     path::{Path, PathBuf},
@@ -18,11 +18,11 @@ use http::HeaderValue;
 use super::{
     config::IdentityFiles,
     exec::{Credential, ExecError, ExecPlugin},
-    reload::{self, OneAtATime},
+    reload::{self, OneAtATime, RenewalError},
 };
 use crate::{net::tls::Identity, time};
 
-use pair::Pair;
+use client_certificate::ClientCertificate;
 
 /// A file is read again this often (kubelets rotate tokens long before they expire).
 const RECHECK: Duration = Duration::from_secs(60);
@@ -35,7 +35,7 @@ const RERUN_SECONDS: i64 = 10;
 
 /// Where credentials come from.
 #[derive(Clone)]
-pub enum Source {
+pub enum CredentialSource {
     /// Nowhere, or from the client certificate alone.
     Nothing,
     /// The value of the `Authorization` header.
@@ -51,13 +51,13 @@ pub enum Source {
     Exec(Arc<ExecPlugin>),
 }
 
-impl std::fmt::Debug for Source {
+impl std::fmt::Debug for CredentialSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Source::Nothing => f.write_str("Nothing"),
-            Source::Fixed(_) => f.write_str("Fixed(..)"),
-            Source::TokenFile { path, .. } => f.debug_tuple("TokenFile").field(path).finish(),
-            Source::Exec(_) => f.write_str("Exec(..)"),
+            CredentialSource::Nothing => f.write_str("Nothing"),
+            CredentialSource::Fixed(_) => f.write_str("Fixed(..)"),
+            CredentialSource::TokenFile { path, .. } => f.debug_tuple("TokenFile").field(path).finish(),
+            CredentialSource::Exec(_) => f.write_str("Exec(..)"),
         }
     }
 }
@@ -74,7 +74,7 @@ pub struct Presented {
 }
 
 /// Why there are no credentials. The request was not sent.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     /// The token file.
     #[error("token file {path}: {problem}")]
@@ -82,44 +82,59 @@ pub enum CredentialsError {
         /// Which one.
         path: String,
         /// Why it gives no token.
-        problem: String,
+        problem: RenewalError,
     },
     /// The plugin.
-    #[error("{0}")]
-    Exec(String),
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+}
+
+/// Why something cannot be sent as `Authorization`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    /// There is nothing.
+    #[error("is empty")]
+    Empty,
+    /// Bytes.
+    #[error("is no text")]
+    NotText,
+    /// Line breaks, say.
+    #[error("holds characters that no header may have")]
+    Characters,
 }
 
 /// One shard's credentials. The locks are awaited ones: while one request reads a file, the
 /// others wait for what it finds.
 #[derive(Debug)]
 pub struct Credentials {
-    source: Source,
+    source: CredentialSource,
     token: Mutex<TokenFile>,
-    pair: Mutex<Pair>,
+    pair: Mutex<ClientCertificate>,
 }
 
 impl Credentials {
-    /// Credentials from a source.
-    pub fn new(source: Source) -> Self {
-        Self::with_identity(source, None, IdentityFiles::default())
-    }
-
-    /// The same beside a client certificate, which is read again from its files.
-    pub fn with_identity(source: Source, identity: Option<Identity>, files: IdentityFiles) -> Self {
+    /// Credentials from a source, beside a client certificate, which is read again from its files.
+    pub fn new(source: CredentialSource, identity: Option<Identity>, files: IdentityFiles) -> Self {
         let mut token = TokenFile::default();
-        if let Source::TokenFile { until_read, .. } = &source {
+        if let CredentialSource::TokenFile { until_read, .. } = &source {
             token.kept.value.clone_from(until_read);
         }
-        Self { source, token: Mutex::new(token), pair: Mutex::new(Pair::new(identity, files, time::now())) }
+        Self {
+            source,
+            token: Mutex::new(token),
+            pair: Mutex::new(ClientCertificate::new(identity, files, time::now())),
+        }
     }
 
     /// What to send a request with now. Reads files or runs the plugin where it is time to.
     pub async fn present(&self) -> Result<Presented, CredentialsError> {
         let mut presented = match &self.source {
-            Source::Nothing => Presented::default(),
-            Source::Fixed(header) => Presented { header: Some(header.clone()), ..Presented::default() },
-            Source::TokenFile { path, .. } => self.read_token(path).await?,
-            Source::Exec(plugin) => ask_plugin(plugin).await?,
+            CredentialSource::Nothing => Presented::default(),
+            CredentialSource::Fixed(header) => {
+                Presented { header: Some(header.clone()), ..Presented::default() }
+            }
+            CredentialSource::TokenFile { path, .. } => self.read_token(path).await?,
+            CredentialSource::Exec(plugin) => ask_plugin(plugin).await?,
         };
         if presented.identity.is_none() {
             presented.identity = self.pair.lock().await.present().await;
@@ -130,9 +145,9 @@ impl Credentials {
     /// The server did not accept these: the next request gets new ones, if there are any.
     pub async fn refused(&self, presented: &Presented) {
         match &self.source {
-            Source::Nothing | Source::Fixed(_) => {}
-            Source::TokenFile { .. } => self.token.lock().await.kept.refuse(presented.edition),
-            Source::Exec(plugin) => plugin.cache.lock().await.refuse(presented.edition),
+            CredentialSource::Nothing | CredentialSource::Fixed(_) => {}
+            CredentialSource::TokenFile { .. } => self.token.lock().await.kept.refuse(presented.edition),
+            CredentialSource::Exec(plugin) => plugin.cache.lock().await.refuse(presented.edition),
         }
         self.doubt(presented).await;
     }
@@ -150,8 +165,8 @@ impl Credentials {
             let name = path.to_owned();
             let read = move || reload::read(&name, reload::MAX_FILE, reload::PIPE_DEADLINE);
             let token = match file.reading.run(read, reload::PATIENCE).await {
-                Ok(Ok(bytes)) => token(&bytes),
-                Ok(Err(error)) => Err(error.to_string()),
+                Ok(Ok(bytes)) => token(&bytes).map_err(RenewalError::from),
+                Ok(Err(error)) => Err(error.into()),
                 Err(problem) => Err(problem),
             };
             if let Err(problem) = file.kept.learn(now, token) {
@@ -172,17 +187,17 @@ impl Credentials {
 /// A token file, and what it said last.
 #[derive(Debug, Default)]
 struct TokenFile {
-    kept: Kept<HeaderValue>,
+    kept: FileState<HeaderValue>,
     reading: OneAtATime<std::io::Result<Vec<u8>>>,
 }
 
-fn token(bytes: &[u8]) -> Result<HeaderValue, String> {
-    bearer(std::str::from_utf8(bytes).map_err(|_| "is no text".to_owned())?.trim())
+fn token(bytes: &[u8]) -> Result<HeaderValue, HeaderError> {
+    bearer(std::str::from_utf8(bytes).map_err(|_| HeaderError::NotText)?.trim())
 }
 
 /// What a file said last, and when to look again.
 #[derive(Debug)]
-struct Kept<T> {
+struct FileState<T> {
     value: Option<T>,
     edition: u64,
     read_at: Option<Instant>,
@@ -191,13 +206,13 @@ struct Kept<T> {
     complained_at: Option<Instant>,
 }
 
-impl<T> Default for Kept<T> {
+impl<T> Default for FileState<T> {
     fn default() -> Self {
         Self { value: None, edition: 0, read_at: None, failed: false, refused: false, complained_at: None }
     }
 }
 
-impl<T: PartialEq> Kept<T> {
+impl<T: PartialEq> FileState<T> {
     fn is_due(&self, now: Instant) -> bool {
         if self.value.is_none() {
             return true;
@@ -211,7 +226,7 @@ impl<T: PartialEq> Kept<T> {
     }
 
     /// A value that is the same as before stays refused, if it was.
-    fn learn(&mut self, now: Instant, value: Result<T, String>) -> Result<(), String> {
+    fn learn(&mut self, now: Instant, value: Result<T, RenewalError>) -> Result<(), RenewalError> {
         self.read_at = Some(now);
         self.failed = value.is_err();
         let value = value?;
@@ -239,11 +254,11 @@ impl<T: PartialEq> Kept<T> {
 
 /// What a plugin brought, or how it failed. Shared by all shards.
 #[derive(Debug, Default)]
-pub struct Cache {
+pub struct PluginCache {
     /// Of a run that goes on.
     running: Option<oneshot::Receiver<Result<Credential, ExecError>>>,
     brought: Option<Brought>,
-    failed: Option<(i64, String)>,
+    failed: Option<(i64, ExecError)>,
     runs: u64,
 }
 
@@ -255,7 +270,7 @@ struct Brought {
     refused: bool,
 }
 
-impl Cache {
+impl PluginCache {
     /// What can be used at `now` (seconds since the epoch) without running the plugin.
     fn usable(&self, now: i64) -> Option<Result<Presented, CredentialsError>> {
         if let Some(brought) = &self.brought {
@@ -269,14 +284,16 @@ impl Cache {
             }
         }
         match &self.failed {
-            Some((at, problem)) if now - at < RERUN_SECONDS => {
-                Some(Err(CredentialsError::Exec(problem.clone())))
-            }
+            Some((at, error)) if now - at < RERUN_SECONDS => Some(Err(error.clone().into())),
             _ => None,
         }
     }
 
-    fn learn(&mut self, now: i64, result: Result<Credential, String>) -> Result<Presented, CredentialsError> {
+    fn learn(
+        &mut self,
+        now: i64,
+        result: Result<Credential, ExecError>,
+    ) -> Result<Presented, CredentialsError> {
         self.runs += 1;
         match result {
             Ok(credential) => {
@@ -291,9 +308,9 @@ impl Cache {
                     Some(Brought { presented: presented.clone(), at: now, expires, refused: false });
                 Ok(presented)
             }
-            Err(problem) => {
-                self.failed = Some((now, problem.clone()));
-                Err(CredentialsError::Exec(problem))
+            Err(error) => {
+                self.failed = Some((now, error.clone()));
+                Err(error.into())
             }
         }
     }
@@ -312,18 +329,15 @@ async fn ask_plugin(plugin: &Arc<ExecPlugin>) -> Result<Presented, CredentialsEr
     if let Some(known) = cache.usable(time::unix_seconds()) {
         return known;
     }
-    let result = match run_plugin(plugin, &mut cache).await {
-        Ok(result) => result.map_err(|error| error.to_string()),
-        Err(problem) => Err(problem),
-    };
+    let result = run_plugin(plugin, &mut cache).await;
     cache.running = None;
     cache.learn(time::unix_seconds(), result)
 }
 
 async fn run_plugin(
     plugin: &Arc<ExecPlugin>,
-    cache: &mut MutexGuard<'_, Cache>,
-) -> Result<Result<Credential, ExecError>, String> {
+    cache: &mut MutexGuard<'_, PluginCache>,
+) -> Result<Credential, ExecError> {
     if cache.running.is_none() {
         let (done, running) = oneshot::channel();
         let plugin = Arc::clone(plugin);
@@ -333,31 +347,30 @@ async fn run_plugin(
                 // Nobody may want it any more.
                 let _ = done.send(plugin.run());
             })
-            .map_err(|error| format!("no thread for the credential plugin: {error}"))?;
+            .map_err(|error| ExecError::NoThread(error.to_string()))?;
         cache.running = Some(running);
     }
     match &mut cache.running {
-        Some(running) => running.await.map_err(|_| "the credential plugin's run broke off".into()),
-        None => Err("the credential plugin does not run".into()),
+        Some(running) => running.await.unwrap_or(Err(ExecError::BrokeOff)),
+        None => Err(ExecError::BrokeOff),
     }
 }
 
 /// `Authorization: Bearer`.
-pub(super) fn bearer(token: &str) -> Result<HeaderValue, String> {
+pub(super) fn bearer(token: &str) -> Result<HeaderValue, HeaderError> {
     if token.is_empty() {
-        return Err("is empty".into());
+        return Err(HeaderError::Empty);
     }
     secret(&format!("Bearer {token}"))
 }
 
 /// `Authorization: Basic`.
-pub(super) fn basic(user: &str, password: &str) -> Result<HeaderValue, String> {
+pub(super) fn basic(user: &str, password: &str) -> Result<HeaderValue, HeaderError> {
     secret(&format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
 }
 
-fn secret(value: &str) -> Result<HeaderValue, String> {
-    let mut header = HeaderValue::from_bytes(value.as_bytes())
-        .map_err(|_| "holds characters that no header may have".to_owned())?;
+fn secret(value: &str) -> Result<HeaderValue, HeaderError> {
+    let mut header = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| HeaderError::Characters)?;
     header.set_sensitive(true);
     Ok(header)
 }

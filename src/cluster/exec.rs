@@ -16,8 +16,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    credentials::{Cache, bearer},
-    kubeconfig::{Cluster, Exec},
+    credentials::{PluginCache, bearer},
+    kubeconfig::{ExecConfig, KubeconfigCluster},
 };
 use crate::net::tls::Identity;
 
@@ -39,7 +39,7 @@ pub struct ExecPlugin {
     timeout: Duration,
     /// What it has brought. The one thing that shards share: a plugin is slow and costly, so
     /// once for the process must do. The lock is an awaited one and hardly ever contended.
-    pub(super) cache: Arc<Mutex<Cache>>,
+    pub(super) cache: Arc<Mutex<PluginCache>>,
 }
 
 /// What a plugin brought.
@@ -72,6 +72,12 @@ pub enum ExecError {
         /// What happened.
         problem: String,
     },
+    /// There is no thread to run it on.
+    #[error("no thread for the credential plugin: {0}")]
+    NoThread(String),
+    /// Its thread ended without a word.
+    #[error("the credential plugin's run broke off")]
+    BrokeOff,
     /// It printed something else.
     #[error("credential plugin {command:?} printed no usable ExecCredential: {problem}")]
     Output {
@@ -82,28 +88,45 @@ pub enum ExecError {
     },
 }
 
+/// What is wrong with a plugin's description.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ExecConfigError {
+    #[error("command is missing")]
+    NoCommand,
+    #[error("apiVersion {0:?} is not supported: use {V1} or v1beta1")]
+    ApiVersion(String),
+    #[error("interactiveMode Always cannot be: nobody is there to be asked")]
+    Interactive,
+    #[error("interactiveMode {0:?} is not known: use Never or IfAvailable")]
+    InteractiveMode(String),
+    #[error("env has a variable whose name is empty or has = in it")]
+    Variable,
+}
+
 impl ExecPlugin {
     /// A plugin as the kubeconfig describes it, and the cluster's CA (PEM), which it is told where it
     /// wants that; the error says what is wrong with it.
-    pub(crate) fn new(exec: &Exec, cluster: &Cluster, ca: Option<Vec<u8>>) -> Result<Self, String> {
+    pub(crate) fn new(
+        exec: &ExecConfig,
+        cluster: &KubeconfigCluster,
+        ca: Option<Vec<u8>>,
+    ) -> Result<Self, ExecConfigError> {
         if exec.command.is_empty() {
-            return Err("command is missing".into());
+            return Err(ExecConfigError::NoCommand);
         }
         let api_version = match &*exec.api_version {
             // client-go insists on it. There is nothing to be confused about: it is what is expected.
             "" => V1.to_owned(),
             V1 | V1_BETA1 => exec.api_version.clone(),
-            other => return Err(format!("apiVersion {other:?} is not supported: use {V1} or v1beta1")),
+            other => return Err(ExecConfigError::ApiVersion(other.to_owned())),
         };
         match &*exec.interactive_mode {
             "" | "Never" | "IfAvailable" => {}
-            "Always" => return Err("interactiveMode Always cannot be: nobody is there to be asked".into()),
-            other => {
-                return Err(format!("interactiveMode {other:?} is not known: use Never or IfAvailable"));
-            }
+            "Always" => return Err(ExecConfigError::Interactive),
+            other => return Err(ExecConfigError::InteractiveMode(other.to_owned())),
         }
         if exec.env.iter().any(|(name, _)| name.is_empty() || name.contains(['=', '\0'])) {
-            return Err("env has a variable whose name is empty or has = in it".into());
+            return Err(ExecConfigError::Variable);
         }
         let mut spec = json!({"interactive": false});
         if exec.provide_cluster_info {
@@ -130,8 +153,8 @@ impl ExecPlugin {
         command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
         let output = match process::run(command, self.timeout) {
             Ok(output) => output,
-            Err(process::Failure::NotStarted(error)) => return Err(self.not_started(&error)),
-            Err(process::Failure::Ended(problem)) => return Err(self.failed(problem)),
+            Err(process::ProcessError::NotStarted(error)) => return Err(self.not_started(&error)),
+            Err(error) => return Err(self.failed(error.to_string())),
         };
         if !output.status.success() {
             let said = said(&output.stderr, &self.hidden(&output.stdout));
@@ -143,7 +166,7 @@ impl ExecPlugin {
 
     pub(crate) fn parse(&self, stdout: &str) -> Result<Credential, ExecError> {
         let failed = |problem: String| ExecError::Output { command: self.command.clone(), problem };
-        let output: Output = serde_json::from_str(stdout)
+        let output: ExecCredentialJson = serde_json::from_str(stdout)
             // The position is enough: the text may be a secret.
             .map_err(|e| failed(format!("no JSON of that shape, line {} column {}", e.line(), e.column())))?;
         if output.kind != "ExecCredential" || output.api_version != self.api_version {
@@ -196,7 +219,7 @@ impl ExecPlugin {
 }
 
 /// What the plugin is told of the cluster; what is not set is left out.
-fn cluster_info(cluster: &Cluster, ca: Option<Vec<u8>>) -> Value {
+fn cluster_info(cluster: &KubeconfigCluster, ca: Option<Vec<u8>>) -> Value {
     let text = |text: &str| (!text.is_empty()).then(|| Value::from(text));
     let on = |switch: bool| switch.then_some(Value::Bool(true));
     let fields = [
@@ -244,17 +267,17 @@ fn said(bytes: &[u8], hidden: &[String]) -> String {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Output {
+struct ExecCredentialJson {
     #[serde(default)]
     api_version: String,
     #[serde(default)]
     kind: String,
-    status: Option<Status>,
+    status: Option<ExecStatusJson>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Status {
+struct ExecStatusJson {
     token: Option<String>,
     expiration_timestamp: Option<String>,
     client_certificate_data: Option<String>,

@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut, buf::Writer};
 use flate2::write::MultiGzDecoder;
 
 /// The most that is taken in one go.
@@ -18,16 +18,13 @@ pub(crate) const MOST: usize = 128 << 10;
 /// A gzip stream that is being decoded.
 #[derive(Debug)]
 pub(crate) struct Gunzip {
-    decoder: MultiGzDecoder<Out>,
+    decoder: MultiGzDecoder<Writer<BytesMut>>,
     begun: bool,
 }
 
-#[derive(Debug, Default)]
-struct Out(BytesMut);
-
 impl Gunzip {
     pub(crate) fn new() -> Self {
-        Self { decoder: MultiGzDecoder::new(Out::default()), begun: false }
+        Self { decoder: MultiGzDecoder::new(BytesMut::new().writer()), begun: false }
     }
 
     /// Decodes some of what came next and takes that much away. What comes out is no more than
@@ -45,7 +42,7 @@ impl Gunzip {
         if input.is_empty() {
             self.decoder.flush()?;
         }
-        Ok(self.decoder.get_mut().0.split().freeze())
+        Ok(self.decoder.get_mut().get_mut().split().freeze())
     }
 
     /// Whether the stream was whole, once nothing more comes: lengths and checksums included.
@@ -55,17 +52,6 @@ impl Gunzip {
             return Ok(());
         }
         self.decoder.try_finish()
-    }
-}
-
-impl Write for Out {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -1,23 +1,25 @@
 //! Kubeconfig files: the current context's server and user, as client-go understands them.
 
 mod file;
+mod impersonation;
 mod sources;
-mod tree;
+mod yaml;
 
 use std::path::{Path, PathBuf};
 
 use http::{HeaderName, HeaderValue};
 
-pub use self::file::Exec;
-pub(crate) use self::file::{Cluster, Kubeconfig, User};
+pub use self::file::ExecConfig;
+pub(crate) use self::file::{AuthInfo, Kubeconfig, KubeconfigCluster};
 pub(super) use self::sources::VARIABLE;
+pub use self::yaml::KubeconfigFault;
 
-use self::file::{Context, FileOrData};
+use self::file::{FileOrData, KubeconfigContext};
 use super::{
     config::{ClusterConfig, ClusterConfigError, IdentityFiles, Surroundings, path_of},
-    credentials::{Source, basic, bearer},
+    credentials::{CredentialSource, HeaderError, basic, bearer},
     exec::ExecPlugin,
-    impersonation, reload,
+    reload,
 };
 use crate::net::{
     endpoint::Endpoint,
@@ -35,7 +37,7 @@ pub(super) fn load(named: Option<&Path>, around: &Surroundings<'_>) -> Result<Cl
 
 /// What a file says, `shown` being its name.
 pub(crate) fn interpret(shown: &str, file: &Kubeconfig, around: &Surroundings<'_>) -> Result<ClusterConfig> {
-    let chosen = Chosen::of(shown, file)?;
+    let chosen = CurrentContext::of(shown, file)?;
     let url = chosen.server()?;
     let mut endpoint =
         Endpoint::from_url(&url).map_err(|error| chosen.cluster.fault("server", &error.to_string()))?;
@@ -76,14 +78,14 @@ pub(crate) fn parse(shown: &str, text: &[u8]) -> Result<Kubeconfig> {
 }
 
 /// One entry of a file, as errors name it.
-struct Entry<'a, T> {
+struct KubeconfigEntry<'a, T> {
     is: &'a T,
     /// `clusters[name].cluster`
     path: String,
     origin: &'a Path,
 }
 
-impl<T> Entry<'_, T> {
+impl<T> KubeconfigEntry<'_, T> {
     fn fault(&self, field: &str, problem: &str) -> ClusterConfigError {
         ClusterConfigError::Field {
             origin: format!("kubeconfig {}", self.origin.display()),
@@ -107,7 +109,7 @@ impl<T> Entry<'_, T> {
     fn bytes(&self, field: &str, what: &FileOrData) -> Result<Option<(Vec<u8>, Option<PathBuf>)>> {
         match &what.data {
             Some(Ok(bytes)) => Ok(Some((bytes.clone(), None))),
-            Some(Err(problem)) => Err(self.fault(&format!("{field}-data"), problem)),
+            Some(Err(problem)) => Err(self.fault(&format!("{field}-data"), &problem.to_string())),
             None if !what.is_set() => Ok(None),
             None => Ok(Some((self.read(field, &what.file)?, Some(what.file.clone())))),
         }
@@ -115,12 +117,12 @@ impl<T> Entry<'_, T> {
 }
 
 /// Cluster and user of the current context.
-struct Chosen<'a> {
-    cluster: Entry<'a, Cluster>,
-    user: Entry<'a, User>,
+struct CurrentContext<'a> {
+    cluster: KubeconfigEntry<'a, KubeconfigCluster>,
+    user: KubeconfigEntry<'a, AuthInfo>,
 }
 
-impl<'a> Chosen<'a> {
+impl<'a> CurrentContext<'a> {
     fn of(shown: &str, file: &'a Kubeconfig) -> Result<Self> {
         let fault = |origin: &str, field: String, problem: String| ClusterConfigError::Field {
             origin: format!("kubeconfig {origin}"),
@@ -147,16 +149,16 @@ impl<'a> Chosen<'a> {
             let origin = context.origin.display().to_string();
             fault(&origin, format!("contexts[{current}].context.{field}"), problem)
         };
-        let Context { cluster, user, .. } = context;
+        let KubeconfigContext { cluster, user, .. } = context;
         let found = file.clusters.get(cluster).ok_or_else(|| missing("cluster", cluster, "clusters"))?;
         let path = format!("clusters[{cluster}].cluster");
-        let cluster = Entry { is: found, path, origin: &found.origin };
+        let cluster = KubeconfigEntry { is: found, path, origin: &found.origin };
         // client-go asks for a user, though an empty one will do. None is as good as that.
         let found = match user.is_empty() {
             true => &file.nobody,
             false => file.users.get(user).ok_or_else(|| missing("user", user, "users"))?,
         };
-        let user = Entry { is: found, path: format!("users[{user}].user"), origin: &found.origin };
+        let user = KubeconfigEntry { is: found, path: format!("users[{user}].user"), origin: &found.origin };
         Ok(Self { cluster, user })
     }
 
@@ -212,14 +214,14 @@ impl<'a> Chosen<'a> {
 
     /// Precedence as in client-go: a plugin is only run where there is nothing else, a client
     /// certificate included. A token file counts before a token, which stands in until it can be read.
-    fn credentials(&self, certified: bool) -> Result<Source> {
+    fn credentials(&self, certified: bool) -> Result<CredentialSource> {
         let user = self.user.is;
         if let Some(name) = &user.auth_provider {
             let problem = format!("{name:?} is not supported: use an exec plugin");
             return Err(self.user.fault("auth-provider", &problem));
         }
-        let header = |field: &str, header: std::result::Result<HeaderValue, String>| {
-            header.map_err(|problem| self.user.fault(field, &problem))
+        let header = |field: &str, header: std::result::Result<HeaderValue, HeaderError>| {
+            header.map_err(|problem| self.user.fault(field, &problem.to_string()))
         };
         let (token, named) = (user.token.trim(), !user.username.is_empty() || !user.password.is_empty());
         let token = (!token.is_empty()).then(|| header("token", bearer(token))).transpose()?;
@@ -230,29 +232,29 @@ impl<'a> Chosen<'a> {
             if token.is_none() {
                 self.user.read("tokenFile", &user.token_file)?;
             }
-            return Ok(Source::TokenFile { path: user.token_file.clone(), until_read: token });
+            return Ok(CredentialSource::TokenFile { path: user.token_file.clone(), until_read: token });
         }
         if let Some(token) = token {
-            return Ok(Source::Fixed(token));
+            return Ok(CredentialSource::Fixed(token));
         }
         if !user.username.is_empty() {
-            return header("username", basic(&user.username, &user.password)).map(Source::Fixed);
+            return header("username", basic(&user.username, &user.password)).map(CredentialSource::Fixed);
         }
         match &user.exec {
             Some(exec) if !certified => self.plugin(exec),
-            _ => Ok(Source::Nothing),
+            _ => Ok(CredentialSource::Nothing),
         }
     }
 
-    fn plugin(&self, exec: &Exec) -> Result<Source> {
+    fn plugin(&self, exec: &ExecConfig) -> Result<CredentialSource> {
         let cluster = self.cluster.is;
         let ca = match exec.provide_cluster_info {
             true => self.cluster.bytes("certificate-authority", &cluster.certificate_authority)?,
             false => None,
         };
         let plugin = ExecPlugin::new(exec, cluster, ca.map(|(pem, _)| pem))
-            .map_err(|problem| self.user.fault("exec", &problem))?;
-        Ok(Source::Exec(plugin.into()))
+            .map_err(|problem| self.user.fault("exec", &problem.to_string()))?;
+        Ok(CredentialSource::Exec(plugin.into()))
     }
 
     fn impersonation(&self) -> Result<Vec<(HeaderName, HeaderValue)>> {

@@ -1,8 +1,20 @@
-//! How fast requests may go out: a token bucket, pure, with time passed in.
+//! The right to send requests: how fast (a token bucket, pure), and how many at a time (permits, given
+//! out in the order asked for).
 
-use std::time::{Duration, Instant};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    fmt,
+    rc::{Rc, Weak},
+    time::{Duration, Instant},
+};
 
-use crate::time::{after, seconds};
+use futures::channel::oneshot;
+
+use crate::{
+    net,
+    time::{self, after, seconds},
+};
 
 /// The longest that one `Retry-After` may hold everything back.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -84,136 +96,163 @@ impl TokenBucket {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
+/// The queue for permits: a [`TokenBucket`] says how fast, a bound how many at a time.
+#[derive(Clone)]
+pub struct Permits(Rc<PermitQueue>);
 
-    use super::*;
+struct PermitQueue {
+    bucket: RefCell<TokenBucket>,
+    in_flight: Cell<usize>,
+    max_in_flight: usize,
+    /// Who waits, by ticket: the lowest is served first.
+    waiting: RefCell<BTreeMap<u64, oneshot::Sender<Permit>>>,
+    next_ticket: Cell<u64>,
+    /// Hands out permits once there is a token again.
+    timer: RefCell<Option<net::Task<()>>>,
+    timer_at: Cell<Option<Instant>>,
+}
 
-    fn start() -> Instant {
-        crate::time::now()
-    }
+/// The right to one request. Dropped without having been [used](Permit::spend), its token goes back.
+pub struct Permit {
+    permits: Weak<PermitQueue>,
+    spent: bool,
+}
 
-    #[test]
-    fn grants_the_burst_at_once_and_then_the_rate() {
-        let t0 = start();
-        let mut bucket = TokenBucket::new(10.0, 3, t0);
-        for _ in 0..3 {
-            assert_eq!(bucket.take(t0), Ok(()));
-        }
-        let at = bucket.take(t0).unwrap_err();
-        assert!(at > t0 + Duration::from_millis(99) && at < t0 + Duration::from_millis(101));
-        assert_eq!(bucket.take(at), Ok(()));
-        assert!(bucket.take(at).is_err());
-    }
-
-    #[test]
-    fn rate_zero_is_unlimited() {
-        let t0 = start();
-        let mut bucket = TokenBucket::new(0.0, 1, t0);
-        assert!((0..10_000).all(|_| bucket.take(t0).is_ok()));
-    }
-
-    #[test]
-    fn a_burst_of_zero_still_lets_one_through() {
-        let t0 = start();
-        let mut bucket = TokenBucket::new(5.0, 0, t0);
-        assert_eq!(bucket.take(t0), Ok(()));
-    }
-
-    #[test]
-    fn a_pause_holds_everything_back_and_no_burst_follows_it() {
-        let t0 = start();
-        let mut bucket = TokenBucket::new(10.0, 100, t0);
-        bucket.pause(t0, Duration::from_secs(5));
-        assert_eq!(bucket.take(t0 + Duration::from_secs(4)), Err(t0 + Duration::from_secs(5)));
-        let after = t0 + Duration::from_secs(5);
-        let granted = (0..100).filter(|_| bucket.take(after).is_ok()).count();
-        assert_eq!(granted, 1);
-    }
-
-    #[test]
-    fn a_pause_holds_an_unlimited_bucket_too() {
-        let t0 = start();
-        let mut bucket = TokenBucket::new(0.0, 1, t0);
-        bucket.pause(t0, Duration::from_secs(1));
-        assert_eq!(bucket.take(t0), Err(t0 + Duration::from_secs(1)));
-        assert_eq!(bucket.take(t0 + Duration::from_secs(1)), Ok(()));
-    }
-
-    #[test]
-    fn a_shorter_pause_does_not_cut_a_longer_one_and_none_lasts_for_ever() {
-        let t0 = start();
-        let mut bucket = TokenBucket::new(10.0, 1, t0);
-        bucket.pause(t0, Duration::from_secs(86_400));
-        bucket.pause(t0, Duration::from_secs(1));
-        assert!(bucket.take(t0 + LONGEST_PAUSE - Duration::from_millis(1)).is_err());
-        assert_eq!(bucket.take(t0 + LONGEST_PAUSE), Ok(()));
-    }
-
-    #[test]
-    fn a_pause_of_any_length_is_over_after_a_minute() {
-        for pause in [Duration::from_secs(99_999_999), Duration::from_secs(u64::MAX), Duration::MAX] {
-            let t0 = start();
-            let mut bucket = TokenBucket::new(10.0, 1, t0);
-            bucket.pause(t0, pause);
-            assert_eq!(bucket.take(t0 + LONGEST_PAUSE), Ok(()), "{pause:?}");
-        }
-    }
-
-    #[test]
-    fn a_rate_of_any_size_is_one() {
-        let t0 = start();
-        for rate in [f64::MAX, f64::MIN_POSITIVE, f64::INFINITY, f64::NAN, -1.0] {
-            let mut bucket = TokenBucket::new(rate, u32::MAX, t0);
-            assert_eq!(bucket.take(t0), Ok(()), "{rate}");
-            let mut bucket = TokenBucket::new(rate, 1, t0);
-            let _ = bucket.take(t0);
-            if let Err(at) = bucket.take(t0) {
-                assert!(at > t0 && at <= t0 + Duration::from_secs(3601), "{rate}");
-                assert!(bucket.take(t0 + Duration::from_secs(86_400)).is_ok() || rate < 1e-6, "{rate}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_unused_token_goes_back() {
-        let t0 = start();
-        let mut bucket = TokenBucket::new(1.0, 1, t0);
-        assert_eq!(bucket.take(t0), Ok(()));
-        bucket.put_back();
-        bucket.put_back();
-        assert_eq!(bucket.take(t0), Ok(()));
-        assert!(bucket.take(t0).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn never_grants_more_than_burst_and_rate_allow(
-            rate in 0.5f64..500.0,
-            burst in 1u32..50,
-            steps in prop::collection::vec(0u64..20_000, 1..300),
-        ) {
-            let t0 = start();
-            let mut bucket = TokenBucket::new(rate, burst, t0);
-            let (mut now, mut granted) = (t0, 0u32);
-            for micros in steps {
-                now += Duration::from_micros(micros);
-                while bucket.take(now).is_ok() {
-                    granted += 1;
-                }
-                let allowed = f64::from(burst) + rate * (now - t0).as_secs_f64();
-                prop_assert!(f64::from(granted) <= allowed + 1e-6);
-            }
-        }
-
-        #[test]
-        fn at_the_time_it_names_there_is_a_token(rate in 0.5f64..500.0, offset in 0u64..5_000) {
-            let t0 = start();
-            let mut bucket = TokenBucket::new(rate, 1, t0);
-            prop_assert!(bucket.take(t0 + Duration::from_micros(offset)).is_ok());
-            let at = bucket.take(t0 + Duration::from_micros(offset)).unwrap_err();
-            prop_assert!(bucket.take(at).is_ok());
-        }
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("spent", &self.spent).finish_non_exhaustive()
     }
 }
+
+impl fmt::Debug for Permits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permits")
+            .field("in_flight", &self.in_flight())
+            .field("waiting", &self.waiting())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Permits {
+    /// A queue in front of `bucket`, with at most `max_in_flight` permits out (at least one).
+    pub fn new(bucket: TokenBucket, max_in_flight: usize) -> Self {
+        Self(Rc::new(PermitQueue {
+            bucket: RefCell::new(bucket),
+            in_flight: Cell::new(0),
+            max_in_flight: max_in_flight.max(1),
+            waiting: RefCell::default(),
+            next_ticket: Cell::new(0),
+            timer: RefCell::default(),
+            timer_at: Cell::new(None),
+        }))
+    }
+
+    /// Waits for its turn. Giving up (dropping the future) costs nobody anything.
+    pub async fn acquire(&self) -> Permit {
+        let ticket = self.0.next_ticket.get();
+        self.0.next_ticket.set(ticket + 1);
+        let (sender, receiver) = oneshot::channel();
+        self.0.waiting.borrow_mut().insert(ticket, sender);
+        let _leave = TicketGuard { permits: &self.0, ticket };
+        serve(&self.0);
+        match receiver.await {
+            Ok(permit) => permit,
+            // Only this future itself takes its ticket back.
+            Err(oneshot::Canceled) => std::future::pending().await,
+        }
+    }
+
+    /// Gives out nothing for this long.
+    pub fn pause(&self, pause: Duration) {
+        self.0.bucket.borrow_mut().pause(time::now(), pause);
+    }
+
+    /// Until when nothing is given out because of a [pause](Self::pause), if there is one.
+    pub fn paused_until(&self) -> Option<Instant> {
+        self.0.bucket.borrow().paused_until(time::now())
+    }
+
+    /// Permits that are out.
+    pub fn in_flight(&self) -> usize {
+        self.0.in_flight.get()
+    }
+
+    /// Those who wait.
+    pub fn waiting(&self) -> usize {
+        self.0.waiting.borrow().len()
+    }
+}
+
+impl Permit {
+    /// The request goes out: its token is gone, its place is held until the permit is dropped.
+    pub fn spend(&mut self) {
+        self.spent = true;
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let Some(permits) = self.permits.upgrade() else { return };
+        permits.in_flight.set(permits.in_flight.get() - 1);
+        if !self.spent {
+            permits.bucket.borrow_mut().put_back();
+        }
+        serve(&permits);
+    }
+}
+
+/// Takes a ticket back when its waiter goes.
+struct TicketGuard<'a> {
+    permits: &'a Rc<PermitQueue>,
+    ticket: u64,
+}
+
+impl Drop for TicketGuard<'_> {
+    fn drop(&mut self) {
+        self.permits.waiting.borrow_mut().remove(&self.ticket);
+    }
+}
+
+/// Hands out what can be handed out now, and sets the timer for the rest.
+fn serve(permits: &Rc<PermitQueue>) {
+    while permits.in_flight.get() < permits.max_in_flight && !permits.waiting.borrow().is_empty() {
+        let taken = permits.bucket.borrow_mut().take(time::now());
+        if let Err(at) = taken {
+            return wake_at(permits, at);
+        }
+        let Some((_, waiter)) = permits.waiting.borrow_mut().pop_first() else { return };
+        permits.in_flight.set(permits.in_flight.get() + 1);
+        // One who is gone drops the permit, and that comes back here.
+        let _ = waiter.send(Permit { permits: Rc::downgrade(permits), spent: false });
+    }
+}
+
+fn wake_at(permits: &Rc<PermitQueue>, at: Instant) {
+    if permits.timer_at.get().is_some_and(|set| set <= at) {
+        return;
+    }
+    permits.timer_at.set(Some(at));
+    // The one that was set for later is cancelled.
+    drop(permits.timer.take());
+    let weak = Rc::downgrade(permits);
+    let task = net::spawn(async move {
+        net::sleep(at.saturating_duration_since(time::now())).await;
+        if let Some(permits) = weak.upgrade() {
+            permits.timer_at.set(None);
+            // The handle of this very task: let go of, since dropping it would cancel what is
+            // still to be done here.
+            if let Some(this) = permits.timer.take() {
+                this.detach();
+            }
+            serve(&permits);
+        }
+    });
+    // A new task is polled at once, and where the time has come meanwhile it has ended by now:
+    // the timer that is set then is the next one, which must not be cancelled for it.
+    if permits.timer_at.get() == Some(at) {
+        permits.timer.replace(Some(task));
+    }
+}
+
+#[cfg(test)]
+mod tests;

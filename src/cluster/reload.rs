@@ -17,6 +17,7 @@ use rustix::{
     fs::{FileType, Mode, OFlags},
 };
 
+use super::credentials::HeaderError;
 use crate::{
     net::{self, BlockingError},
     time,
@@ -28,6 +29,26 @@ pub(super) const MAX_FILE: u64 = 1 << 20;
 pub(super) const PIPE_DEADLINE: Duration = Duration::from_secs(5);
 /// How long somebody waits for a file before going on with what was known. A disk takes a millisecond.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Why a file that is read again brought nothing new.
+#[derive(Debug, thiserror::Error)]
+pub enum RenewalError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Read(#[from] io::Error),
+    /// Nobody waits for it any longer.
+    #[error("no answer of the file system within {0:?}")]
+    Slow(Duration),
+    /// The reading itself failed.
+    #[error(transparent)]
+    Blocking(#[from] BlockingError),
+    /// It holds no token.
+    #[error(transparent)]
+    Token(#[from] HeaderError),
+    /// A certificate and a key, and not of each other.
+    #[error("the files do not hold a certificate and its key (yet)")]
+    Mismatch,
+}
 
 /// Reads a file whole, whatever it is, within `within`. Blocks for so long at most, unless the file's
 /// own system hangs.
@@ -105,14 +126,14 @@ impl<T: Send + 'static> OneAtATime<T> {
         &mut self,
         work: impl FnOnce() -> T + Send + 'static,
         patience: Duration,
-    ) -> Result<T, String> {
+    ) -> Result<T, RenewalError> {
         let running = self.0.get_or_insert_with(|| net::blocking(work).boxed_local());
         let ended = net::timeout(patience, &mut *running).await;
         let Ok(result) = ended else {
-            return Err(format!("no answer of the file system within {patience:?}"));
+            return Err(RenewalError::Slow(patience));
         };
         self.0 = None;
-        result.map_err(|error| error.to_string())
+        Ok(result?)
     }
 }
 
@@ -187,8 +208,8 @@ mod tests {
                 assert!(work.run(piece, SHORT / 5).await.is_err());
             }
             release.send(()).unwrap();
-            assert_eq!(work.run(|| 8, Duration::from_secs(20)).await, Ok(7));
-            assert_eq!(work.run(|| 8, Duration::from_secs(20)).await, Ok(8));
+            assert_eq!(work.run(|| 8, Duration::from_secs(20)).await.unwrap(), 7);
+            assert_eq!(work.run(|| 8, Duration::from_secs(20)).await.unwrap(), 8);
             assert_eq!(begun.load(Ordering::Relaxed), 1);
         });
     }

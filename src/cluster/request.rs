@@ -3,7 +3,7 @@
 //! Paths and queries come from `kube::core`; what it leaves open is closed here: an `Accept`
 //! header on everything, a User-Agent, no trailing `?`, and no name that would change the path.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Uri, header};
 use kube::core::params::{
@@ -12,17 +12,15 @@ use kube::core::params::{
 use kube::core::request::Request;
 use serde_json::Value;
 
-use super::target::Target;
 use crate::{
     order::is_dns1123_subdomain,
     stack::{
         object::{GROUP, ObjectKey, Resource, VERSION},
+        ownership::FIELD_MANAGER,
         write::Write,
     },
 };
 
-/// Who the agent is in `managedFields`.
-pub const FIELD_MANAGER: &str = "stackherd";
 /// How it introduces itself.
 pub const USER_AGENT: &str = concat!("stackherd/", env!("CARGO_PKG_VERSION"));
 /// Objects to a page of a list.
@@ -32,6 +30,58 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A request without a host: who sends it knows where to.
 pub type ApiRequest = http::Request<Vec<u8>>;
+
+/// What is listed and watched: all objects of a kind, or those that a selector selects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchTarget {
+    resource: Arc<Resource>,
+    group: &'static str,
+    version: &'static str,
+    selector: Option<&'static str>,
+}
+
+impl WatchTarget {
+    /// All objects of a kind of group `formance.com`. Without a selector: with one, an object that
+    /// loses the label would look deleted.
+    pub fn kind(resource: &Arc<Resource>) -> Self {
+        Self { resource: Arc::clone(resource), group: GROUP, version: VERSION, selector: None }
+    }
+
+    /// The CustomResourceDefinitions of modules. Here the selector says exactly what is asked: one
+    /// that loses the label is no module any more. And the other definitions of a cluster may weigh
+    /// megabytes.
+    pub fn definitions() -> Self {
+        const PLURAL: &str = "customresourcedefinitions";
+        Self {
+            resource: Resource::new("CustomResourceDefinition", "customresourcedefinition", PLURAL),
+            group: "apiextensions.k8s.io",
+            version: "v1",
+            selector: Some("formance.com/kind=module"),
+        }
+    }
+
+    /// The kind that its objects bear in their keys.
+    pub fn resource(&self) -> &Arc<Resource> {
+        &self.resource
+    }
+
+    /// Where the API server has them.
+    pub fn path(&self) -> String {
+        format!("/apis/{}/{}/{}", self.group, self.version, self.resource.plural)
+    }
+
+    /// Which labels they have to have.
+    pub fn selector(&self) -> Option<&'static str> {
+        self.selector
+    }
+}
+
+/// As roles and definitions name it: `ledgers.formance.com`.
+impl fmt::Display for WatchTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.resource.plural, self.group)
+    }
+}
 
 /// Why a request could not be built. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
@@ -123,7 +173,7 @@ pub fn get(key: &ObjectKey) -> Result<ApiRequest, RequestError> {
 
 /// A page of all there is of a target. Compressed, where that pays: a hundred objects of a kind are
 /// much alike.
-pub fn list_all(target: &Target, continue_token: Option<&str>) -> Result<ApiRequest, RequestError> {
+pub fn list_all(target: &WatchTarget, continue_token: Option<&str>) -> Result<ApiRequest, RequestError> {
     let all = Request::new(target.path());
     let mut request = finish(&target.to_string(), all.list(&page(target.selector(), continue_token)))?;
     request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
@@ -132,7 +182,11 @@ pub fn list_all(target: &Target, continue_token: Option<&str>) -> Result<ApiRequ
 
 /// What happens to a target after a version, with bookmarks, for as long as `timeout` (in whole
 /// seconds). Not compressed: an event would have to wait until there is enough of it to be sent.
-pub fn watch(target: &Target, resource_version: &str, timeout: Duration) -> Result<ApiRequest, RequestError> {
+pub fn watch(
+    target: &WatchTarget,
+    resource_version: &str,
+    timeout: Duration,
+) -> Result<ApiRequest, RequestError> {
     let params = WatchParams {
         label_selector: target.selector().map(str::to_owned),
         timeout: Some(u32::try_from(timeout.as_secs()).unwrap_or(u32::MAX)),
@@ -143,7 +197,7 @@ pub fn watch(target: &Target, resource_version: &str, timeout: Duration) -> Resu
 
 /// A page of the CRDs that are modules.
 pub fn module_crds(continue_token: Option<&str>) -> Result<ApiRequest, RequestError> {
-    let modules = Target::definitions();
+    let modules = WatchTarget::definitions();
     let crds = Request::new(modules.path());
     finish("customresourcedefinitions", crds.list(&page(modules.selector(), continue_token)))
 }

@@ -11,17 +11,16 @@
 //! A decision that found nothing to do is remembered by the order's fingerprint, until something
 //! changes that decisions look at: then the same order costs one look.
 
-mod bytes;
-mod gone;
+mod entry;
+mod interner;
 mod json;
-mod leftovers;
-mod names;
+mod packed;
+mod packing;
 mod queries;
-mod record;
-mod reports;
-mod stack;
+mod sweep;
 #[cfg(test)]
 mod tests;
+mod tombstones;
 mod versions;
 
 use std::{cmp::Ordering, collections::BTreeMap, sync::Arc, time::Instant};
@@ -29,17 +28,17 @@ use std::{cmp::Ordering, collections::BTreeMap, sync::Arc, time::Instant};
 use ahash::RandomState;
 use indexmap::IndexMap;
 
-pub use self::reports::ReportCursor;
 use self::{
-    gone::Tombstones,
-    names::Interner,
-    record::PackedObject,
-    stack::{Stack, StoredObject},
+    entry::{StackEntry, StoredObject},
+    interner::Interner,
+    packed::PackedObject,
+    tombstones::Tombstones,
     versions::KnownVersions,
 };
+pub use self::{queries::ReportCursor, sweep::Sweep};
 use crate::stack::{
     object::{Object, ObjectKey, Resource, Role},
-    version,
+    version::{self, ObjectVersion, is_newer},
 };
 
 /// What learning something has changed, as far as somebody is told.
@@ -62,27 +61,14 @@ pub enum StoreChange {
     Replaced,
 }
 
-/// The removal of what a complete list did not name, under way.
+/// What is held of a kind as such.
 #[derive(Debug)]
-pub struct Sweep {
-    kind: u16,
-    asked: u64,
-    /// The version that the list shows.
-    version: String,
-    /// Stacks below this index are still to be looked at.
-    left: usize,
-}
-
-impl Sweep {
-    /// Whether the list did not name an object and it was there, if at all, before the list was
-    /// taken: it was known before that was asked for, or under a version that the list includes.
-    fn takes(&self, held: &StoredObject, stack: &str, names: &Interner) -> bool {
-        let included = || {
-            let (_, _, version) = held.record.identity(stack, names).unwrap_or_default();
-            !is_older(&self.version, &version)
-        };
-        held.kind == self.kind && (held.learnt < self.asked || (held.learnt > self.asked && included()))
-    }
+struct StoredKind {
+    resource: Arc<Resource>,
+    /// Whether a list of it was complete, and swept.
+    is_complete: bool,
+    /// The version of its last complete list. What that left out is gone.
+    listed: Option<String>,
 }
 
 /// See the [module](self).
@@ -90,15 +76,13 @@ impl Sweep {
 pub struct Store {
     start: Instant,
     names: Interner,
-    /// Kinds by number, and whether a list of each was complete.
-    kinds: Vec<(Arc<Resource>, bool)>,
-    /// By kind's number: the version of its last complete list. What that left out is gone.
-    listed: Vec<Option<String>>,
+    /// By number.
+    kinds: Vec<StoredKind>,
     /// In an order that scans from the end can rely on: what is new comes last, and what takes the
     /// place of one that is removed was the last.
-    stacks: IndexMap<Arc<str>, Stack, RandomState>,
+    stacks: IndexMap<Arc<str>, StackEntry, RandomState>,
     versions: BTreeMap<Arc<str>, KnownVersions>,
-    gone: Tombstones,
+    tombstones: Tombstones,
     revision: u64,
 }
 
@@ -109,10 +93,9 @@ impl Store {
             start,
             names: Interner::default(),
             kinds: Vec::new(),
-            listed: Vec::new(),
             stacks: IndexMap::with_hasher(RandomState::with_seeds(5, 6, 7, 8)),
             versions: BTreeMap::new(),
-            gone: Tombstones::default(),
+            tombstones: Tombstones::default(),
             revision: 0,
         }
     }
@@ -125,7 +108,7 @@ impl Store {
     /// The same with the objects of this stack.
     fn listed_with(&mut self, stack: Option<&str>, object: &Object, asked: Instant) -> StoreChange {
         let asked = self.asked(asked);
-        if self.gone.since(&object.key, &object.uid).is_some_and(|gone| gone >= asked) {
+        if self.tombstones.since(&object.key, &object.uid).is_some_and(|gone| gone >= asked) {
             return StoreChange::Nothing;
         }
         self.put(stack, object, asked, Some(asked))
@@ -137,7 +120,7 @@ impl Store {
     }
 
     fn changed_with(&mut self, stack: Option<&str>, object: &Object, at: Instant) -> StoreChange {
-        if self.gone.since(&object.key, &object.uid).is_some() {
+        if self.tombstones.since(&object.key, &object.uid).is_some() {
             return StoreChange::Nothing;
         }
         let at = self.clock(at);
@@ -152,91 +135,59 @@ impl Store {
 
     fn removed_with(&mut self, stack: Option<&str>, object: &Object, at: Instant) -> StoreChange {
         let at = self.clock(at);
-        self.gone.insert(&object.key, &object.uid, at);
+        self.tombstones.insert(&object.key, &object.uid, at);
         if object.key.resource.role() == Role::Versions {
             return self.remove_versions(&object.key.name, |known| {
-                known.uid == object.uid || is_older(&known.resource_version, &object.resource_version)
+                known.uid == object.uid || is_newer(&object.resource_version, &known.resource_version)
             });
         }
         let Some(stack) = stack else { return StoreChange::Nothing };
-        self.remove(stack, &object.key, |uid, version| {
-            uid == object.uid || is_older(version, &object.resource_version)
+        self.remove(stack, &object.key, |held| {
+            held.uid == object.uid || is_newer(&object.resource_version, &held.resource_version)
         })
     }
 
     /// An own deletion was answered, or a read found none: this uid is gone for good.
     pub fn gone(&mut self, stack: &str, key: &ObjectKey, uid: &str, at: Instant) -> StoreChange {
         let at = self.clock(at);
-        self.gone.insert(key, uid, at);
-        self.remove(stack, key, |known, _| known == uid)
+        self.tombstones.insert(key, uid, at);
+        self.remove(stack, key, |held| held.uid == uid)
     }
 
     /// An object belongs to another stack than this one from now on.
     pub fn moved(&mut self, stack: &str, key: &ObjectKey) {
-        self.remove(stack, key, |_, _| true);
+        self.remove(stack, key, |_| true);
     }
 
-    /// All objects of a list were told, which was asked for at `asked` and shows this version.
-    pub fn complete(&mut self, kind: &Arc<Resource>, asked: Instant, version: String) -> Sweep {
-        let asked = self.asked(asked);
-        self.gone.forget_older(kind, asked);
-        let kind = self.kind(kind);
-        if let Some(listed) = self.listed.get_mut(usize::from(kind)) {
-            *listed = Some(version.clone());
-        }
-        Sweep { kind, asked, version, left: self.stacks.len() }
+    // A module or AuthClient that carries the labels of another stack than it belongs to is held for that
+    // stack as well, whose orders delete it. Its own stack reports of it.
+
+    /// As [`Self::listed`], for the stack that the object is left over of.
+    pub fn leftover_listed(&mut self, object: &Object, asked: Instant) {
+        self.listed_with(object.leftover_of(), object, asked);
     }
 
-    /// Removes what a complete list did not name, looking at so many stacks. Gives what was removed
-    /// and is to be told of, and whether that was all.
-    pub fn sweep(&mut self, sweep: &mut Sweep, budget: usize) -> (Vec<ObjectKey>, bool) {
-        let mut removed = Vec::new();
-        let lowest = sweep.left.min(self.stacks.len()).saturating_sub(budget);
-        for index in (lowest..sweep.left.min(self.stacks.len())).rev() {
-            let takes = |held: &StoredObject, stack: &str, names: &Interner| sweep.takes(held, stack, names);
-            self.take_out(index, takes, &mut removed);
-        }
-        sweep.left = lowest;
-        if lowest > 0 {
-            return (removed, false);
-        }
-        if let Some((kind, complete)) = self.kinds.get_mut(usize::from(sweep.kind)) {
-            *complete = true;
-            if kind.role() == Role::Versions {
-                let kind = Arc::clone(kind);
-                removed.extend(self.sweep_versions(&kind, sweep));
-            }
-        }
-        (removed, true)
+    /// As [`Self::changed`].
+    pub fn leftover_changed(&mut self, object: &Object, at: Instant) {
+        self.changed_with(object.leftover_of(), object, at);
     }
 
-    /// A kind is no longer in play: its objects go. Gives those that are to be told of.
-    pub fn forget(&mut self, kind: &Arc<Resource>) -> Vec<ObjectKey> {
-        let number = self.kind(kind);
-        if let Some((_, complete)) = self.kinds.get_mut(usize::from(number)) {
-            *complete = false;
-        }
-        if let Some(listed) = self.listed.get_mut(usize::from(number)) {
-            *listed = None;
-        }
-        let mut removed = Vec::new();
-        for index in (0..self.stacks.len()).rev() {
-            self.take_out(index, |held, _, _| held.kind == number, &mut removed);
-        }
-        removed
+    /// As [`Self::removed`].
+    pub fn leftover_removed(&mut self, object: &Object, at: Instant) {
+        self.removed_with(object.leftover_of(), object, at);
     }
 
     /// Nothing is to be done for an order of this fingerprint, as long as decisions would see what
     /// they see now.
-    pub fn settle(&mut self, stack: &str, fingerprint: u64) {
+    pub fn mark_converged(&mut self, stack: &str, fingerprint: u64) {
         if let Some(stack) = self.stacks.get_mut(stack) {
-            stack.settled = Some(fingerprint);
+            stack.converged = Some(fingerprint);
         }
     }
 
     /// Decisions look at other kinds from now on.
-    pub fn unsettle_all(&mut self) {
-        self.stacks.values_mut().for_each(|stack| stack.settled = None);
+    pub fn forget_converged(&mut self) {
+        self.stacks.values_mut().for_each(|stack| stack.converged = None);
     }
 
     /// `overrides`: what was learnt before this is replaced whatever its version.
@@ -257,43 +208,44 @@ impl Store {
         let known = position.and_then(|at| self.stacks.get(name)?.objects.get(at));
         let mut change = StoreChange::Appeared;
         if let Some(held) = known {
-            let (_, uid, version) = held.record.identity(name, &self.names).unwrap_or_default();
+            let held_version = held.packed.version(&self.names).unwrap_or_default();
+            let is_same = held_version.uid == object.uid;
             let overridden = overrides.is_some_and(|asked| held.learnt < asked);
-            match version::compare(&object.resource_version, &version) {
-                Ordering::Equal if uid == object.uid && !overridden => {
+            match version::compare(&object.resource_version, &held_version.resource_version) {
+                Ordering::Equal if is_same && !overridden => {
                     if overrides.is_some() {
                         self.confirm(name, position, learnt);
                     }
                     return StoreChange::Nothing;
                 }
                 Ordering::Less | Ordering::Equal if !overridden => return StoreChange::Nothing,
-                _ => change = if uid == object.uid { StoreChange::Nothing } else { StoreChange::Replaced },
+                _ => change = if is_same { StoreChange::Nothing } else { StoreChange::Replaced },
             }
         }
         if known.is_none() && overrides.is_none() {
             // A late answer: a list that includes its version did not name the object.
-            let listed = self.listed.get(usize::from(kind)).and_then(Option::as_ref);
-            if listed.is_some_and(|listed| !is_older(listed, &object.resource_version)) {
+            let listed = self.kinds.get(usize::from(kind)).and_then(|kind| kind.listed.as_ref());
+            if listed.is_some_and(|listed| !is_newer(&object.resource_version, listed)) {
                 return StoreChange::Nothing;
             }
         }
-        let record = PackedObject::pack(object, name, &mut self.names);
-        let held = StoredObject::new(kind, learnt, record, object, name);
+        let packed = PackedObject::pack(object, name, &mut self.names);
+        let held = StoredObject::new(kind, learnt, packed, object, name);
         self.revision += 1;
         if !self.stacks.contains_key(name) {
-            self.stacks.insert(name.into(), Stack::default());
+            self.stacks.insert(name.into(), StackEntry::default());
         }
         let Some(stack) = self.stacks.get_mut(name) else { return StoreChange::Nothing };
         stack.revision = self.revision;
         let Some(before) = stack.put(position, held) else {
-            stack.settled = None;
+            stack.converged = None;
             return if object.says_something() { StoreChange::Status } else { StoreChange::Appeared };
         };
         // After `put` the newest record stands in the old one's place.
         let after = position.and_then(|at| stack.objects.get(at));
         let Some(after) = after else { return StoreChange::Nothing };
-        if !after.record.decides_as(&before.record, &object.key, name, &self.names) {
-            stack.settled = None;
+        if !after.packed.decides_as(&before.packed, &object.key, name, &self.names) {
+            stack.converged = None;
         }
         if change == StoreChange::Nothing
             && object.says_something()
@@ -314,18 +266,22 @@ impl Store {
         }
     }
 
-    /// Removes an object where `goes` says so of its uid and version.
-    fn remove(&mut self, name: &str, key: &ObjectKey, goes: impl FnOnce(&str, &str) -> bool) -> StoreChange {
+    /// Removes an object where `goes` says so of its version.
+    fn remove(
+        &mut self,
+        name: &str,
+        key: &ObjectKey,
+        goes: impl FnOnce(&ObjectVersion) -> bool,
+    ) -> StoreChange {
         let kind = self.kind(&key.resource);
         let Some(index) = self.stacks.get_index_of(name) else { return StoreChange::Nothing };
         let stack = &self.stacks[index];
         let Some(at) = stack.find(kind, &key.name, name, &self.names) else { return StoreChange::Nothing };
-        let (_, uid, version) = stack.objects[at].record.identity(name, &self.names).unwrap_or_default();
-        if !goes(&uid, &version) {
+        if !goes(&stack.objects[at].packed.version(&self.names).unwrap_or_default()) {
             return StoreChange::Nothing;
         }
         let mut place = 0;
-        let at_place = |_: &StoredObject, _: &str, _: &Interner| {
+        let at_place = |_: &StoredObject, _: &Interner| {
             place += 1;
             place == at + 1
         };
@@ -335,42 +291,11 @@ impl Store {
         if is_told { StoreChange::Removed } else { StoreChange::Nothing }
     }
 
-    /// Removes objects of one stack, and the stack once it has none.
-    fn take_out(
-        &mut self,
-        index: usize,
-        mut goes: impl FnMut(&StoredObject, &str, &Interner) -> bool,
-        removed: &mut Vec<ObjectKey>,
-    ) {
-        let Some((name, stack)) = self.stacks.get_index_mut(index) else { return };
-        let (kinds, names) = (&self.kinds, &self.names);
-        let before = stack.objects.len();
-        stack.objects.retain(|held| {
-            let goes = goes(held, name, names);
-            if goes && let Some((kind, _)) = kinds.get(usize::from(held.kind)) {
-                let told = kind.role() != Role::AuthClient;
-                // Of what is left over, the stack that it is named after tells.
-                let named = held.record.name(name, names).filter(|named| told && *named == &**name);
-                removed.extend(named.map(|name| ObjectKey::new(kind, name)));
-            }
-            !goes
-        });
-        if stack.objects.len() < before {
-            self.revision += 1;
-            stack.revision = self.revision;
-            stack.settled = None;
-            if stack.objects.is_empty() {
-                self.stacks.swap_remove_index(index);
-            }
-        }
-    }
-
     /// The number of a kind.
     fn kind(&mut self, kind: &Arc<Resource>) -> u16 {
-        let known = self.kinds.iter().position(|(known, _)| known.plural == kind.plural);
+        let known = self.kinds.iter().position(|known| known.resource.plural == kind.plural);
         let number = known.unwrap_or_else(|| {
-            self.kinds.push((Arc::clone(kind), false));
-            self.listed.push(None);
+            self.kinds.push(StoredKind { resource: Arc::clone(kind), is_complete: false, listed: None });
             self.kinds.len() - 1
         });
         u16::try_from(number).unwrap_or(u16::MAX)
@@ -391,17 +316,13 @@ impl Store {
 
 /// Whether an object has something else to say than before.
 fn says_more(object: &Object, before: &StoredObject, stack: &str, names: &Interner) -> bool {
-    if before.record.status(stack, names).as_ref() != Some(&object.status) {
+    if before.packed.status(stack, names).as_ref() != Some(&object.status) {
         return true;
     }
     let toggled = || {
         let key = |_: &str| object.key.clone();
-        let was = before.record.unpack(key, stack, names)?;
+        let was = before.packed.unpack(key, stack, names)?;
         Some(was.spec.get("disabled") != object.spec.get("disabled"))
     };
     object.key.resource.role() == Role::Stack && toggled().unwrap_or(true)
-}
-
-fn is_older(known: &str, than: &str) -> bool {
-    version::compare(known, than) == Ordering::Less
 }

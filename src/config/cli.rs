@@ -228,7 +228,7 @@ impl ReplayConfig {
         }
         let max_message_bytes = max_message_bytes(&mut settings);
         let cluster = ClusterSettings::read(&mut settings);
-        let engine = EngineSettings::read(&mut settings);
+        let engine = EngineSettings::read(&mut settings, cluster.as_ref());
         let grace_period = settings.read(&flags::GRACE_PERIOD, duration::duration);
         let log = LogSettings::read(&mut settings, LogSettings::INFO);
         let config = || {
@@ -256,7 +256,7 @@ impl DemoConfig {
         let seed = settings.read(&flags::SEED, |text| value::whole(text, 0, u64::MAX));
         let formats = [("text", DemoFormat::Text), ("json", DemoFormat::Json)];
         let format = settings.read(&flags::FORMAT, |text| value::choice(text, &formats));
-        let engine = EngineSettings::read(&mut settings);
+        let engine = EngineSettings::read(&mut settings, None);
         let log = LogSettings::read(&mut settings, LogSettings::WARN);
         let config = || Some(Self { stacks: stacks?, seed: seed?, format: format?, engine: engine?, log });
         Ok(settings.finish(config())?.0)

@@ -11,7 +11,7 @@ pub struct ClusterSettings {
     pub kube_config: Option<PathBuf>,
     /// Requests per second, for the whole process; 0 for no limit.
     pub qps: f64,
-    /// Requests that may go out at once, for the whole process; 0 for no limit.
+    /// Requests that may go out at once, for the whole process; 0 for one at a time on each shard.
     pub burst: u32,
     /// Requests that may await their answer, for the whole process.
     pub max_in_flight: NonZeroUsize,

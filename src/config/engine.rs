@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, thread, time::Duration};
 
-use super::{duration, flags, settings::SettingsReader, value};
+use super::{ClusterSettings, duration, flags, settings::SettingsReader, share, value};
 
 /// How the work is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,13 +22,24 @@ const MOST_STACKS: usize = 1_000_000;
 const MOST_KNOWN: usize = 100_000_000;
 
 impl EngineSettings {
-    pub(super) fn read(settings: &mut SettingsReader<'_>) -> Option<Self> {
+    /// With the limits that are divided over the shards: those of the `cluster`, where there is one.
+    pub(super) fn read(settings: &mut SettingsReader<'_>, cluster: Option<&ClusterSettings>) -> Option<Self> {
         let given = settings.read(&flags::SHARDS, |text| value::count(text, MOST_SHARDS));
         // The affinity mask and the cgroup's quota count, not the machine's cores.
         let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let stacks = settings.read(&flags::MAX_IN_FLIGHT_STACKS, |text| value::count(text, MOST_STACKS));
         let known = settings.read(&flags::MAX_STACKS, |text| value::count(text, MOST_KNOWN));
-        Some(Self { shards: given.unwrap_or(cores), max_in_flight_stacks: stacks?, max_stacks: known? })
+        let mut limits = vec![(&flags::MAX_IN_FLIGHT_STACKS, stacks?)];
+        if let Some(cluster) = cluster {
+            limits.push((&flags::KUBE_MAX_IN_FLIGHT, cluster.max_in_flight));
+            let burst = NonZeroUsize::new(cluster.burst as usize);
+            limits.extend(burst.map(|burst| (&flags::KUBE_BURST, burst)));
+        }
+        let (shards, note) = share::fitting(given.unwrap_or(cores), &limits);
+        if let Some(note) = note {
+            settings.note(note);
+        }
+        Some(Self { shards, max_in_flight_stacks: stacks?, max_stacks: known? })
     }
 }
 

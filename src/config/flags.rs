@@ -65,7 +65,7 @@ pub(super) const KUBE_QPS: Flag = Flag::one(
 pub(super) const KUBE_BURST: Flag = Flag::one(
     "kube-burst",
     "NUMBER",
-    "Requests that may go out at once after a pause, for the whole process; 0 for no limit",
+    "Requests that may go out at once after a pause, for the whole process; 0 for one at a time on each shard",
 )
 .or("400");
 pub(super) const KUBE_MAX_IN_FLIGHT: Flag = Flag::one(
@@ -87,7 +87,7 @@ pub(super) const KUBE_REQUEST_TIMEOUT: Flag =
 pub(super) const SHARDS: Flag = Flag::one(
     "shards",
     "NUMBER",
-    "Threads that share the stacks among them [default: the cores that this process may use]",
+    "Threads that share the stacks among them, no more than each can have a part of the limits on requests and stacks [default: the cores that this process may use]",
 );
 pub(super) const MAX_IN_FLIGHT_STACKS: Flag = Flag::one(
     "max-in-flight-stacks",

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{BASE_HOST, check::Objects, mirror::MembershipMirror};
 use crate::{
     agent::{self, Agent, Counters, Setup},
-    cluster::{ClusterConfig, Limits, watch::MOST_ITEMS},
+    cluster::{ClientLimits, ClusterConfig, reflector::MOST_ITEMS},
     config::EngineSettings,
     embedded::{
         membership::{self, EmbeddedMembership, MembershipEvent},
@@ -72,7 +72,12 @@ impl DemoWorld {
             engine,
             cluster: ClusterConfig::plain(&cluster.url())?,
             // The embedded cluster is ours alone: nobody has to be spared.
-            limits: Limits { qps: 0.0, burst: 0, max_in_flight: 256, deadline: Duration::from_secs(10) },
+            limits: ClientLimits {
+                qps: 0.0,
+                burst: 0,
+                max_in_flight: 256,
+                deadline: Duration::from_secs(10),
+            },
             max_list_items: MOST_ITEMS,
             base_url: StackBaseUrl { scheme: "https".into(), host: BASE_HOST.into() },
             grace_period: Duration::from_secs(5),

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     agent::{self, Agent, Setup},
-    cluster::{ClusterConfig, Limits},
+    cluster::{ClientLimits, ClusterConfig},
     config::EngineSettings,
     embedded::{
         membership::{self, EmbeddedMembership},
@@ -136,8 +136,8 @@ fn agent_that_panics() {
             max_stacks: nonzero(1_000),
         },
         cluster: ClusterConfig::plain(&cluster.url()).unwrap(),
-        limits: Limits { qps: 0.0, burst: 0, max_in_flight: 8, deadline: Duration::from_secs(5) },
-        max_list_items: crate::cluster::watch::MOST_ITEMS,
+        limits: ClientLimits { qps: 0.0, burst: 0, max_in_flight: 8, deadline: Duration::from_secs(5) },
+        max_list_items: crate::cluster::reflector::MOST_ITEMS,
         base_url: StackBaseUrl { scheme: "https".into(), host: "demo.example".into() },
         grace_period: Duration::from_secs(30),
         resync_period: None,

@@ -11,10 +11,10 @@ use super::{
 };
 use crate::{
     cluster::{
-        answer::{self, Reply},
         limiter::{LONGEST_PAUSE, TokenBucket},
-        target::Target,
-        watch::{Input, Step, Watch},
+        reflector::{Reflector, ReflectorInput, ReflectorStep},
+        request::WatchTarget,
+        response::{self, ApiResponse},
     },
     stack::{
         object::{Object, ObjectKey},
@@ -34,13 +34,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(80);
 pub fn answers(data: &[u8]) {
     let Some(reply) = script::reply(data) else { return };
     let key = ObjectKey::new(&ledgers(), NAME);
-    match answer::read_one(&key, &reply) {
+    match response::read_one(&key, &reply) {
         Ok(Some(object)) => check_shown(&object, &reply),
         Ok(None) => assert!(says_absent(&reply), "{reply:?}"),
         Err(_) => assert!(!says_absent(&reply)),
-    }
-    if answer::read_page(&key.resource, &reply).is_ok() {
-        assert!(reply.status.is_success());
     }
     let body = json!({"metadata": {"resourceVersion": "1"}});
     for write in [
@@ -48,12 +45,12 @@ pub fn answers(data: &[u8]) {
         Write::Patch { key: key.clone(), resource_version: "1".into(), body },
         Write::Delete { key, uid: UID.into(), resource_version: "1".into() },
     ] {
-        check(&write, answer::write(&write, &reply), &reply);
+        check(&write, response::write(&write, &reply), &reply);
     }
     check_waits(&reply, time::now());
 }
 
-fn check(write: &Write, answer: WriteAnswer, reply: &Reply) {
+fn check(write: &Write, answer: WriteAnswer, reply: &ApiResponse) {
     let status = reply.status;
     match answer {
         WriteAnswer::Stored(object) => {
@@ -70,8 +67,8 @@ fn check(write: &Write, answer: WriteAnswer, reply: &Reply) {
             assert!(says_absent(reply));
             assert!(!matches!(write, Write::Create { .. }));
         }
-        WriteAnswer::Refused(refusal) if status.is_success() => {
-            assert!(reply.headers.contains_key("warning"), "{refusal}");
+        WriteAnswer::StoredInPart { warning } => {
+            assert!(status.is_success() && reply.headers.contains_key("warning"), "{warning}");
         }
         WriteAnswer::Refused(_) => assert!(status != StatusCode::UNAUTHORIZED && status.as_u16() >= 300),
         WriteAnswer::NotApplied { .. } => assert!([401, 429].contains(&status.as_u16()), "{status}"),
@@ -81,13 +78,13 @@ fn check(write: &Write, answer: WriteAnswer, reply: &Reply) {
     }
 }
 
-fn json(reply: &Reply) -> Value {
+fn json(reply: &ApiResponse) -> Value {
     serde_json::from_slice(&reply.body).unwrap_or_default()
 }
 
 /// The one thing that means absent: a 404 with a Status, in JSON, that says NotFound of this object
 /// or of none by name.
-fn says_absent(reply: &Reply) -> bool {
+fn says_absent(reply: &ApiResponse) -> bool {
     let json = json(reply);
     let name = json.pointer("/details/name").and_then(Value::as_str).unwrap_or_default();
     reply.status == StatusCode::NOT_FOUND
@@ -98,32 +95,32 @@ fn says_absent(reply: &Reply) -> bool {
         && serde_json::from_value::<kube::core::response::Status>(json).is_ok()
 }
 
-fn check_shown(object: &Object, reply: &Reply) {
+fn check_shown(object: &Object, reply: &ApiResponse) {
     assert!(reply.status.is_success());
     assert_eq!(&*object.key.name, NAME);
     check_object(object);
 }
 
 /// Whatever `Retry-After` says: all requests wait a bounded time, and so does list and watch.
-fn check_waits(reply: &Reply, now: Instant) {
+fn check_waits(reply: &ApiResponse, now: Instant) {
     if let Some(pause) = reply.retry_after() {
         assert!(pause <= LONGEST_PAUSE);
         let mut bucket = TokenBucket::new(10.0, 5, now);
         bucket.pause(now, pause);
         assert!(bucket.take(now + LONGEST_PAUSE).is_ok());
     }
-    let mut listing = Watch::new(Target::kind(&ledgers()), 7);
+    let mut listing = Reflector::new(WatchTarget::kind(&ledgers()), 7);
     for _ in 0..8 {
         let input = match listing.step(now) {
-            Step::List { .. } => Input::Page { reply: reply.clone(), asked: now },
-            Step::Open { .. } => Input::Answer(reply.clone()),
-            Step::Wait { until } => {
+            ReflectorStep::List { .. } => ReflectorInput::Page { reply: reply.clone(), asked: now },
+            ReflectorStep::Open { .. } => ReflectorInput::Answer(reply.clone()),
+            ReflectorStep::Wait { until } => {
                 assert!(until <= now + LONGEST_WAIT);
                 return;
             }
-            Step::Tell(_) | Step::GoOn => continue,
-            Step::More => panic!("all of the page was there"),
-            Step::Read { .. } => panic!("nothing was opened"),
+            ReflectorStep::Tell(_) | ReflectorStep::GoOn => continue,
+            ReflectorStep::More => panic!("all of the page was there"),
+            ReflectorStep::Read { .. } => panic!("nothing was opened"),
         };
         listing.take(input, now);
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::kubernetes::check_text;
 use crate::cluster::{
     config::Surroundings,
-    kubeconfig::{self, Kubeconfig, User},
+    kubeconfig::{self, AuthInfo, Kubeconfig},
 };
 
 /// Stands in the place of every secret, and must be seen nowhere.
@@ -54,7 +54,7 @@ fn prepared(mut file: Kubeconfig) -> Kubeconfig {
     file
 }
 
-fn hide(user: &mut User) {
+fn hide(user: &mut AuthInfo) {
     user.token_file = PathBuf::new();
     user.client_certificate.file = PathBuf::new();
     user.client_key.file = PathBuf::new();

@@ -10,10 +10,10 @@ use super::{
 };
 use crate::{
     cluster::{
-        answer::{self, Reply},
-        catalog, request,
-        target::Target,
-        watch::{Input, News, Step, Watch},
+        catalog,
+        reflector::{Reflector, ReflectorEvent, ReflectorInput, ReflectorStep},
+        request::{self, WatchTarget},
+        response::ApiResponse,
     },
     order::is_dns1123_subdomain,
     stack::{
@@ -59,49 +59,49 @@ struct PageEnd {
     token: Option<String>,
 }
 
-fn reply(body: &[u8]) -> Reply {
+fn reply(body: &[u8]) -> ApiResponse {
     let body = Bytes::copy_from_slice(body);
-    Reply { status: StatusCode::OK, headers: HeaderMap::new(), body }
+    ApiResponse { status: StatusCode::OK, headers: HeaderMap::new(), body }
 }
 
 fn read(body: &[u8]) -> PageRead {
     let now = time::now();
-    let mut machine = Watch::new(Target::kind(&ledgers()), 7);
-    assert!(matches!(machine.step(now), Step::List { token: None }));
-    machine.take(Input::Page { reply: reply(body), asked: now }, now);
+    let mut machine = Reflector::new(WatchTarget::kind(&ledgers()), 7);
+    assert!(matches!(machine.step(now), ReflectorStep::List { token: None }));
+    machine.take(ReflectorInput::Page { reply: reply(body), asked: now }, now);
     outcome(machine, std::iter::empty(), now)
 }
 
 /// The same, as it comes in.
 fn read_in(pieces: &[&[u8]]) -> PageRead {
     let now = time::now();
-    let mut machine = Watch::new(Target::kind(&ledgers()), 7);
-    assert!(matches!(machine.step(now), Step::List { token: None }));
-    machine.take(Input::Begun { asked: now }, now);
+    let mut machine = Reflector::new(WatchTarget::kind(&ledgers()), 7);
+    assert!(matches!(machine.step(now), ReflectorStep::List { token: None }));
+    machine.take(ReflectorInput::Begun { asked: now }, now);
     outcome(machine, pieces.iter().copied(), now)
 }
 
-fn outcome<'a>(mut machine: Watch, mut pieces: impl Iterator<Item = &'a [u8]>, now: Instant) -> PageRead {
+fn outcome<'a>(mut machine: Reflector, mut pieces: impl Iterator<Item = &'a [u8]>, now: Instant) -> PageRead {
     let mut objects = Vec::new();
     let mut version = None;
     loop {
         match machine.step(now) {
-            Step::Tell(News::Listed { object, .. }) => objects.push(*object),
-            Step::Tell(News::Complete { version: told, .. }) => version = Some(told),
-            Step::List { token: Some(token) } => {
+            ReflectorStep::Tell(ReflectorEvent::Listed { object, .. }) => objects.push(*object),
+            ReflectorStep::Tell(ReflectorEvent::Complete { version: told, .. }) => version = Some(told),
+            ReflectorStep::List { token: Some(token) } => {
                 return PageRead { objects, end: Some(PageEnd { version: None, token: Some(token) }) };
             }
-            Step::Open { version: from, .. } => {
+            ReflectorStep::Open { version: from, .. } => {
                 assert_eq!(version, Some(from), "a watch goes on from the list");
                 return PageRead { objects, end: Some(PageEnd { version, token: None }) };
             }
-            Step::More => {
-                let piece = pieces.next().map(|piece| Input::Piece(Bytes::copy_from_slice(piece)));
-                machine.take(piece.unwrap_or(Input::Ended), now);
+            ReflectorStep::More => {
+                let piece = pieces.next().map(|piece| ReflectorInput::Piece(Bytes::copy_from_slice(piece)));
+                machine.take(piece.unwrap_or(ReflectorInput::Ended), now);
                 assert!(machine.unread() <= LONGEST);
             }
-            Step::GoOn => {}
-            Step::Wait { .. } => return PageRead { objects, end: None },
+            ReflectorStep::GoOn => {}
+            ReflectorStep::Wait { .. } => return PageRead { objects, end: None },
             step => panic!("{step:?} after a page"),
         }
     }
@@ -126,10 +126,8 @@ fn compare(body: &[u8], page: &PageRead) {
     assert_eq!(page.objects, readable.collect::<Vec<_>>());
     let version = json.pointer("/metadata/resourceVersion").and_then(Value::as_str);
     assert!(end.token.is_some() || end.version.as_deref() == version, "{version:?}");
-    if let Ok(read) = answer::read_page(&ledgers(), &reply(body)) {
-        assert_eq!(read.objects, page.objects);
-        assert_eq!(read.next, end.token);
-    }
+    let token = json.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default();
+    assert_eq!(end.token.as_deref().unwrap_or_default(), token);
 }
 
 /// How many fields named `metadata` the tree has.
@@ -145,7 +143,7 @@ fn json_objects(json: &Value) -> usize {
 
 /// A token is one parameter of the query, whatever it holds.
 fn check_token(token: Option<&str>) {
-    let request = request::list_all(&Target::kind(&ledgers()), token).expect("a request");
+    let request = request::list_all(&WatchTarget::kind(&ledgers()), token).expect("a request");
     let query = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes());
     let query: Vec<(String, String)> = query.into_owned().collect();
     let expected =

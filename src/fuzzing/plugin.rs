@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::kubernetes::check_text;
 use crate::cluster::{
     exec::ExecPlugin,
-    kubeconfig::{Cluster, Exec},
+    kubeconfig::{ExecConfig, KubeconfigCluster},
 };
 
 /// Stands in the place of every secret, and must be seen nowhere.
@@ -16,8 +16,9 @@ const API_VERSION: &str = "client.authentication.k8s.io/v1";
 /// where it is not, no error shows a secret of it.
 pub fn plugin(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let exec = Exec { command: "plugin".into(), api_version: API_VERSION.into(), ..Exec::default() };
-    let plugin = ExecPlugin::new(&exec, &Cluster::default(), None).expect("a plugin");
+    let exec =
+        ExecConfig { command: "plugin".into(), api_version: API_VERSION.into(), ..ExecConfig::default() };
+    let plugin = ExecPlugin::new(&exec, &KubeconfigCluster::default(), None).expect("a plugin");
     let json: Value = serde_json::from_str(text).unwrap_or_default();
     let status = &json["status"];
     if json.is_array() || status.is_array() {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::cluster::answer::Reply;
+use crate::cluster::response::ApiResponse;
 
 /// The same bytes in pieces, small ones and large ones. The same seed cuts them in the same way.
 pub(super) fn chunks(mut data: &[u8], seed: u64) -> Vec<&[u8]> {
@@ -26,7 +26,7 @@ pub(super) fn first_line(data: &[u8]) -> (&str, &[u8]) {
 }
 
 /// A reply as HTTP/1.1 has it: a status, headers, an empty line, a body. What is no header is none.
-pub(super) fn reply(data: &[u8]) -> Option<Reply> {
+pub(super) fn reply(data: &[u8]) -> Option<ApiResponse> {
     let (status, mut rest) = first_line(data);
     let status = StatusCode::from_bytes(status.as_bytes()).ok()?;
     let mut headers = HeaderMap::new();
@@ -42,5 +42,5 @@ pub(super) fn reply(data: &[u8]) -> Option<Reply> {
             headers.append(name, value);
         }
     }
-    Some(Reply { status, headers, body: Bytes::copy_from_slice(rest) })
+    Some(ApiResponse { status, headers, body: Bytes::copy_from_slice(rest) })
 }

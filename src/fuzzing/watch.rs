@@ -12,11 +12,10 @@ use super::{
 };
 use crate::{
     cluster::{
-        answer::Reply,
-        lines::Lines,
-        request,
-        target::Target,
-        watch::{Input, News, Step, Watch},
+        line_buffer::LineBuffer,
+        reflector::{Reflector, ReflectorEvent, ReflectorInput, ReflectorStep},
+        request::{self, WatchTarget},
+        response::ApiResponse,
     },
     stack::object::Object,
     time,
@@ -36,18 +35,18 @@ pub fn watch(data: &[u8]) {
     let mut machine = watching(now);
     for line in expected.0 {
         check_line(&line, now);
-        machine.take(Input::Line(Bytes::copy_from_slice(&line)), now);
+        machine.take(ReflectorInput::Line(Bytes::copy_from_slice(&line)), now);
         let step = past_news(&mut machine, now);
-        if !matches!(step, Step::Read { .. }) {
+        if !matches!(step, ReflectorStep::Read { .. }) {
             machine = watching(now);
         }
     }
 }
 
 /// Lines of a stream, and whether it was given up for one that is too long.
-type Found = (Vec<Vec<u8>>, bool);
+type FoundLines = (Vec<Vec<u8>>, bool);
 
-fn model(data: &[u8]) -> Found {
+fn model(data: &[u8]) -> FoundLines {
     let mut found = Vec::new();
     for line in data.split(|byte| *byte == b'\n') {
         if line.len() > LONGEST {
@@ -61,8 +60,8 @@ fn model(data: &[u8]) -> Found {
     (found, false)
 }
 
-fn lines(chunks: &[&[u8]]) -> Found {
-    let mut lines = Lines::new(LONGEST);
+fn lines(chunks: &[&[u8]]) -> FoundLines {
+    let mut lines = LineBuffer::new(LONGEST);
     let mut found = Vec::new();
     for chunk in chunks {
         lines.push(chunk);
@@ -79,22 +78,22 @@ fn lines(chunks: &[&[u8]]) -> Found {
 }
 
 /// A machine whose watch goes on from version 1.
-fn watching(now: Instant) -> Watch {
-    let mut machine = Watch::new(Target::kind(&ledgers()), 7);
-    assert!(matches!(machine.step(now), Step::List { token: None }));
+fn watching(now: Instant) -> Reflector {
+    let mut machine = Reflector::new(WatchTarget::kind(&ledgers()), 7);
+    assert!(matches!(machine.step(now), ReflectorStep::List { token: None }));
     let body = Bytes::from_static(br#"{"items":[],"metadata":{"resourceVersion":"1"}}"#);
-    let reply = Reply { status: StatusCode::OK, headers: HeaderMap::new(), body };
-    machine.take(Input::Page { reply, asked: now }, now);
-    assert!(matches!(past_news(&mut machine, now), Step::Open { .. }));
-    machine.take(Input::Opened, now);
-    assert!(matches!(machine.step(now), Step::Read { .. }));
+    let reply = ApiResponse { status: StatusCode::OK, headers: HeaderMap::new(), body };
+    machine.take(ReflectorInput::Page { reply, asked: now }, now);
+    assert!(matches!(past_news(&mut machine, now), ReflectorStep::Open { .. }));
+    machine.take(ReflectorInput::Opened, now);
+    assert!(matches!(machine.step(now), ReflectorStep::Read { .. }));
     machine
 }
 
-fn past_news(machine: &mut Watch, now: Instant) -> Step {
+fn past_news(machine: &mut Reflector, now: Instant) -> ReflectorStep {
     loop {
         match machine.step(now) {
-            Step::Tell(_) => {}
+            ReflectorStep::Tell(_) => {}
             step => return step,
         }
     }
@@ -111,19 +110,21 @@ enum LineRead {
 
 fn read(line: &[u8], now: Instant) -> LineRead {
     let mut machine = watching(now);
-    machine.take(Input::Line(Bytes::copy_from_slice(line)), now);
+    machine.take(ReflectorInput::Line(Bytes::copy_from_slice(line)), now);
     let object = match machine.step(now) {
-        Step::Tell(News::Changed { object, .. } | News::Removed { object, .. }) => Some(object),
-        Step::Tell(news) => panic!("a line of a watch told {news:?}"),
-        Step::Read { .. } => None,
-        Step::List { .. } | Step::Wait { .. } => return LineRead::Nothing,
-        step @ (Step::More | Step::GoOn) => panic!("nothing is listed, so why {step:?}?"),
-        step @ Step::Open { .. } => panic!("nothing has ended, so why {step:?}?"),
+        ReflectorStep::Tell(
+            ReflectorEvent::Changed { object, .. } | ReflectorEvent::Removed { object, .. },
+        ) => Some(object),
+        ReflectorStep::Tell(news) => panic!("a line of a watch told {news:?}"),
+        ReflectorStep::Read { .. } => None,
+        ReflectorStep::List { .. } | ReflectorStep::Wait { .. } => return LineRead::Nothing,
+        step @ (ReflectorStep::More | ReflectorStep::GoOn) => panic!("nothing is listed, so why {step:?}?"),
+        step @ ReflectorStep::Open { .. } => panic!("nothing has ended, so why {step:?}?"),
     };
     // It ends after a while, and is resumed.
     let later = now + Duration::from_secs(60);
-    machine.take(Input::Ended, later);
-    let Step::Open { version, timeout } = machine.step(later) else { panic!("it is resumed") };
+    machine.take(ReflectorInput::Ended, later);
+    let ReflectorStep::Open { version, timeout } = machine.step(later) else { panic!("it is resumed") };
     check_request(&version, timeout);
     match object {
         Some(object) => {
@@ -136,7 +137,7 @@ fn read(line: &[u8], now: Instant) -> LineRead {
 
 /// A version is one parameter of the query, whatever it holds.
 fn check_request(version: &str, timeout: Duration) {
-    let request = request::watch(&Target::kind(&ledgers()), version, timeout).expect("a request");
+    let request = request::watch(&WatchTarget::kind(&ledgers()), version, timeout).expect("a request");
     assert_eq!(request.uri().path(), "/apis/formance.com/v1beta1/ledgers");
     let query = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes());
     let query: Vec<(String, String)> = query.into_owned().collect();

@@ -20,16 +20,19 @@ use shards::{Wakeup, simulation::SimGroup};
 
 pub(crate) use delivery::Fate;
 use guards::Guards;
-pub(crate) use guards::Limits;
+pub(crate) use guards::LimitsSeen;
 pub(crate) use watch::GARBAGE;
 
 use super::{
-    faults::{Faults, Struck},
-    trace::Trace,
+    faults::{FaultRates, Struck},
+    trace::RunTrace,
     wishes::Wishes,
 };
 use crate::{
-    cluster::simulated::{Network, Outcome},
+    cluster::{
+        SendError,
+        simulated::{Network, SimulatedAnswer},
+    },
     embedded::{
         cluster::EmbeddedCluster,
         respond::{self, ServedAnswer, ServedRequest},
@@ -69,7 +72,7 @@ pub(crate) enum Manner {
 }
 
 /// Decides on a request; `None` leaves it to chance.
-pub(crate) type Script = Box<dyn FnMut(&Call) -> Option<Fate>>;
+pub(crate) type FateScript = Box<dyn FnMut(&Call) -> Option<Fate>>;
 /// Is told of a request that was just carried out, with the code of its answer.
 pub(crate) type Witness = Box<dyn FnMut(&Call, u16)>;
 
@@ -83,12 +86,12 @@ pub(crate) struct ApiServer {
     /// The cluster has moved.
     pub(crate) moved: Wakeup,
     moves: Cell<u64>,
-    pub(crate) faults: RefCell<Faults>,
+    pub(crate) faults: RefCell<FaultRates>,
     pub(crate) struck: RefCell<Struck>,
-    pub(crate) trace: Rc<Trace>,
+    pub(crate) trace: Rc<RunTrace>,
     pub(crate) guards: Guards,
     rng: RefCell<Rng>,
-    script: RefCell<Option<Script>>,
+    script: RefCell<Option<FateScript>>,
     witness: RefCell<Option<Witness>>,
     /// What watches of a kind do, where a script says so; by plural.
     pub(crate) manners: RefCell<BTreeMap<String, Manner>>,
@@ -111,9 +114,9 @@ impl ApiServer {
     pub(crate) fn new(
         cluster: EmbeddedCluster,
         seed: u64,
-        faults: Faults,
+        faults: FaultRates,
         wishes: Rc<Wishes>,
-        trace: Rc<Trace>,
+        trace: Rc<RunTrace>,
     ) -> Rc<Self> {
         Rc::new_cyclic(|me| Self {
             me: me.clone(),
@@ -139,7 +142,7 @@ impl ApiServer {
     }
 
     /// A process of the agent begins, and what it may do.
-    pub(crate) fn begin(&self, limits: Limits) {
+    pub(crate) fn begin(&self, limits: LimitsSeen) {
         self.processes.set(self.processes.get() + 1);
         self.guards.begin(limits);
     }
@@ -154,7 +157,7 @@ impl ApiServer {
         (self.requests.get(), self.writes.get())
     }
 
-    pub(crate) fn set_script(&self, script: Script) {
+    pub(crate) fn set_script(&self, script: FateScript) {
         self.script.replace(Some(script));
     }
 
@@ -289,7 +292,7 @@ impl ApiServer {
 }
 
 impl Network for ApiServer {
-    fn send(&self, request: http::Request<Bytes>) -> LocalBoxFuture<'static, Outcome> {
+    fn send(&self, request: http::Request<Bytes>) -> LocalBoxFuture<'static, SimulatedAnswer> {
         let Some(server) = self.me.upgrade() else { return Box::pin(std::future::pending()) };
         Box::pin(async move {
             let request = read(request);
@@ -302,11 +305,13 @@ impl Network for ApiServer {
             if let Fate::Refuse = fate {
                 server.strike(fate.name());
                 net::sleep(server.random(Duration::from_millis(2))).await;
-                return Outcome::NotSent("connection refused".into());
+                return SimulatedAnswer::Failed(SendError::GivenBack("connection refused".into()));
             }
             let (tell, told) = oneshot::channel();
             server.group.spawn(delivery::deliver(Rc::clone(&server), request, call, fate, tell)).detach();
-            told.await.unwrap_or_else(|_| Outcome::Lost("the connection was reset".into()))
+            told.await.unwrap_or_else(|_| {
+                SimulatedAnswer::Failed(SendError::Broke("the connection was reset".into()))
+            })
         })
     }
 }

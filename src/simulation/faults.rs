@@ -7,7 +7,7 @@ use fastrand::Rng;
 /// Faults by their rates. Shares of requests, streams and joins are from 0 to 1; what happens every
 /// so often happens at random moments that far apart on average.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Faults {
+pub(crate) struct FaultRates {
     /// Requests that do not get onto the network.
     pub(crate) refuse: f64,
     /// Requests that get lost on the way.
@@ -57,7 +57,7 @@ pub(crate) struct Faults {
     pub(crate) meddle_every: Option<Duration>,
 }
 
-impl Faults {
+impl FaultRates {
     /// Some of the faults, each at some rate.
     pub(crate) fn swarm(rng: &mut Rng) -> Self {
         // Few at a time or many, so that both what one fault does alone and what they do together

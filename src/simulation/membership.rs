@@ -14,8 +14,8 @@ use shards::{engine, simulation::SimGroup};
 use tonic::Status;
 
 use super::{
-    faults::{Faults, Struck},
-    trace::Trace,
+    faults::{FaultRates, Struck},
+    trace::RunTrace,
     wishes::Wishes,
 };
 use crate::{
@@ -40,30 +40,30 @@ pub(crate) struct Membership {
     begun: time::Instant,
     group: SimGroup,
     wishes: Rc<Wishes>,
-    pub(crate) faults: RefCell<Faults>,
+    pub(crate) faults: RefCell<FaultRates>,
     pub(crate) struck: RefCell<Struck>,
     pub(crate) mirror: RefCell<MembershipMirror>,
     /// Stacks that were said to be gone, since the last wish about them.
     confirmed: RefCell<std::collections::BTreeSet<String>>,
     /// Every message but Pongs.
     pub(crate) heard: RefCell<Vec<Message>>,
-    trace: Rc<Trace>,
+    trace: Rc<RunTrace>,
     rng: RefCell<Rng>,
-    stream: RefCell<Option<Line>>,
+    stream: RefCell<Option<SimulatedStream>>,
     joins: Cell<usize>,
     /// Nobody may join until then.
     closed_until: Cell<Option<time::Instant>>,
 }
 
 /// A stream that is open. Dropped, it is cut, and what is on its way is lost.
-struct Line {
+struct SimulatedStream {
     orders: mpsc::UnboundedSender<Bytes>,
     _down: engine::Task<()>,
     _up: engine::Task<()>,
 }
 
 impl Membership {
-    pub(crate) fn new(seed: u64, faults: Faults, wishes: Rc<Wishes>, trace: Rc<Trace>) -> Rc<Self> {
+    pub(crate) fn new(seed: u64, faults: FaultRates, wishes: Rc<Wishes>, trace: Rc<RunTrace>) -> Rc<Self> {
         Rc::new_cyclic(|me| Self {
             me: me.clone(),
             begun: time::now(),
@@ -214,7 +214,7 @@ impl SimulatedPeer for Membership {
             let (orders, on_their_way) = mpsc::unbounded();
             let (downlink, received) = mpsc::unbounded();
             let group = membership.group;
-            let line = Line {
+            let line = SimulatedStream {
                 orders,
                 _down: group.spawn(carry(Rc::clone(&membership), on_their_way, downlink)),
                 _up: group.spawn(listen(Rc::clone(&membership), join)),

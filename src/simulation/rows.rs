@@ -8,6 +8,7 @@ mod crash;
 mod hot;
 mod late;
 mod leftovers;
+mod limits;
 mod lost;
 mod order_stream;
 mod others;

@@ -13,10 +13,10 @@ use fastrand::Rng;
 use shards::simulation::Simulation;
 
 use super::{
-    faults::{Faults, Struck},
+    faults::{FaultRates, Struck},
     world::{Options, World},
 };
-use crate::{agent::simulated, cluster::Limits, embedded::operator, net, time};
+use crate::{agent::simulated, cluster::ClientLimits, embedded::operator, net, time};
 
 /// How long faults and orders last.
 const LENGTH: Duration = Duration::from_secs(60);
@@ -69,11 +69,11 @@ impl std::fmt::Display for Summary {
 /// What a run is made of, drawn from a seed.
 fn options(seed: u64, verbose: bool) -> (Options, usize) {
     let mut rng = Rng::with_seed(seed);
-    let faults = Faults::swarm(&mut rng);
+    let faults = FaultRates::swarm(&mut rng);
     let qps = [0.0, 20.0, 100.0, 1000.0][rng.usize(..4)];
     let options = Options {
         shards: rng.usize(1..4),
-        limits: Limits {
+        limits: ClientLimits {
             qps,
             burst: rng.u32(1..60),
             max_in_flight: rng.usize(4..40),

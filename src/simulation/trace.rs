@@ -7,12 +7,12 @@ const KEPT: usize = 4000;
 
 /// A short history. Costs nothing unless it is on.
 #[derive(Debug)]
-pub(crate) struct Trace {
+pub(crate) struct RunTrace {
     on: bool,
     lines: RefCell<VecDeque<String>>,
 }
 
-impl Trace {
+impl RunTrace {
     pub(crate) fn new(on: bool) -> Self {
         Self { on, lines: RefCell::default() }
     }

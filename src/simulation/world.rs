@@ -17,10 +17,10 @@ use serde_json::Value;
 use shards::simulation::SimGroup;
 
 use super::{
-    api_server::{ApiServer, Limits, wall},
-    faults::{Faults, Struck},
+    api_server::{ApiServer, LimitsSeen, wall},
+    faults::{FaultRates, Struck},
     membership::Membership,
-    trace::Trace,
+    trace::RunTrace,
     wishes::Wishes,
 };
 use crate::{
@@ -40,7 +40,7 @@ pub(crate) struct Options {
     pub(crate) seed: u64,
     pub(crate) shards: usize,
     /// Of the agent, over all shards.
-    pub(crate) limits: cluster::Limits,
+    pub(crate) limits: cluster::ClientLimits,
     pub(crate) stacks_in_flight: usize,
     pub(crate) resync_period: Option<Duration>,
     pub(crate) operator: operator::OperatorOptions,
@@ -50,7 +50,7 @@ pub(crate) struct Options {
     pub(crate) window: usize,
     /// Lists come in pages of this many objects at most.
     pub(crate) page: Option<usize>,
-    pub(crate) faults: Faults,
+    pub(crate) faults: FaultRates,
     /// Keep a trace.
     pub(crate) verbose: bool,
 }
@@ -61,7 +61,7 @@ impl Options {
         Self {
             seed,
             shards: 2,
-            limits: cluster::Limits {
+            limits: cluster::ClientLimits {
                 qps: 200.0,
                 burst: 50,
                 max_in_flight: 32,
@@ -73,18 +73,19 @@ impl Options {
             operated: true,
             window: 10_000,
             page: None,
-            faults: Faults::default(),
+            faults: FaultRates::default(),
             verbose: false,
         }
     }
 
     /// What the API server sees at most.
-    pub(crate) fn limits_seen(&self) -> Limits {
-        let shards = self.shards as u32;
-        Limits {
+    pub(crate) fn limits_seen(&self) -> LimitsSeen {
+        // Each shard has one at least: outside of here there are no more shards than parts.
+        let most = |whole: usize| whole.max(self.shards);
+        LimitsSeen {
             qps: self.limits.qps,
-            burst: f64::from(self.limits.burst.div_ceil(shards).max(1) * shards),
-            in_flight: self.limits.max_in_flight.div_ceil(self.shards) * self.shards,
+            burst: most(self.limits.burst as usize) as f64,
+            in_flight: most(self.limits.max_in_flight),
         }
     }
 }
@@ -95,7 +96,7 @@ pub(crate) struct World {
     pub(crate) server: Rc<ApiServer>,
     pub(crate) membership: Rc<Membership>,
     pub(crate) wishes: Rc<Wishes>,
-    pub(crate) trace: Rc<Trace>,
+    pub(crate) trace: Rc<RunTrace>,
     pub(crate) struck: RefCell<Struck>,
     rng: RefCell<Rng>,
     /// What is nobody's process.
@@ -124,7 +125,7 @@ impl World {
                 cluster.install(definition, wall()).unwrap_or_else(|error| panic!("a manifest: {error}"));
             }
         });
-        let (wishes, trace) = (Rc::new(Wishes::default()), Rc::new(Trace::new(options.verbose)));
+        let (wishes, trace) = (Rc::new(Wishes::default()), Rc::new(RunTrace::new(options.verbose)));
         let faults = options.faults.clone();
         let server =
             ApiServer::new(cluster, rng.u64(..), faults.clone(), Rc::clone(&wishes), Rc::clone(&trace));
@@ -171,7 +172,7 @@ impl World {
             },
             cluster: ClusterConfig::plain("http://api.simulated").expect("a URL"),
             limits: options.limits,
-            max_list_items: crate::cluster::watch::MOST_ITEMS,
+            max_list_items: crate::cluster::reflector::MOST_ITEMS,
             base_url: StackBaseUrl { scheme: "https".into(), host: BASE_HOST.into() },
             grace_period: Duration::from_secs(30),
             resync_period: options.resync_period,
@@ -248,8 +249,8 @@ impl World {
 
     /// No more faults from now on.
     pub(crate) fn calm(&self) {
-        self.server.faults.replace(Faults::default());
-        self.membership.faults.replace(Faults::default());
+        self.server.faults.replace(FaultRates::default());
+        self.membership.faults.replace(FaultRates::default());
         self.trace.say(self.elapsed(), || "no more faults from now on".to_owned());
     }
 

@@ -10,48 +10,51 @@
 //!    observation. The Stack comes first, since its uid owns the rest; of its children a bounded
 //!    number may be in flight together.
 //! 2. *No write is left in the air.* A newer order takes effect between writes: what is under way
-//!    is awaited and folded in first. A write whose outcome stays unknown is *unsettled*, and no
-//!    order is done while an unsettled patch or delete could still take effect: the order's own
+//!    is awaited and taken in first. A write whose outcome stays unknown is *in doubt*, and no
+//!    order is done while a patch or delete in doubt could still take effect: the order's own
 //!    write moves the object's resourceVersion, or a fence does. A lost create is watched for.
 //! 3. *Errors never destroy.* A failed read or write changes nothing about what is wanted.
+//!
+//! What is to be done is one [`Plan`], computed once for what is known and again when that changes. The
+//! machine works it off:
+//!
+//! ```text
+//!                 ┌── answers, reads, newer orders ──┐
+//!                 ▼                                  │
+//!            Converging ──write or read, by the plan─┘
+//!              │ ▲   │
+//!       failed │ │   ├── nothing is left ──▶ Done
+//!              ▼ │   │
+//!         Pausing    └── a read was refused ──▶ ReadRejected ──later──▶ Converging
+//! ```
 //!
 //! Reads are asked for only by name, of objects about which neither the store nor an answer tells
 //! enough, and only while no write is in flight, so an answer can never be older than what a read
 //! overrides.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    rc::Rc,
-    time::Instant,
-};
+use std::{collections::BTreeMap, rc::Rc, time::Instant};
 
-use crate::{
-    order::{Change, Order},
-    stack::{
-        desired::{Desired, desired},
-        failure::FailureClass,
-        object::ObjectKey,
-        view::{Known, View},
-        write::Write,
-    },
+use super::{
+    desired::{Desired, desired},
+    in_doubt::InDoubt,
+    object::ObjectKey,
+    observed::{Observation, Observed},
+    plan::{OwnerCheck, Plan},
 };
+use crate::order::{Change, Order};
 
-mod conclude;
+mod answers;
+pub mod carryover;
 pub mod context;
-mod fold;
-mod footing;
-pub mod memory;
 pub mod notice;
-mod pick;
-mod unsettled;
+mod state;
 
+pub use carryover::Carryover;
 pub use context::{MachineContext, MachineOptions};
-pub use memory::Carryover;
 pub use notice::Notice;
 
-use footing::Footing;
-use memory::{Pause, Progress, Trial};
-use unsettled::Unsettled;
+use carryover::OrderAttempt;
+use state::{Flight, RunState};
 
 /// What the driver shall do next.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,24 +73,27 @@ pub enum MachineStep {
         /// When.
         at: Instant,
     },
-    /// Give the slot back and run the order again on every event that [`Carryover::awaits`], and at
-    /// this time.
-    Later {
+    /// Something failed, or is waited for: give the slot back and run the order again on every event
+    /// that [`Carryover::awaits`], and at this time. It stays in line.
+    Retry {
         /// When.
         at: Instant,
-        /// The API server refuses something or an object is somebody else's: any newer order
-        /// replaces this one. Otherwise it failed or waits, and stays in line.
-        refused: bool,
+    },
+    /// The API server refuses something, or an object is somebody else's: the same, but any newer
+    /// order replaces this one.
+    Rejected {
+        /// When.
+        at: Instant,
     },
 }
 
-/// A write whose answer is awaited.
-#[derive(Debug, Clone, PartialEq)]
-struct Flight {
-    write: Write,
-    /// Of the order it was computed for.
-    generation: u32,
-    fence: bool,
+/// Whether a run is the first one of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderArrival {
+    /// The order has just arrived, perhaps once more.
+    New,
+    /// It was put off.
+    Again,
 }
 
 /// One stack's order on its way.
@@ -100,46 +106,47 @@ pub struct Machine {
     stack: ObjectKey,
     /// What an ExistingStack asks for; `None` for other orders.
     desired: Option<Rc<Desired>>,
-    view: View,
-    footing: Footing,
+    observed: Observed,
+    in_doubt: InDoubt,
+    owner: OwnerCheck,
+    attempt: OrderAttempt,
+    /// Of all the above; `None` where some of it has changed since.
+    plan: Option<Plan>,
     flights: Vec<Flight>,
-    unsettled: Unsettled,
     /// Transient failures in a row.
     failures: u32,
-    /// Nothing is sent before this.
-    pause: Option<Pause>,
     /// Conflicts in a row, per object.
     conflicts: BTreeMap<ObjectKey, u32>,
-    progress: Progress,
-    /// The last step was that it is done.
-    finished: bool,
     notices: Vec<Notice>,
 }
 
 impl Machine {
-    /// A machine for an order, with what is remembered of its stack. `again`: this run continues
-    /// an order that was put off; otherwise it has just arrived, perhaps once more.
-    pub fn new(order: Order, memory: Carryover, context: Rc<MachineContext>, again: bool) -> Self {
-        let order = overlaid(order, memory.newest.as_ref());
-        let trial = memory.trial.filter(|trial| trial.change == order.change);
-        let is_new = trial.is_none();
-        let (mut progress, pause) = trial.map(|trial| (trial.progress, trial.pause)).unwrap_or_default();
-        if !again {
-            progress.come_anew(&order.stack);
+    /// A machine for an order, with what is remembered of its stack.
+    pub fn new(
+        order: Order,
+        carryover: Carryover,
+        context: Rc<MachineContext>,
+        arrival: OrderArrival,
+    ) -> Self {
+        let order = overlaid(order, carryover.newest.as_ref());
+        let earlier = carryover.attempt.filter(|(change, _)| *change == order.change);
+        let is_new = earlier.is_none();
+        let mut attempt = earlier.map(|(_, attempt)| attempt).unwrap_or_default();
+        if arrival == OrderArrival::New {
+            attempt.come_anew(&order.stack);
         }
         let mut machine = Self {
             stack: ObjectKey::new(&context.catalog.stack, order.stack.as_str()),
             generation: 0,
             desired: None,
-            view: memory.view,
-            footing: Footing::default(),
+            observed: carryover.observed,
+            in_doubt: carryover.in_doubt,
+            owner: OwnerCheck::default(),
+            attempt,
+            plan: None,
             flights: Vec::new(),
-            unsettled: memory.unsettled,
-            failures: memory.failures,
-            pause,
+            failures: carryover.failures,
             conflicts: BTreeMap::new(),
-            progress,
-            finished: false,
             notices: Vec::new(),
             context,
             order,
@@ -147,7 +154,7 @@ impl Machine {
         if is_new {
             machine.look_after();
         }
-        machine.consider();
+        machine.read_order();
         machine
     }
 
@@ -155,42 +162,33 @@ impl Machine {
     pub fn supersede(&mut self, newer: Order) {
         let full = !matches!(self.order.change, Change::Disabled(_));
         let newer = overlaid(newer, full.then_some(&self.order.change));
+        let earlier = std::mem::take(&mut self.attempt);
         if newer.change == self.order.change {
             // A replay of the same order has little new to say.
-            let Progress { told, faulty, incomplete, .. } = std::mem::take(&mut self.progress);
-            self.progress = Progress { told, faulty, incomplete, ..Progress::default() };
-            self.progress.come_anew(&newer.stack);
+            let (said, faulty, incomplete) = (earlier.said.clone(), earlier.faulty, earlier.incomplete);
+            self.attempt = OrderAttempt { said, faulty, incomplete, ..earlier.afresh() };
+            self.attempt.come_anew(&newer.stack);
         } else {
-            self.progress = Progress::default();
+            self.attempt = earlier.afresh();
             self.look_after();
         }
         self.order = newer;
         self.generation += 1;
-        self.finished = false;
-        self.consider();
-        self.sight();
+        self.read_order();
+        self.note_stack();
     }
 
-    /// An order that did not send the writes that are unsettled looks what became of them. The one
+    /// An order that did not send the writes that are in doubt looks what became of them. The one
     /// that did need not: it sends what is missing once more, on the same condition, which tells as
     /// much and mostly is all that is left to do.
     fn look_after(&mut self) {
-        self.unsettled.keys().for_each(|key| self.view.forget(key));
-    }
-
-    /// What has failed that others fail with as well, while the stack pauses for it.
-    pub fn fails_with(&self, now: Instant) -> Option<&FailureClass> {
-        self.pause.as_ref().filter(|pause| pause.until > now)?.class.as_ref()
-    }
-
-    /// What the stack pauses for is over.
-    pub fn resume(&mut self) {
-        self.pause = None;
+        self.in_doubt.keys().for_each(|key| self.observed.mark_stale(key));
     }
 
     /// What the order asks for, and what of it cannot be used.
-    fn consider(&mut self) {
-        self.progress.suspects.extend(self.unsettled.keys().cloned());
+    fn read_order(&mut self) {
+        self.plan = None;
+        self.attempt.once_in_doubt.extend(self.in_doubt.keys().cloned());
         self.desired = match &self.order.change {
             Change::Existing(snapshot) => {
                 let context = &self.context;
@@ -204,86 +202,52 @@ impl Machine {
         }
     }
 
-    /// What to do now. It may be asked again after any step, and after another
-    /// [`Machine::refresh`] the answer may be another one.
-    pub fn next(&mut self, now: Instant) -> MachineStep {
-        self.finished = false;
-        self.progress.waiting.clear();
-        self.unsettled.expire(now, self.context.options.create_may_arrive);
-        if self.flights.iter().any(|flight| flight.generation != self.generation) {
-            return MachineStep::Await;
-        }
-        if let Some(at) = self.pause.as_ref().map(|pause| pause.until).filter(|at| *at > now) {
-            return if self.flights.is_empty() {
-                MachineStep::Later { at, refused: false }
-            } else {
-                MachineStep::Await
-            };
-        }
-        self.pause = None;
-        if self.progress.parked_until.is_some_and(|at| at <= now) {
-            self.progress.unpark();
-        }
-        let idle = self.progress.read_refused;
-        if !idle && self.flights.len() < self.context.options.children_in_flight && self.pick().is_some() {
-            return MachineStep::Write;
-        }
-        if !self.flights.is_empty() {
-            return MachineStep::Await;
-        }
-        let mut needed = self.needed();
-        if needed.is_empty() && !idle && self.doubts() {
-            needed = self.needed();
-        }
-        if needed.is_empty() || idle { self.conclude(now) } else { MachineStep::Read(needed) }
-    }
-
-    /// The next write, decided now; the driver holds a permit. `None`: nothing is left to write.
-    pub fn write(&mut self, now: Instant) -> Option<Write> {
-        let busy = self.flights.len() >= self.context.options.children_in_flight
-            || self.flights.iter().any(|flight| flight.generation != self.generation)
-            || self.pause.as_ref().is_some_and(|pause| pause.until > now);
-        if busy || self.progress.read_refused {
-            return None;
-        }
-        let (write, fence) = self.pick()?;
-        self.flights.push(Flight { write: write.clone(), generation: self.generation, fence });
-        Some(write)
-    }
-
     /// What is to be logged or reported, since the last call.
     pub fn notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
     }
 
+    /// Says something once per order.
+    fn say(&mut self, notice: Notice) {
+        if self.attempt.said.insert(notice.fingerprint()) {
+            self.attempt.faulty |= notice.is_faulty();
+            self.attempt.incomplete |= matches!(notice, Notice::Incomplete { .. });
+            self.notices.push(notice);
+        }
+    }
+
+    /// Remembers that there was a Stack.
+    fn note_stack(&mut self) {
+        self.attempt.stack_seen |= matches!(self.observed.get(&self.stack), Observation::Present(_));
+    }
+
     /// The order as it now is (the newest; an Enabled or Disabled order may have become a full
-    /// one), and what has to be remembered of the stack. Writes still in flight are unsettled
+    /// one), and what has to be remembered of the stack. Writes still in flight are in doubt
     /// from here on.
     pub fn into_parts(mut self, now: Instant) -> (Order, Carryover) {
         for flight in std::mem::take(&mut self.flights) {
-            self.unsettled.lose(now, &flight.write);
-            self.view.forget(flight.write.key());
+            self.in_doubt.insert(now, &flight.planned.write);
+            self.observed.mark_stale(flight.planned.write.key());
         }
         let change = &self.order.change;
-        let keep_order = !self.unsettled.is_empty() && !matches!(change, Change::Disabled(_));
-        let memory = Carryover {
+        let keep_order = !self.in_doubt.is_empty() && !matches!(change, Change::Disabled(_));
+        let is_done = self.attempt.state == RunState::Done;
+        let carryover = Carryover {
             newest: keep_order.then(|| change.clone()),
-            trial: (!self.finished).then(|| Trial {
-                change: change.clone(),
-                progress: self.progress,
-                pause: self.pause,
-            }),
+            attempt: (!is_done).then(|| (change.clone(), self.attempt)),
             failures: self.failures,
-            view: self.view.remainder(self.order.stack.as_str(), |key| self.unsettled.contains(key)),
-            unsettled: self.unsettled,
+            observed: self
+                .observed
+                .beyond_store(self.order.stack.as_str(), |key| self.in_doubt.contains(key)),
+            in_doubt: self.in_doubt,
         };
-        (self.order, memory)
+        (self.order, carryover)
     }
 
     /// Whether a part of the order could not be used or an object is somebody else's, in this run
     /// or in an earlier one of the same order.
     pub fn is_faulty(&self) -> bool {
-        self.progress.faulty
+        self.attempt.faulty
     }
 
     /// Whether objects are missing for no other reason than that their kinds are out of play.
@@ -294,12 +258,12 @@ impl Machine {
     /// Whether an ExistingStack is done and that follows from nothing but its snapshot and what
     /// the store shows: the same order would find the same end while the store shows the same.
     pub fn is_plain(&self) -> bool {
-        self.finished
+        self.attempt.state == RunState::Done
             && self.desired.is_some()
-            && self.unsettled.is_empty()
-            && self.progress.parked.is_empty()
+            && self.in_doubt.is_empty()
+            && self.attempt.rejected.is_empty()
             && !self.is_faulty()
-            && self.view.is_plain()
+            && self.observed.is_in_store()
     }
 
     /// The order as it now is.
@@ -310,26 +274,6 @@ impl Machine {
     /// The Stack object that the order is about.
     pub fn stack(&self) -> &ObjectKey {
         &self.stack
-    }
-
-    /// What has to be read before anything else can be decided.
-    fn needed(&self) -> Vec<ObjectKey> {
-        let unknown = |key: &&ObjectKey| matches!(self.view.get(key), Known::Unknown);
-        let mut keys: BTreeSet<&ObjectKey> = self.progress.suspects.iter().chain([&self.stack]).collect();
-        if let Some(desired) = &self.desired {
-            keys.extend(self.view.stale());
-            keys.extend(desired.children.iter().map(|child| &child.key));
-        }
-        keys.into_iter().filter(unknown).cloned().collect()
-    }
-
-    /// Says something once per order.
-    fn say(&mut self, notice: Notice) {
-        if self.progress.told.insert(notice.fingerprint()) {
-            self.progress.faulty |= notice.is_faulty();
-            self.progress.incomplete |= matches!(notice, Notice::Incomplete { .. });
-            self.notices.push(notice);
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde_json::Value;
 
-use super::{labels, ownership::Removable, status};
+use super::{labels, ownership::Removable, report::reported_status};
 
 /// The one API group that the agent speaks.
 pub const GROUP: &str = "formance.com";
@@ -178,7 +178,7 @@ pub struct Object {
     pub owners: Vec<Owner>,
     /// `spec`, `Null` where absent.
     pub spec: Value,
-    /// What of `status` is reported, `Null` where nothing is; see [`status::reported`].
+    /// What of `status` is reported, `Null` where nothing is; see [`reported_status`].
     pub status: Value,
     /// What the agent may take back, read from `managedFields` at the door.
     pub removable: Removable,
@@ -213,7 +213,7 @@ impl Object {
             owners: owners(metadata.get("ownerReferences")),
             removable: Removable::read(metadata.get("managedFields").unwrap_or(&Value::Null)),
             spec: json.get_mut("spec").map(Value::take).unwrap_or_default(),
-            status: status::reported(json.get_mut("status").map(Value::take)),
+            status: reported_status(json.get_mut("status").map(Value::take)),
         })
     }
 

@@ -1,6 +1,29 @@
-//! resourceVersions, and which of two is the newer one.
+//! Which of two states of an object is the newer one.
 
 use std::cmp::Ordering;
+
+use super::object::Object;
+
+/// An object as it was at one time.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ObjectVersion {
+    /// `metadata.uid`
+    pub uid: String,
+    /// `metadata.resourceVersion`
+    pub resource_version: String,
+}
+
+impl ObjectVersion {
+    /// The version of an object.
+    pub fn of(object: &Object) -> Self {
+        Self { uid: object.uid.clone(), resource_version: object.resource_version.clone() }
+    }
+}
+
+/// Whether a resourceVersion is newer than another one of the same kind of objects.
+pub fn is_newer(version: &str, than: &str) -> bool {
+    compare(version, than) == Ordering::Greater
+}
 
 /// Compares two resourceVersions of one kind of objects. The API says that they are decimal
 /// integers without leading zeros, of any length: the longer one is the newer one, and where
@@ -21,6 +44,7 @@ mod tests {
             assert_eq!(compare(older, newer), Ordering::Less, "{older} {newer}");
             assert_eq!(compare(newer, older), Ordering::Greater, "{older} {newer}");
             assert_eq!(compare(newer, newer), Ordering::Equal);
+            assert!(is_newer(newer, older) && !is_newer(older, newer) && !is_newer(newer, newer));
         }
     }
 }

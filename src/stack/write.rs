@@ -1,10 +1,10 @@
 //! Reads and writes as values: the machine names them, the cluster client performs them.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use super::object::{Object, ObjectKey};
+use super::object::{Object, ObjectKey, Resource};
 
 /// One conditional write.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +70,11 @@ pub enum WriteAnswer {
     Conflict,
     /// 404 for the object (not for the kind).
     NotFound,
+    /// 2xx with a warning that something in it was not stored.
+    StoredInPart {
+        /// The server's words.
+        warning: String,
+    },
     /// The server will not take this content, now or later.
     Refused(Refusal),
     /// Surely not applied, and worth another try: 429, or it never left this process.
@@ -91,7 +96,7 @@ pub enum WriteAnswer {
 /// Why the API server will not take a write.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Refusal {
-    /// HTTP status; 200 where it was taken with a warning and not stored.
+    /// HTTP status.
     pub code: u16,
     /// The Status' reason, `Invalid` say; empty where there was none.
     pub reason: String,
@@ -102,6 +107,34 @@ pub struct Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({} {})", self.message, self.code, self.reason)
+    }
+}
+
+/// Why a write, or a read, is not tried again soon.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Rejection {
+    /// The server said no.
+    Refused(Refusal),
+    /// It was taken, but for something in it.
+    StoredInPart {
+        /// The server's words.
+        warning: String,
+    },
+    /// It was answered as stored, and the object does not show it.
+    NotShown,
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::StoredInPart { warning } => {
+                write!(f, "taken, but without it: {warning} (200 UnknownField)")
+            }
+            Self::NotShown => {
+                f.write_str("it was answered as stored, and the object does not show it (200 NotStored)")
+            }
+        }
     }
 }
 
@@ -126,4 +159,57 @@ pub enum ReadError {
         /// What `Retry-After` asked for.
         retry_after: Option<Duration>,
     },
+}
+
+/// A class of transient failures. Many stacks fail together when the API server is away, or one webhook
+/// is. Those of one class can be expected to fail for one cause, and a success of that class shows that
+/// the cause is gone. What the API server has against an order's own content (a refusal,
+/// a conflict, somebody else's object) is of none.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FailureClass {
+    /// Requests of any kind: there is no connection, the credentials are not accepted, or there are
+    /// too many.
+    Any,
+    /// Reads by name.
+    Read,
+    /// Writes of one verb to one kind, which is as finely as webhooks are told apart: an answer of 5xx,
+    /// or none.
+    Write {
+        /// As [`Write::verb`] has it.
+        verb: &'static str,
+        /// The kind.
+        kind: Arc<Resource>,
+    },
+}
+
+impl FailureClass {
+    /// The class that failures of this write are of, if the API server had to do with them.
+    pub fn of(write: &Write) -> Self {
+        Self::Write { verb: write.verb(), kind: Arc::clone(&write.key().resource) }
+    }
+
+    /// What an answer to a write shows to go well: the writes of its class, and requests as such. A
+    /// refusal says nothing: it may come from before the webhooks, or from a proxy.
+    pub fn proved_by(write: &Write, answer: &WriteAnswer) -> Vec<Self> {
+        match answer {
+            WriteAnswer::Stored(_) | WriteAnswer::Gone { .. } | WriteAnswer::AlreadyExists => {
+                vec![Self::of(write), Self::Any]
+            }
+            WriteAnswer::Conflict | WriteAnswer::NotFound => vec![Self::Any],
+            WriteAnswer::StoredInPart { .. }
+            | WriteAnswer::Refused(_)
+            | WriteAnswer::NotApplied { .. }
+            | WriteAnswer::InDoubt { .. } => Vec::new(),
+        }
+    }
+}
+
+impl fmt::Display for FailureClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("requests"),
+            Self::Read => f.write_str("reads"),
+            Self::Write { verb, kind } => write!(f, "{verb} {}", kind.plural),
+        }
+    }
 }

@@ -277,9 +277,7 @@ fn stacks_beyond_the_most_are_refused_and_the_flag_is_named() {
     let line = scene.agent.says(WITHIN, &["--max-stacks", "50 stacks are known"]);
     assert!(line.contains("many-"), "{line}");
     scene.joined.pings(3, WITHIN);
-    // Two shards that count at one moment may let in one more.
-    let made = stacks(&scene.cluster);
-    assert!((MOST..MOST + 2).contains(&made), "{made}");
+    assert_eq!(stacks(&scene.cluster), MOST);
     let lines = scene.agent.lines(&["--max-stacks"]).len();
     assert!(lines <= 2 * 10 + 4, "{lines} lines");
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stackherd::{
-    cluster::{Client, ClusterConfig, Limits},
+    cluster::{ClientLimits, ClusterConfig, KubeClient},
     net,
     stack::{
         object::{Catalog, Object, ObjectKey, Resource},
@@ -14,10 +14,11 @@ use stackherd::{
 
 use crate::support::{api_server::RealApiServer, crds::Crds, machine::MachineShare};
 
-const LIMITS: Limits = Limits { qps: 0.0, burst: 1, max_in_flight: 32, deadline: Duration::from_secs(20) };
+const LIMITS: ClientLimits =
+    ClientLimits { qps: 0.0, burst: 1, max_in_flight: 32, deadline: Duration::from_secs(20) };
 
 /// Runs a test with a client of the shared server; does nothing where there is no server.
-fn with_client<Fut: Future<Output = ()>>(test: impl FnOnce(Client, Catalog) -> Fut) {
+fn with_client<Fut: Future<Output = ()>>(test: impl FnOnce(KubeClient, Catalog) -> Fut) {
     let _share = MachineShare::take();
     let Some(server) = RealApiServer::shared(Crds::Ours) else { return };
     let dir = tempfile::tempdir().unwrap();
@@ -25,18 +26,18 @@ fn with_client<Fut: Future<Output = ()>>(test: impl FnOnce(Client, Catalog) -> F
     crate::support::kubeconfig::write(&path, &server.url, Some(&server.ca_pem), Some(server.token));
     let config = ClusterConfig::load(Some(&path)).unwrap();
     net::block_on(async {
-        let client = Client::new(&config, LIMITS);
+        let client = KubeClient::new(&config, LIMITS);
         let catalog = client.catalog().await.unwrap();
         test(client, catalog).await;
     })
     .unwrap();
 }
 
-async fn perform(client: &Client, write: &Write) -> WriteAnswer {
+async fn perform(client: &KubeClient, write: &Write) -> WriteAnswer {
     client.write(client.permit().await, write).await
 }
 
-async fn put(client: &Client, key: &ObjectKey, spec: &Value) -> WriteAnswer {
+async fn put(client: &KubeClient, key: &ObjectKey, spec: &Value) -> WriteAnswer {
     let body = json!({
         "apiVersion": "formance.com/v1beta1", "kind": key.resource.kind,
         "metadata": {"name": &*key.name, "labels": {
@@ -179,7 +180,7 @@ fn a_wrong_token_is_not_applied() {
     crate::support::kubeconfig::write(&path, &server.url, Some(&server.ca_pem), Some("wrong"));
     let config = ClusterConfig::load(Some(&path)).unwrap();
     net::block_on(async {
-        let client = Client::new(&config, LIMITS);
+        let client = KubeClient::new(&config, LIMITS);
         let key = ObjectKey::new(&Catalog::new(vec![]).stack, "wrong-token");
         let answer = put(&client, &key, &json!({})).await;
         assert!(matches!(answer, WriteAnswer::NotApplied { .. }), "{answer:?}");

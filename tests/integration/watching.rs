@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::BTreeSet, rc::Rc, time::Duration};
 
 use serde_json::{Value, json};
 use stackherd::{
-    cluster::{Client, ClusterConfig, Limits, News, Target, catalog, watch},
+    cluster::{ClientLimits, ClusterConfig, KubeClient, ReflectorEvent, WatchTarget, catalog, reflector},
     net,
     stack::object::Resource,
 };
@@ -13,19 +13,20 @@ use crate::support::{
     api_server::RealApiServer, crds::Crds, machine::MachineShare, now, relay::Relay, rest::Rest,
 };
 
-const LIMITS: Limits = Limits { qps: 0.0, burst: 1, max_in_flight: 32, deadline: Duration::from_secs(20) };
+const LIMITS: ClientLimits =
+    ClientLimits { qps: 0.0, burst: 1, max_in_flight: 32, deadline: Duration::from_secs(20) };
 const DEFINITIONS: &str = "apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 /// A client that reaches the server over a relay which can be cut.
-fn client(server: &RealApiServer, relay: &Relay) -> Client {
+fn client(server: &RealApiServer, relay: &Relay) -> KubeClient {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("kubeconfig");
     crate::support::kubeconfig::write(&path, &relay.url(), Some(&server.ca_pem), Some(server.token));
-    Client::new(&ClusterConfig::load(Some(&path)).unwrap(), LIMITS)
+    KubeClient::new(&ClusterConfig::load(Some(&path)).unwrap(), LIMITS)
 }
 
 /// Runs a test with a client of the shared server; does nothing where there is no server.
-fn with_client<Fut: Future<Output = ()>>(test: impl FnOnce(Client, Rc<Relay>, Rest) -> Fut) {
+fn with_client<Fut: Future<Output = ()>>(test: impl FnOnce(KubeClient, Rc<Relay>, Rest) -> Fut) {
     let _share = MachineShare::take();
     let Some(server) = RealApiServer::shared(Crds::Ours) else { return };
     let relay = Rc::new(Relay::before(&server.url));
@@ -34,22 +35,22 @@ fn with_client<Fut: Future<Output = ()>>(test: impl FnOnce(Client, Rc<Relay>, Re
 
 /// What a watch has told so far.
 struct WatchView {
-    told: Rc<RefCell<Vec<News>>>,
+    told: Rc<RefCell<Vec<ReflectorEvent>>>,
     _watching: net::Task<()>,
 }
 
 impl WatchView {
-    fn of(client: &Client, target: Target) -> Self {
+    fn of(client: &KubeClient, target: WatchTarget) -> Self {
         let told = Rc::new(RefCell::new(Vec::new()));
         let telling = Rc::clone(&told);
         let tell = async move |news| telling.borrow_mut().push(news);
-        let _watching = net::spawn(watch(client.clone(), target, tell));
+        let _watching = net::spawn(reflector::run(client.clone(), target, tell));
         Self { told, _watching }
     }
 
     /// Waits until something like this was told (since the last time that this was asked), and
     /// forgets what was told before it.
-    async fn tells(&self, what: &str, like: impl Fn(&News) -> bool) -> News {
+    async fn tells(&self, what: &str, like: impl Fn(&ReflectorEvent) -> bool) -> ReflectorEvent {
         let start = now();
         loop {
             let at = self.told.borrow().iter().position(&like);
@@ -62,17 +63,23 @@ impl WatchView {
     }
 
     async fn is_complete(&self) {
-        self.tells("a complete list", |news| matches!(news, News::Complete { .. })).await;
+        self.tells("a complete list", |news| matches!(news, ReflectorEvent::Complete { .. })).await;
     }
 
     async fn changes(&self, name: &str) {
-        self.tells(name, |news| matches!(news, News::Changed { object, .. } if &*object.key.name == name))
-            .await;
+        self.tells(
+            name,
+            |news| matches!(news, ReflectorEvent::Changed { object, .. } if &*object.key.name == name),
+        )
+        .await;
     }
 
     async fn removes(&self, name: &str) {
-        self.tells(name, |news| matches!(news, News::Removed { object, .. } if &*object.key.name == name))
-            .await;
+        self.tells(
+            name,
+            |news| matches!(news, ReflectorEvent::Removed { object, .. } if &*object.key.name == name),
+        )
+        .await;
     }
 }
 
@@ -108,15 +115,15 @@ fn many_objects_are_listed_in_compressed_pages() {
         });
         let plain = rest.get(&path_of(&wallets)).expect(200).text.len();
         let before = relay.received();
-        let view = WatchView::of(&client, Target::kind(&wallets));
+        let view = WatchView::of(&client, WatchTarget::kind(&wallets));
         let start = now();
-        let complete = |news: &News| matches!(news, News::Complete { .. });
+        let complete = |news: &ReflectorEvent| matches!(news, ReflectorEvent::Complete { .. });
         while !view.told.borrow().iter().any(complete) {
             assert!(start.elapsed() < Duration::from_secs(60));
             net::sleep(Duration::from_millis(10)).await;
         }
-        let name = |news: &News| match news {
-            News::Listed { object, .. } => Some(object.key.name.to_string()),
+        let name = |news: &ReflectorEvent| match news {
+            ReflectorEvent::Listed { object, .. } => Some(object.key.name.to_string()),
             _ => None,
         };
         let listed: Vec<_> = view.told.borrow().iter().filter_map(name).collect();
@@ -133,7 +140,7 @@ fn many_objects_are_listed_in_compressed_pages() {
 fn events_come_and_a_cut_connection_loses_none() {
     with_client(|client, relay, rest| async move {
         let ledgers = Resource::new("Ledger", "ledger", "ledgers");
-        let view = WatchView::of(&client, Target::kind(&ledgers));
+        let view = WatchView::of(&client, WatchTarget::kind(&ledgers));
         view.is_complete().await;
         put(&rest, &ledgers, "told");
         view.changes("told").await;
@@ -146,7 +153,10 @@ fn events_come_and_a_cut_connection_loses_none() {
         view.changes("meanwhile").await;
         view.removes("told").await;
         let told = view.told.borrow();
-        assert!(!told.iter().any(|news| matches!(news, News::Complete { .. })), "it was resumed: {told:?}");
+        assert!(
+            !told.iter().any(|news| matches!(news, ReflectorEvent::Complete { .. })),
+            "it was resumed: {told:?}"
+        );
         assert!(relay.connections() >= 2);
     });
 }
@@ -162,15 +172,17 @@ fn a_kind_that_goes_and_comes_back_is_watched_again() {
             .unwrap();
         let name = definition["metadata"]["name"].as_str().unwrap().to_owned();
         let webhooks = Resource::new("Webhooks", "webhooks", "webhooks");
-        let modules = WatchView::of(&client, Target::definitions());
-        let found = |news: &News| matches!(news, News::Listed { object, .. } if *object.key.name == *name);
-        let News::Listed { object, .. } = modules.tells("the definition", found).await else { panic!() };
+        let modules = WatchView::of(&client, WatchTarget::definitions());
+        let found = |news: &ReflectorEvent| matches!(news, ReflectorEvent::Listed { object, .. } if *object.key.name == *name);
+        let ReflectorEvent::Listed { object, .. } = modules.tells("the definition", found).await else {
+            panic!()
+        };
         let module = catalog::module(&object).unwrap();
         assert_eq!((&*module.kind, &*module.singular), ("Webhooks", "webhooks"));
         modules.is_complete().await;
 
         put(&rest, &webhooks, "before");
-        let view = WatchView::of(&client, Target::kind(&webhooks));
+        let view = WatchView::of(&client, WatchTarget::kind(&webhooks));
         view.is_complete().await;
         rest.delete(&format!("{DEFINITIONS}/{name}")).expect(200);
         view.removes("before").await;
@@ -180,17 +192,19 @@ fn a_kind_that_goes_and_comes_back_is_watched_again() {
         });
         // The server no longer serves the kind: somebody else would wait half a minute now.
         drop(view);
-        let missing = WatchView::of(&client, Target::kind(&webhooks));
-        missing.tells("a refusal", |news| matches!(news, News::Refused { missing: true, .. })).await;
+        let missing = WatchView::of(&client, WatchTarget::kind(&webhooks));
+        missing
+            .tells("a refusal", |news| matches!(news, ReflectorEvent::Refused { missing: true, .. }))
+            .await;
         rest.post(DEFINITIONS, &definition).expect(201);
         modules.changes(&name).await;
-        let view = WatchView::of(&client, Target::kind(&webhooks));
+        let view = WatchView::of(&client, WatchTarget::kind(&webhooks));
         crate::support::eventually("the kind again", Duration::from_secs(30), || {
             (rest.get(&path_of(&webhooks)).status == 200).then_some(())
         });
         put(&rest, &webhooks, "after");
         view.tells("the object", |news| {
-            matches!(news, News::Listed { object, .. } | News::Changed { object, .. }
+            matches!(news, ReflectorEvent::Listed { object, .. } | ReflectorEvent::Changed { object, .. }
                 if &*object.key.name == "after")
         })
         .await;

@@ -36,10 +36,10 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
     Safeguard {
         name: "MayReturn",
         about: "What a list of the past made seem gone is there when events show it again.",
-        file: "src/stack/view.rs",
-        within: "",
-        text: "was_gone && !self.ahead && !self.stale",
-        without: "false",
+        file: "src/stack/observed.rs",
+        within: "(Some(object), None) => self.set(Some(object))",
+        text: "self.set(Some(object))",
+        without: "()",
         tests: &[("row_03_an_old_view_in_the_middle_of_an_order_hides_nothing_for_good", "is left over")],
     },
     Safeguard {
@@ -54,9 +54,9 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
     Safeguard {
         name: "ListsRemove",
         about: "What a complete list does not name is gone.",
-        file: "src/cluster/store.rs",
+        file: "src/cluster/store/sweep.rs",
         within: "",
-        text: "sweep.takes(held, stack, names)",
+        text: "sweep.takes(held, names)",
         without: "false",
         tests: &[("row_05_what_no_watch_saw_is_known_all_the_same", "")],
     },
@@ -65,7 +65,7 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
         about: "A write of unknown outcome is looked after at once.",
         file: "src/agent/worker.rs",
         within: "",
-        text: "self.machine.answered(now(), write, answer)",
+        text: "self.machine.apply_answer(now(), write, answer)",
         without: r#"{
             use crate::stack::write::{Refusal, WriteAnswer};
             let refused = |message| Refusal { code: 0, reason: "Unknown".into(), message };
@@ -73,7 +73,7 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
                 WriteAnswer::InDoubt { cause, .. } => WriteAnswer::Refused(refused(cause)),
                 answer => answer,
             };
-            self.machine.answered(now(), write, answer)
+            self.machine.apply_answer(now(), write, answer)
         }"#,
         tests: &[
             ("row_06_a_request_lost_at_any_call_is_made_up_for", ""),
@@ -92,9 +92,9 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
     Safeguard {
         name: "Fence",
         about: "A lost write that could still take effect is fenced off.",
-        file: "src/stack/machine/pick.rs",
+        file: "src/stack/plan.rs",
         within: "",
-        text: "needed && !refused",
+        text: "needed && !rejected",
         without: "false",
         tests: &[
             ("row_08_a_late_write_of_any_verb_leaves_the_newer_order_standing", ""),
@@ -104,9 +104,9 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
     Safeguard {
         name: "AwaitCreates",
         about: "A lost create that could still arrive is waited for.",
-        file: "src/stack/machine/conclude.rs",
+        file: "src/stack/machine/state.rs",
         within: "",
-        text: "self.unsettled.next_expiry(options.create_may_arrive)",
+        text: "self.in_doubt.next_expiry(options.create_may_arrive)",
         without: "None",
         tests: &[
             ("row_08_a_late_write_of_any_verb_leaves_the_newer_order_standing", ""),
@@ -125,7 +125,7 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
     Safeguard {
         name: "ConflictsPause",
         about: "An object that keeps moving is left alone for a while.",
-        file: "src/stack/machine/fold.rs",
+        file: "src/stack/machine/answers.rs",
         within: "",
         text: "*conflicts > self.context.options.conflicts_at_once",
         without: "false",
@@ -137,7 +137,7 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
     Safeguard {
         name: "AwaitEnd",
         about: "What is terminating is waited for.",
-        file: "src/stack/plan.rs",
+        file: "src/stack/plan/action.rs",
         within: "if object.terminating {\n        return Action::Wait;\n    }\n    match Standing::of(object, stack, owner)",
         text: "object.terminating",
         without: "false",
@@ -209,7 +209,7 @@ pub(crate) const SAFEGUARDS: &[Safeguard] = &[
     Safeguard {
         name: "NoticeSilence",
         about: "A watch that says nothing for long is given up.",
-        file: "src/cluster/watch.rs",
+        file: "src/cluster/reflector.rs",
         within: "watching.quiet.get_or_insert(now), IDLE)",
         text: "IDLE",
         without: "1000 * IDLE",

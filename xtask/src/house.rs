@@ -1,6 +1,7 @@
 //! What CONTRIBUTING.md asks of the sources and a machine can see, file by file.
 
 mod bans;
+mod glossary;
 mod lines;
 mod names;
 mod paths;
@@ -42,6 +43,7 @@ pub(crate) fn command() -> Result<(), String> {
         lines::check(&tree),
         bans::check(&tree),
         way::check(&tree, &root)?,
+        glossary::check(&tree, &root)?,
     ]
     .concat();
     findings.sort();

@@ -6,8 +6,8 @@
 mod copy;
 #[path = "../../tests/safeguards/list.rs"]
 mod list;
+mod red_runs;
 mod replace;
-mod trials;
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ use std::{
 };
 
 use list::SAFEGUARDS;
-use trials::Trials;
+use red_runs::RedRuns;
 
 use crate::{
     cache,
@@ -72,9 +72,9 @@ fn run(chosen: &[&Safeguard]) -> Result<(), String> {
     let copy = target.join("safeguards");
     copy::sync(&cache::repository(), &copy, &replaced()?)?;
     let binary = build(&copy, &target)?;
-    let trials = Trials::new(&binary, &copy, chosen)?;
-    trials.pass_with_all()?;
-    let surprises = trials.fail_without_theirs();
+    let red_runs = RedRuns::new(&binary, &copy, chosen)?;
+    red_runs.pass_with_all()?;
+    let surprises = red_runs.fail_without_theirs();
     if !surprises.is_empty() {
         return Err(surprises.join("\n"));
     }

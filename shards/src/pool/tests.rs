@@ -189,6 +189,6 @@ fn more_shards_than_cores_run_unpinned() {
 #[test]
 fn the_channels_of_a_shard_have_room_for_a_bounded_number_of_messages() {
     let capacity = |shards| PoolConfig::new("room", shards).mesh_capacity;
-    assert_eq!([1, 2, 4, 8, 16, 100, 256].map(capacity), [2048, 2048, 1024, 512, 256, 40, 16]);
-    assert!((1..=MAX_SHARDS).all(|shards| capacity(shards) * shards <= 4096.max(16 * shards)));
+    assert_eq!([1, 2, 4, 8, 16, 100, 256].map(capacity), [2048, 2048, 2048, 1024, 512, 81, 32]);
+    assert!((1..=MAX_SHARDS).all(|shards| capacity(shards) * shards <= 8192.max(16 * shards)));
 }

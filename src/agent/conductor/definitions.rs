@@ -7,13 +7,13 @@ use tracing::warn;
 
 use super::Event;
 use crate::{
-    cluster::{Client, News, Target, catalog, watching},
+    cluster::{KubeClient, ReflectorEvent, WatchTarget, catalog, reflector},
     net,
     stack::object::{Object, Resource},
 };
 
 /// Lists definitions again and again.
-pub(super) async fn list(client: Client, period: Duration, tell: mpsc::UnboundedSender<Event>) {
+pub(super) async fn list(client: KubeClient, period: Duration, tell: mpsc::UnboundedSender<Event>) {
     loop {
         net::sleep(period).await;
         match client.catalog().await {
@@ -24,14 +24,14 @@ pub(super) async fn list(client: Client, period: Duration, tell: mpsc::Unbounded
 }
 
 /// Watches definitions.
-pub(super) async fn follow(client: Client, tell: mpsc::UnboundedSender<Event>) {
+pub(super) async fn follow(client: KubeClient, tell: mpsc::UnboundedSender<Event>) {
     let mut definitions = Definitions::default();
     let follow = async |news| {
         if let Some(event) = definitions.take_in(news) {
             let _ = tell.unbounded_send(event);
         }
     };
-    watching::watch(client, Target::definitions(), follow).await;
+    reflector::run(client, WatchTarget::definitions(), follow).await;
 }
 
 /// The definitions as a watch tells of them. Pure.
@@ -44,26 +44,28 @@ struct Definitions {
 }
 
 impl Definitions {
-    fn take_in(&mut self, news: News) -> Option<Event> {
+    fn take_in(&mut self, news: ReflectorEvent) -> Option<Event> {
         match news {
-            News::Listed { object, .. } => {
+            ReflectorEvent::Listed { object, .. } => {
                 set(&mut self.listed, &object, catalog::module(&object));
                 return None;
             }
-            News::Complete { .. } => {
+            ReflectorEvent::Complete { .. } => {
                 self.modules = std::mem::take(&mut self.listed);
                 self.complete = true;
             }
-            News::Changed { object, .. } => set(&mut self.modules, &object, catalog::module(&object)),
-            News::Removed { object, .. } => set(&mut self.modules, &object, None),
-            News::Refused { missing, refusal } => {
+            ReflectorEvent::Changed { object, .. } => {
+                set(&mut self.modules, &object, catalog::module(&object))
+            }
+            ReflectorEvent::Removed { object, .. } => set(&mut self.modules, &object, None),
+            ReflectorEvent::Refused { missing, refusal } => {
                 return match self.complete {
                     true => (!missing).then_some(Event::Unwatchable),
                     false => Some(Event::Undefined(refusal.to_string())),
                 };
             }
-            News::Failing { cause } => return (!self.complete).then_some(Event::Undefined(cause)),
-            News::Recovered => return None,
+            ReflectorEvent::Failing { cause } => return (!self.complete).then_some(Event::Undefined(cause)),
+            ReflectorEvent::Recovered => return None,
         }
         self.complete.then(|| Event::Defined(self.modules.values().cloned().collect()))
     }
@@ -98,16 +100,16 @@ mod tests {
             },
             "status": {"conditions": [{"type": "Established", "status": if established { "True" } else { "False" }}]},
         });
-        Box::new(Object::from_json(Target::definitions().resource(), json).unwrap())
+        Box::new(Object::from_json(WatchTarget::definitions().resource(), json).unwrap())
     }
 
     fn listed(definitions: &mut Definitions, kinds: &[&str]) -> Option<Event> {
         let asked = now();
         for kind in kinds {
-            let news = News::Listed { object: crd(kind, true), asked };
+            let news = ReflectorEvent::Listed { object: crd(kind, true), asked };
             assert!(definitions.take_in(news).is_none(), "not before the list is complete");
         }
-        definitions.take_in(News::Complete { asked, version: "9".into() })
+        definitions.take_in(ReflectorEvent::Complete { asked, version: "9".into() })
     }
 
     fn singulars(event: Option<Event>) -> Vec<String> {
@@ -121,9 +123,9 @@ mod tests {
     fn modules_are_those_of_the_last_complete_list_and_what_came_since() {
         let mut definitions = Definitions::default();
         assert_eq!(singulars(listed(&mut definitions, &["Ledger", "Auth"])), ["auth", "ledger"]);
-        let added = News::Changed { object: crd("Wallet", true), at: now() };
+        let added = ReflectorEvent::Changed { object: crd("Wallet", true), at: now() };
         assert_eq!(singulars(definitions.take_in(added)), ["auth", "ledger", "wallet"]);
-        let removed = News::Removed { object: crd("Auth", true), at: now() };
+        let removed = ReflectorEvent::Removed { object: crd("Auth", true), at: now() };
         assert_eq!(singulars(definitions.take_in(removed)), ["ledger", "wallet"]);
         assert_eq!(singulars(listed(&mut definitions, &["Auth"])), ["auth"]);
     }
@@ -132,9 +134,9 @@ mod tests {
     fn a_definition_counts_once_its_kind_is_served() {
         let mut definitions = Definitions::default();
         listed(&mut definitions, &[]);
-        let early = News::Changed { object: crd("Ledger", false), at: now() };
+        let early = ReflectorEvent::Changed { object: crd("Ledger", false), at: now() };
         assert!(singulars(definitions.take_in(early)).is_empty());
-        let served = News::Changed { object: crd("Ledger", true), at: now() };
+        let served = ReflectorEvent::Changed { object: crd("Ledger", true), at: now() };
         assert_eq!(singulars(definitions.take_in(served)), ["ledger"]);
     }
 
@@ -142,7 +144,7 @@ mod tests {
     fn a_refusal_after_a_complete_list_is_that_of_the_watch() {
         let refused = |missing| {
             let refusal = Refusal { code: 403, reason: "Forbidden".into(), message: "no".into() };
-            News::Refused { missing, refusal }
+            ReflectorEvent::Refused { missing, refusal }
         };
         let mut definitions = Definitions::default();
         assert!(matches!(definitions.take_in(refused(false)), Some(Event::Undefined(_))));

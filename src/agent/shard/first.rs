@@ -17,7 +17,7 @@ use crate::{
         front::{Feed, Front, Shared, Tell},
         mail::Mail,
     },
-    cluster::Client,
+    cluster::KubeClient,
     net,
 };
 
@@ -55,7 +55,7 @@ impl Shard {
     /// that carries the source of orders.
     pub(super) fn begin_front(
         self: &Rc<Self>,
-        client: &Client,
+        client: &KubeClient,
         shards: usize,
     ) -> (net::Task<()>, net::Task<()>) {
         let (events, conducted) = mpsc::unbounded();

@@ -3,8 +3,9 @@ mod server;
 mod tls;
 mod watches;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
-use server::{Act, Server, Speech};
+use server::{ScriptedServer, ServerAct, ServerProtocol};
 
 use super::*;
 use crate::{
@@ -16,12 +17,12 @@ use crate::{
 const SHORT: Duration = Duration::from_millis(700);
 
 /// For tests in which none does, on however busy a machine.
-fn limits() -> Limits {
-    Limits { qps: 0.0, burst: 1, max_in_flight: 64, deadline: Duration::from_secs(10) }
+fn limits() -> ClientLimits {
+    ClientLimits { qps: 0.0, burst: 1, max_in_flight: 64, deadline: Duration::from_secs(10) }
 }
 
-fn hasty() -> Limits {
-    Limits { deadline: SHORT, ..limits() }
+fn hasty() -> ClientLimits {
+    ClientLimits { deadline: SHORT, ..limits() }
 }
 
 fn key(name: &str) -> ObjectKey {
@@ -36,15 +37,15 @@ fn an_object(name: &str) -> Value {
     json!({"metadata": {"name": name, "uid": format!("u-{name}"), "resourceVersion": "1"}})
 }
 
-fn stored(name: &str) -> Act {
-    Act::Reply(201, an_object(name))
+fn stored(name: &str) -> ServerAct {
+    ServerAct::Reply(201, an_object(name))
 }
 
-fn client(server: &Server, limits: Limits) -> Client {
-    Client::new(&ClusterConfig::plain(&server.url).unwrap(), limits)
+fn client(server: &ScriptedServer, limits: ClientLimits) -> KubeClient {
+    KubeClient::new(&ClusterConfig::plain(&server.url).unwrap(), limits)
 }
 
-async fn put(client: &Client, name: &str) -> WriteAnswer {
+async fn put(client: &KubeClient, name: &str) -> WriteAnswer {
     let permit = client.permit().await;
     client.write(permit, &create(name)).await
 }
@@ -64,10 +65,10 @@ fn is_stored(answer: &WriteAnswer) -> bool {
 #[test]
 fn a_write_over_plain_http1_arrives_whole() {
     run(async {
-        let server = Server::start(Speech::Plain, |_, _| stored("a"));
+        let server = ScriptedServer::start(ServerProtocol::Plain, |_, _| stored("a"));
         let mut config = ClusterConfig::plain(&format!("{}/k8s/c-1/", server.url)).unwrap();
         config.headers.push((HeaderName::from_static("impersonate-user"), "me".parse().unwrap()));
-        let client = Client::new(&config, limits());
+        let client = KubeClient::new(&config, limits());
         assert!(is_stored(&put(&client, "a").await));
         let seen = server.seen(0);
         assert_eq!(seen.head, "POST /k8s/c-1/apis/formance.com/v1beta1/ledgers");
@@ -76,14 +77,14 @@ fn a_write_over_plain_http1_arrives_whole() {
         assert_eq!(seen.headers["user-agent"], request::USER_AGENT);
         assert_eq!(seen.headers["impersonate-user"], "me");
         assert_eq!(seen.body, br#"{"metadata":{"name":"a"}}"#.as_slice());
-        assert_eq!(client.counts(), Counts { requests: 1, writes: 1 });
+        assert_eq!(client.counts(), SentCounts { requests: 1, writes: 1 });
     });
 }
 
 #[test]
 fn a_connection_serves_one_request_after_the_other() {
     run(async {
-        let server = Server::start(Speech::Plain, |_, _| stored("a"));
+        let server = ScriptedServer::start(ServerProtocol::Plain, |_, _| stored("a"));
         let client = client(&server, limits());
         for _ in 0..10 {
             assert!(is_stored(&put(&client, "a").await));
@@ -95,8 +96,9 @@ fn a_connection_serves_one_request_after_the_other() {
 #[test]
 fn no_more_connections_than_a_small_pool() {
     run(async {
-        let server =
-            Server::start(Speech::Plain, |_, _| Act::Late(Duration::from_millis(5), 201, an_object("a")));
+        let server = ScriptedServer::start(ServerProtocol::Plain, |_, _| {
+            ServerAct::Late(Duration::from_millis(5), 201, an_object("a"))
+        });
         let client = client(&server, limits());
         let answers = futures::future::join_all((0..60).map(|_| put(&client, "a"))).await;
         assert!(answers.iter().all(is_stored));
@@ -107,7 +109,9 @@ fn no_more_connections_than_a_small_pool() {
 #[test]
 fn a_deadline_leaves_the_outcome_unknown_and_closes_the_connection() {
     run(async {
-        let server = Server::start(Speech::Plain, |nth, _| if nth == 0 { Act::Hang } else { stored("a") });
+        let server = ScriptedServer::start(ServerProtocol::Plain, |nth, _| {
+            if nth == 0 { ServerAct::Hang } else { stored("a") }
+        });
         let client = client(&server, hasty());
         let answer = put(&client, "a").await;
         assert!(is_unknown(&answer), "{answer:?}");
@@ -122,10 +126,10 @@ fn a_refused_connection_means_not_applied() {
         let listener = net::listen::Listener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr());
         drop(listener);
-        let client = Client::new(&ClusterConfig::plain(&url).unwrap(), limits());
+        let client = KubeClient::new(&ClusterConfig::plain(&url).unwrap(), limits());
         let answer = put(&client, "a").await;
         assert!(is_not_applied(&answer), "{answer:?}");
-        assert_eq!(client.counts(), Counts::default());
+        assert_eq!(client.counts(), SentCounts::default());
         let read = client.read(&[key("a")]).await;
         assert!(matches!(read, Err(ReadError::Failed { .. })), "{read:?}");
     });
@@ -138,7 +142,7 @@ fn waiting_for_a_connection_until_the_deadline_means_not_applied() {
         let listener = net::listen::Listener::bind("127.0.0.1:0").unwrap();
         let mut config = ClusterConfig::plain(&format!("https://{}", listener.local_addr())).unwrap();
         config.trust = net::tls::Trust::Nothing;
-        let client = Client::new(&config, hasty());
+        let client = KubeClient::new(&config, hasty());
         let answer = put(&client, "a").await;
         assert!(is_not_applied(&answer), "{answer:?}");
     });
@@ -158,7 +162,7 @@ fn a_server_that_cannot_be_reached_sees_no_storm_of_connections() {
                 drop(io);
             }
         });
-        let client = Client::new(&config, hasty());
+        let client = KubeClient::new(&config, hasty());
         let begun = time::now();
         let insisting = || async {
             while begun.elapsed() < Duration::from_millis(600) {
@@ -173,8 +177,8 @@ fn a_server_that_cannot_be_reached_sees_no_storm_of_connections() {
 #[test]
 fn an_exchange_that_is_cut_leaves_the_outcome_unknown() {
     run(async {
-        for act in [Act::Cut, Act::CutInBody] {
-            let server = Server::start(Speech::Plain, move |nth, _| match nth {
+        for act in [ServerAct::Cut, ServerAct::CutInBody] {
+            let server = ScriptedServer::start(ServerProtocol::Plain, move |nth, _| match nth {
                 0 => act.clone(),
                 _ => stored("a"),
             });
@@ -199,7 +203,7 @@ fn an_answer_that_is_no_http_leaves_the_outcome_unknown() {
             let _ = io.write_all(b"SSH-2.0-OpenSSH_9.6\r\n\r\n").await;
             net::sleep(Duration::from_secs(1)).await;
         });
-        let client = Client::new(&ClusterConfig::plain(&url).unwrap(), limits());
+        let client = KubeClient::new(&ClusterConfig::plain(&url).unwrap(), limits());
         let answer = put(&client, "a").await;
         assert!(is_unknown(&answer), "{answer:?}");
     });
@@ -208,7 +212,7 @@ fn an_answer_that_is_no_http_leaves_the_outcome_unknown() {
 #[test]
 fn an_idle_connection_that_the_server_closed_is_replaced_unnoticed() {
     run(async {
-        let server = Server::start(Speech::Plain, |_, _| stored("a"));
+        let server = ScriptedServer::start(ServerProtocol::Plain, |_, _| stored("a"));
         let client = client(&server, limits());
         for _ in 0..3 {
             assert!(is_stored(&put(&client, "a").await));
@@ -222,8 +226,8 @@ fn an_idle_connection_that_the_server_closed_is_replaced_unnoticed() {
 #[test]
 fn retry_after_holds_back_all_requests() {
     run(async {
-        let server = Server::start(Speech::Plain, |nth, _| match nth {
-            0 => Act::With(429, "retry-after", "1", json!("later")),
+        let server = ScriptedServer::start(ServerProtocol::Plain, |nth, _| match nth {
+            0 => ServerAct::With(429, "retry-after", "1", json!("later")),
             _ => stored("a"),
         });
         let client = client(&server, limits());
@@ -237,9 +241,10 @@ fn retry_after_holds_back_all_requests() {
 #[test]
 fn no_more_requests_are_on_their_way_than_allowed() {
     run(async {
-        let server =
-            Server::start(Speech::Plain, |_, _| Act::Late(Duration::from_millis(5), 201, an_object("a")));
-        let client = client(&server, Limits { max_in_flight: 3, ..limits() });
+        let server = ScriptedServer::start(ServerProtocol::Plain, |_, _| {
+            ServerAct::Late(Duration::from_millis(5), 201, an_object("a"))
+        });
+        let client = client(&server, ClientLimits { max_in_flight: 3, ..limits() });
         let answers = futures::future::join_all((0..30).map(|_| put(&client, "a"))).await;
         assert!(answers.iter().all(is_stored));
         assert_eq!(server.log.most_together.get(), 3);
@@ -249,8 +254,8 @@ fn no_more_requests_are_on_their_way_than_allowed() {
 #[test]
 fn the_rate_is_never_above_the_buckets() {
     run(async {
-        let server = Server::start(Speech::Plain, |_, _| stored("a"));
-        let client = client(&server, Limits { qps: 100.0, burst: 5, ..limits() });
+        let server = ScriptedServer::start(ServerProtocol::Plain, |_, _| stored("a"));
+        let client = client(&server, ClientLimits { qps: 100.0, burst: 5, ..limits() });
         let begun = time::now();
         let answers = futures::future::join_all((0..50).map(|_| put(&client, "a"))).await;
         assert!(answers.iter().all(is_stored));
@@ -267,14 +272,15 @@ fn refused_credentials_are_not_applied_and_the_token_file_is_read_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
         std::fs::write(&path, "old").unwrap();
-        let server = Server::start(Speech::Plain, |_, seen| match seen.authorization.as_deref() {
-            Some("Bearer new") => stored("a"),
-            _ => Act::Reply(401, json!("Unauthorized")),
-        });
+        let server =
+            ScriptedServer::start(ServerProtocol::Plain, |_, seen| match seen.authorization.as_deref() {
+                Some("Bearer new") => stored("a"),
+                _ => ServerAct::Reply(401, json!("Unauthorized")),
+            });
         let mut config = ClusterConfig::plain(&server.url).unwrap();
         config.credentials =
-            super::super::credentials::Source::TokenFile { path: path.clone(), until_read: None };
-        let client = Client::new(&config, limits());
+            super::super::credentials::CredentialSource::TokenFile { path: path.clone(), until_read: None };
+        let client = KubeClient::new(&config, limits());
         assert!(is_not_applied(&put(&client, "a").await));
         std::fs::write(&path, "new").unwrap();
         net::sleep(Duration::from_millis(1050)).await;
@@ -285,11 +291,13 @@ fn refused_credentials_are_not_applied_and_the_token_file_is_read_again() {
 #[test]
 fn a_missing_token_file_sends_nothing() {
     run(async {
-        let server = Server::start(Speech::Plain, |_, _| stored("a"));
+        let server = ScriptedServer::start(ServerProtocol::Plain, |_, _| stored("a"));
         let mut config = ClusterConfig::plain(&server.url).unwrap();
-        config.credentials =
-            super::super::credentials::Source::TokenFile { path: "/nowhere/token".into(), until_read: None };
-        let client = Client::new(&config, limits());
+        config.credentials = super::super::credentials::CredentialSource::TokenFile {
+            path: "/nowhere/token".into(),
+            until_read: None,
+        };
+        let client = KubeClient::new(&config, limits());
         let WriteAnswer::NotApplied { cause, .. } = put(&client, "a").await else { panic!() };
         assert!(cause.contains("/nowhere/token"), "{cause}");
         assert_eq!(server.requests(), 0);
@@ -299,7 +307,7 @@ fn a_missing_token_file_sends_nothing() {
 #[test]
 fn a_name_that_no_object_can_have_is_refused_without_asking() {
     run(async {
-        let server = Server::start(Speech::Plain, |_, _| stored("a"));
+        let server = ScriptedServer::start(ServerProtocol::Plain, |_, _| stored("a"));
         let client = client(&server, limits());
         let answer = put(&client, "../stacks/a").await;
         assert!(matches!(answer, WriteAnswer::Refused(_)), "{answer:?}");

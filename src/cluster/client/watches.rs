@@ -6,17 +6,18 @@
 
 use std::time::Duration;
 
-use super::Client;
+use super::{KubeClient, RequestKind};
 use crate::{
     cluster::{
-        answer::{Reply, not_json},
         body::BodyError,
+        buffer_budget::BufferBudget,
         catalog,
-        permit::Permit,
-        request::{self, ApiRequest, RequestError},
-        target::Target,
-        transport::{Failure, Opened, Stream},
-        unread::Unread,
+        connection_pool::ConnectionUse,
+        limiter::Permit,
+        request::{self, ApiRequest, RequestError, WatchTarget},
+        response::{ApiResponse, check_json},
+        send_error::SendError,
+        transport::{Opened, ResponseStream},
     },
     net,
     stack::{object::Catalog, write::ReadError},
@@ -34,24 +35,24 @@ pub(in crate::cluster) enum Listed {
     /// 2xx: a page, as it comes in.
     Page(Pieces),
     /// Anything else, or what was there at once.
-    Reply(Reply),
+    Reply(ApiResponse),
 }
 
 /// A page of a list as it comes in.
 #[derive(Debug)]
 pub(in crate::cluster) struct Pieces {
-    client: Client,
+    client: KubeClient,
     /// Until it has ended.
-    stream: Option<Box<Stream>>,
+    stream: Option<Box<ResponseStream>>,
     /// For how long more may be waited, and how much has come since that was settled.
     left: Duration,
     come: usize,
 }
 
-impl Client {
+impl KubeClient {
     /// What all lists and watches of this client hold of what has begun to come in.
-    pub(in crate::cluster) fn unread(&self) -> &Unread {
-        &self.0.unread
+    pub(in crate::cluster) fn buffer_budget(&self) -> &BufferBudget {
+        &self.0.buffer_budget
     }
 
     /// The most items that a list may have.
@@ -69,7 +70,7 @@ impl Client {
             match page.next {
                 Some(token) if next.as_ref() != Some(&token) => next = Some(token),
                 Some(_) => {
-                    return Err(catalog::failed("the list goes on with the page that it ended with".into()));
+                    return Err(catalog::failed("the list goes on with the page that it ended with"));
                 }
                 None => return Ok(Catalog::new(modules)),
             }
@@ -77,14 +78,13 @@ impl Client {
         Err(catalog::failed(format!("the list does not end after {MOST_PAGES} pages")))
     }
 
-    async fn definitions(&self, token: Option<&str>) -> Result<catalog::Page, ReadError> {
+    async fn definitions(&self, token: Option<&str>) -> Result<catalog::ModulesPage, ReadError> {
         let permit = self.permit().await;
         match self.list(permit, request::module_crds(token)).await.map_err(catalog::failed)? {
             Listed::Reply(reply) => catalog::page(&reply),
             Listed::Page(mut pieces) => {
-                let mut reader = catalog::Reader::default();
-                let failed = |error: BodyError| catalog::failed(error.to_string());
-                while let Some(piece) = pieces.next().await.map_err(failed)? {
+                let mut reader = catalog::ModulesReader::default();
+                while let Some(piece) = pieces.next().await.map_err(catalog::failed)? {
                     reader.push(&piece).map_err(catalog::failed)?;
                 }
                 reader.finish().map_err(catalog::failed)
@@ -96,9 +96,9 @@ impl Client {
     pub(in crate::cluster) async fn page(
         &self,
         permit: Permit,
-        target: &Target,
+        target: &WatchTarget,
         token: Option<&str>,
-    ) -> Result<Listed, String> {
+    ) -> Result<Listed, SendError> {
         self.list(permit, request::list_all(target, token)).await
     }
 
@@ -106,8 +106,8 @@ impl Client {
         &self,
         permit: Permit,
         request: Result<ApiRequest, RequestError>,
-    ) -> Result<Listed, String> {
-        Ok(match self.begin(permit, request, false).await? {
+    ) -> Result<Listed, SendError> {
+        Ok(match self.begin(permit, request, ConnectionUse::Brief).await? {
             Opened::Reply(reply) => Listed::Reply(reply),
             Opened::Stream(stream) => Listed::Page(Pieces {
                 client: self.clone(),
@@ -123,28 +123,28 @@ impl Client {
     pub(in crate::cluster) async fn open(
         &self,
         permit: Permit,
-        target: &Target,
+        target: &WatchTarget,
         version: &str,
         timeout: Duration,
-    ) -> Result<Opened, String> {
-        self.begin(permit, request::watch(target, version, timeout), true).await
+    ) -> Result<Opened, SendError> {
+        self.begin(permit, request::watch(target, version, timeout), ConnectionUse::Lasting).await
     }
 
     async fn begin(
         &self,
         mut permit: Permit,
         request: Result<ApiRequest, RequestError>,
-        lasts: bool,
-    ) -> Result<Opened, String> {
+        used: ConnectionUse,
+    ) -> Result<Opened, SendError> {
         permit.spend();
         let opening = async {
-            let prepared = self.prepare(built(request)?).await?;
-            let result = self.0.transport.open(prepared.outgoing(), lasts, self.0.deadline).await;
-            self.count(matches!(result, Err(Failure::NotSent(_))), false);
-            match self.doubt(result, &prepared).await {
+            let outgoing = self.prepare(request?).await?;
+            let result = self.0.transport.open(&outgoing, used, self.0.deadline).await;
+            self.count(&result, RequestKind::Read);
+            match self.doubt(result, &outgoing).await {
                 Ok(Opened::Reply(reply)) => {
                     self.0.health.replied(reply.status);
-                    self.heed(&reply, &prepared).await;
+                    self.heed(&reply, &outgoing).await;
                     Ok(Opened::Reply(reply))
                 }
                 Ok(stream) => {
@@ -157,12 +157,13 @@ impl Client {
                 }
             }
         };
-        let opened = opening.await.map_err(cause)?;
-        let other = match &opened {
-            Opened::Stream(stream) => stream.headers().and_then(not_json),
-            Opened::Reply(_) => None,
-        };
-        other.map_or(Ok(opened), Err)
+        let opened = opening.await?;
+        if let Opened::Stream(stream) = &opened
+            && let Some(headers) = stream.headers()
+        {
+            check_json(headers)?;
+        }
+        Ok(opened)
     }
 }
 
@@ -195,13 +196,4 @@ impl Pieces {
         }
         Ok(chunk)
     }
-}
-
-fn built(request: Result<ApiRequest, RequestError>) -> Result<ApiRequest, Failure> {
-    request.map_err(|error| Failure::NotSent(error.to_string()))
-}
-
-fn cause(failure: Failure) -> String {
-    let (Failure::NotSent(cause) | Failure::Lost(cause)) = failure;
-    cause
 }

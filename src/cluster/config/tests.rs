@@ -57,7 +57,7 @@ fn the_current_contexts_server_is_taken() {
     assert_eq!(config.endpoint.to_string(), "https://api.example:6443");
     assert_eq!(config.path, "/k8s/clusters/c-1");
     assert_eq!(config.trust, Trust::Nothing);
-    assert!(matches!(config.credentials, Source::Fixed(token) if token == "Bearer t"));
+    assert!(matches!(config.credentials, CredentialSource::Fixed(token) if token == "Bearer t"));
 }
 
 #[test]
@@ -85,14 +85,14 @@ fn basic_auth_token_files_and_impersonation_are_taken() {
     let home = Home::new();
     let basic =
         home.kubeconfig(SERVER, "{username: me, password: pass, as: admin, as-groups: [a, b]}").unwrap();
-    assert!(matches!(basic.credentials, Source::Fixed(header) if header == "Basic bWU6cGFzcw=="));
+    assert!(matches!(basic.credentials, CredentialSource::Fixed(header) if header == "Basic bWU6cGFzcw=="));
     let headers: Vec<_> = basic.headers.iter().map(|(n, v)| (n.as_str(), v.to_str().unwrap())).collect();
     let expected = [("impersonate-user", "admin"), ("impersonate-group", "a"), ("impersonate-group", "b")];
     assert_eq!(headers, expected);
 
     home.write("token", "t");
     let file = home.kubeconfig(SERVER, "{tokenFile: token, token: stale}").unwrap();
-    let Source::TokenFile { path, until_read } = file.credentials else { panic!() };
+    let CredentialSource::TokenFile { path, until_read } = file.credentials else { panic!() };
     assert_eq!((path, until_read.unwrap()), (home.dir.path().join("token"), "Bearer stale".parse().unwrap()));
 }
 
@@ -100,7 +100,7 @@ fn basic_auth_token_files_and_impersonation_are_taken() {
 fn a_plugin_is_taken() {
     let user = "{exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: cloud-login, args: [a], env: [{name: A, value: b}]}}";
     let config = Home::new().kubeconfig(SERVER, user).unwrap();
-    assert!(matches!(config.credentials, Source::Exec(_)));
+    assert!(matches!(config.credentials, CredentialSource::Exec(_)));
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn what_is_empty_is_not_set() {
                 token: '', username: '', as: '', as-groups: [], as-user-extra: {}, exec: null}";
     let config = Home::new().kubeconfig(cluster, user).unwrap();
     assert_eq!((config.trust, config.trust_file, config.identity), (Trust::System, None, None));
-    assert!(matches!(config.credentials, Source::Nothing) && config.headers.is_empty());
+    assert!(matches!(config.credentials, CredentialSource::Nothing) && config.headers.is_empty());
     assert_eq!(config.endpoint.server_name(), "one");
 }
 
@@ -202,7 +202,7 @@ fn credentials_do_not_go_out_without_tls() {
     let user = "{token: t, client-certificate: nowhere, as: jane}";
     for server in ["http://one", "one:8080"] {
         let config = Home::new().kubeconfig(&format!("{{server: '{server}'}}"), user).unwrap();
-        assert!(matches!(config.credentials, Source::Nothing) && config.identity.is_none());
+        assert!(matches!(config.credentials, CredentialSource::Nothing) && config.identity.is_none());
         assert_eq!((config.endpoint.secure, config.headers.len()), (false, 1));
     }
 }
@@ -283,7 +283,7 @@ fn in_a_pod_the_service_account_wins() {
     assert_eq!(config.endpoint.to_string(), "https://[fd00::1]:443");
     assert_eq!(config.trust, Trust::pem(ca));
     assert!(
-        matches!(config.credentials, Source::TokenFile { path, .. } if path == home.dir.path().join("sa/token"))
+        matches!(config.credentials, CredentialSource::TokenFile { path, .. } if path == home.dir.path().join("sa/token"))
     );
 }
 

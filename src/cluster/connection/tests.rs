@@ -64,7 +64,7 @@ async fn connect(port: u16, protocol: Protocol) -> connect::OpenConnection {
 
 /// A server that says this once a request has come, and keeps the connection unless it is told to
 /// close it.
-async fn server(answer: Vec<u8>, closes: bool, protocol: Protocol) -> Connection {
+async fn server(answer: Vec<u8>, closes: bool, protocol: Protocol) -> HttpConnection {
     let listener = Listener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().port();
     net::spawn(async move {
@@ -88,7 +88,7 @@ async fn server(answer: Vec<u8>, closes: bool, protocol: Protocol) -> Connection
         }
     })
     .detach();
-    Connection::start(connect(port, protocol).await, None).await.unwrap()
+    HttpConnection::start(connect(port, protocol).await, None).await.unwrap()
 }
 
 /// What becomes of a request that is answered with this, and whether it still counts as sent.
@@ -97,7 +97,7 @@ async fn fate(answer: Vec<u8>, closes: bool) -> (Result<Parts, SendError>, bool)
     let endpoint = Endpoint::new(false, "127.0.0.1", 80);
     let body = Bytes::from_static(b"{}");
     let request = addressed(&head(), body, &endpoint, "/somewhere", Protocol::Http2).unwrap();
-    let progress = Progress::default();
+    let progress = SendProgress::default();
     let begun = net::timeout(Duration::from_secs(10), connection.begin(request, &progress)).await.unwrap();
     (begun.map(|begun| begun.head), progress.sent.get().is_some())
 }
@@ -108,7 +108,7 @@ fn a_stream_that_was_refused_or_lies_above_a_goaway_was_not_applied() {
         let refused = frame(RST_STREAM, 0, 1, &7_u32.to_be_bytes());
         for answer in [refused, goaway(0, 0), goaway(0, 11)] {
             let (sent, counts) = fate(answer, false).await;
-            assert!(matches!(sent, Err(SendError::Unsent(_))), "{sent:?}");
+            assert!(matches!(sent, Err(SendError::GivenBack(_))), "{sent:?}");
             assert!(!counts);
         }
     });
@@ -129,7 +129,7 @@ fn a_stream_that_ended_in_any_other_way_may_have_been_applied() {
             (Vec::new(), true),
         ] {
             let (sent, counts) = fate(answer, closes).await;
-            assert!(matches!(sent, Err(SendError::Lost(_))), "{sent:?}");
+            assert!(matches!(sent, Err(SendError::Broke(_))), "{sent:?}");
             assert!(counts);
         }
     });
@@ -142,7 +142,7 @@ fn a_goaway_above_a_stream_leaves_it_its_answer_and_takes_no_further_request() {
         let connection = server(answer, false, Protocol::Http2).await;
         let endpoint = Endpoint::new(false, "127.0.0.1", 80);
         let request = addressed(&head(), Bytes::new(), &endpoint, "/somewhere", Protocol::Http2).unwrap();
-        let begun = connection.begin(request, &Progress::default()).await.unwrap();
+        let begun = connection.begin(request, &SendProgress::default()).await.unwrap();
         assert_eq!(begun.head.status, 200);
         assert!(!connection.serves(None, time::now()));
     });
@@ -184,7 +184,7 @@ fn headers_far_beyond_what_servers_send_are_read() {
         let connection = server(answer.into(), false, Protocol::Http1).await;
         let endpoint = Endpoint::new(false, "127.0.0.1", 80);
         let request = addressed(&head(), Bytes::new(), &endpoint, "", Protocol::Http1).unwrap();
-        let begun = connection.begin(request, &Progress::default()).await.unwrap();
+        let begun = connection.begin(request, &SendProgress::default()).await.unwrap();
         assert_eq!(begun.head.headers["x-long"].len(), 24 << 10);
     });
 }

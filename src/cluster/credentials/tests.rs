@@ -1,18 +1,22 @@
 use super::*;
 use crate::net;
 
+fn with_source(source: CredentialSource) -> Credentials {
+    Credentials::new(source, None, IdentityFiles::default())
+}
+
 fn header(token: &str) -> HeaderValue {
     bearer(token).unwrap()
 }
 
-fn credential(token: &str, expires: Option<i64>) -> Result<Credential, String> {
+fn credential(token: &str, expires: Option<i64>) -> Result<Credential, ExecError> {
     Ok(Credential { header: Some(header(token)), identity: None, expires })
 }
 
 #[test]
 fn a_token_file_is_read_again_after_a_minute() {
     let t0 = time::now();
-    let mut file = Kept::default();
+    let mut file = FileState::default();
     assert!(file.is_due(t0));
     file.learn(t0, Ok(header("a"))).unwrap();
     assert!(!file.is_due(t0 + Duration::from_secs(59)));
@@ -22,7 +26,7 @@ fn a_token_file_is_read_again_after_a_minute() {
 #[test]
 fn a_refused_token_has_the_file_read_again_soon() {
     let t0 = time::now();
-    let mut file = Kept::default();
+    let mut file = FileState::default();
     file.learn(t0, Ok(header("a"))).unwrap();
     file.refuse(file.edition);
     assert!(!file.is_due(t0));
@@ -34,7 +38,7 @@ fn a_refused_token_has_the_file_read_again_soon() {
 #[test]
 fn a_late_refusal_of_an_older_token_does_not_count_against_the_newer() {
     let t0 = time::now();
-    let mut file = Kept::default();
+    let mut file = FileState::default();
     file.learn(t0, Ok(header("a"))).unwrap();
     let old = file.edition;
     file.learn(t0, Ok(header("b"))).unwrap();
@@ -45,15 +49,15 @@ fn a_late_refusal_of_an_older_token_does_not_count_against_the_newer() {
 #[test]
 fn a_file_that_cannot_be_read_for_a_while_leaves_the_old_token_in_use() {
     let t0 = time::now();
-    let mut file = Kept::default();
+    let mut file = FileState::default();
     file.learn(t0, Ok(header("a"))).unwrap();
-    assert!(file.learn(t0, Err("gone".into())).is_err());
+    assert!(file.learn(t0, Err(RenewalError::Mismatch)).is_err());
     assert_eq!(file.value, Some(header("a")));
 }
 
 #[test]
 fn what_a_plugin_brought_is_used_until_shortly_before_it_expires() {
-    let mut cache = Cache::default();
+    let mut cache = PluginCache::default();
     assert!(cache.usable(1_000).is_none());
     cache.learn(1_000, credential("a", Some(4_600))).unwrap();
     assert!(cache.usable(4_589).is_some());
@@ -62,7 +66,7 @@ fn what_a_plugin_brought_is_used_until_shortly_before_it_expires() {
 
 #[test]
 fn a_short_lived_credential_is_not_fetched_for_every_request() {
-    let mut cache = Cache::default();
+    let mut cache = PluginCache::default();
     cache.learn(1_000, credential("a", Some(1_010))).unwrap();
     assert!(cache.usable(1_005).is_some());
     assert!(cache.usable(1_009).is_none());
@@ -70,7 +74,7 @@ fn a_short_lived_credential_is_not_fetched_for_every_request() {
 
 #[test]
 fn without_an_expiry_it_is_used_until_it_is_refused() {
-    let mut cache = Cache::default();
+    let mut cache = PluginCache::default();
     let presented = cache.learn(1_000, credential("a", None)).unwrap();
     assert!(cache.usable(9_999_999).is_some());
     cache.refuse(presented.edition);
@@ -83,8 +87,8 @@ fn without_an_expiry_it_is_used_until_it_is_refused() {
 
 #[test]
 fn a_failing_plugin_is_not_run_for_every_request() {
-    let mut cache = Cache::default();
-    assert!(cache.learn(1_000, Err("no session".into())).is_err());
+    let mut cache = PluginCache::default();
+    assert!(cache.learn(1_000, Err(ExecError::BrokeOff)).is_err());
     assert!(matches!(cache.usable(1_009), Some(Err(_))));
     assert!(cache.usable(1_010).is_none());
 }
@@ -100,19 +104,19 @@ fn headers_are_marked_as_secret() {
 
 #[test]
 fn a_plugin_is_run_once_for_all_who_come_together() {
-    use crate::cluster::kubeconfig::{Cluster, Exec};
+    use crate::cluster::kubeconfig::{ExecConfig, KubeconfigCluster};
     let dir = tempfile::tempdir().unwrap();
     let runs = dir.path().join("runs");
     let output =
         r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"t"}}"#;
-    let exec = Exec {
+    let exec = ExecConfig {
         command: "/bin/sh".into(),
         args: vec!["-c".into(), format!("echo x >>{}; sleep 0.05; echo '{output}'", runs.display())],
-        ..Exec::default()
+        ..ExecConfig::default()
     };
-    let plugin = Arc::new(ExecPlugin::new(&exec, &Cluster::default(), None).unwrap());
-    let one = Credentials::new(Source::Exec(plugin.clone()));
-    let other_shard = Credentials::new(Source::Exec(plugin));
+    let plugin = Arc::new(ExecPlugin::new(&exec, &KubeconfigCluster::default(), None).unwrap());
+    let one = with_source(CredentialSource::Exec(plugin.clone()));
+    let other_shard = with_source(CredentialSource::Exec(plugin));
     net::testing::run(async {
         let all = futures::join!(one.present(), one.present(), other_shard.present());
         for presented in [all.0, all.1, all.2] {
@@ -127,7 +131,7 @@ fn a_token_that_changes_is_picked_up_after_a_refusal() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("token");
     std::fs::write(&path, "one\n").unwrap();
-    let credentials = Credentials::new(Source::TokenFile { path: path.clone(), until_read: None });
+    let credentials = with_source(CredentialSource::TokenFile { path: path.clone(), until_read: None });
     net::testing::run(async {
         let first = credentials.present().await.unwrap();
         assert_eq!(first.header, Some(header("one")));
@@ -141,7 +145,8 @@ fn a_token_that_changes_is_picked_up_after_a_refusal() {
 
 #[test]
 fn a_token_file_that_is_missing_is_named() {
-    let credentials = Credentials::new(Source::TokenFile { path: "/nowhere/token".into(), until_read: None });
+    let credentials =
+        with_source(CredentialSource::TokenFile { path: "/nowhere/token".into(), until_read: None });
     let error = net::testing::run(credentials.present()).unwrap_err();
     assert!(error.to_string().contains("/nowhere/token"), "{error}");
 }
@@ -150,8 +155,8 @@ fn a_token_file_that_is_missing_is_named() {
 fn a_token_stands_in_until_its_file_can_be_read() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("token");
-    let source = Source::TokenFile { path: path.clone(), until_read: Some(header("given")) };
-    let credentials = Credentials::new(source);
+    let source = CredentialSource::TokenFile { path: path.clone(), until_read: Some(header("given")) };
+    let credentials = with_source(source);
     net::testing::run(async {
         let first = credentials.present().await.unwrap();
         assert_eq!(first.header, Some(header("given")));
@@ -176,7 +181,7 @@ fn a_token_file_that_becomes_a_pipe_costs_one_thread_and_no_request_its_token() 
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("token");
     std::fs::write(&path, "one").unwrap();
-    let credentials = Credentials::new(Source::TokenFile { path: path.clone(), until_read: None });
+    let credentials = with_source(CredentialSource::TokenFile { path: path.clone(), until_read: None });
     net::testing::run(async {
         let first = credentials.present().await.unwrap();
         std::fs::remove_file(&path).unwrap();
@@ -207,7 +212,7 @@ fn a_token_file_that_becomes_a_pipe_costs_one_thread_and_no_request_its_token() 
 
 #[test]
 fn who_gives_up_on_a_plugin_leaves_its_run_to_the_next_one() {
-    use crate::cluster::kubeconfig::{Cluster, Exec};
+    use crate::cluster::kubeconfig::{ExecConfig, KubeconfigCluster};
     let dir = tempfile::tempdir().unwrap();
     let runs = dir.path().join("runs");
     let go = dir.path().join("go");
@@ -218,9 +223,10 @@ fn who_gives_up_on_a_plugin_leaves_its_run_to_the_next_one() {
         runs.display(),
         go.display()
     );
-    let exec = Exec { command: "/bin/sh".into(), args: vec!["-c".into(), script], ..Exec::default() };
-    let plugin = Arc::new(ExecPlugin::new(&exec, &Cluster::default(), None).unwrap());
-    let credentials = Credentials::new(Source::Exec(plugin));
+    let exec =
+        ExecConfig { command: "/bin/sh".into(), args: vec!["-c".into(), script], ..ExecConfig::default() };
+    let plugin = Arc::new(ExecPlugin::new(&exec, &KubeconfigCluster::default(), None).unwrap());
+    let credentials = with_source(CredentialSource::Exec(plugin));
     net::testing::run(async {
         for _ in 0..5 {
             assert!(net::timeout(Duration::from_millis(20), credentials.present()).await.is_err());

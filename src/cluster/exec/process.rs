@@ -3,7 +3,7 @@
 use std::{
     io::{self, ErrorKind, Read},
     os::{fd::AsFd, unix::process::CommandExt},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -21,28 +21,25 @@ const MAX_ERRORS: usize = 16 << 10;
 /// How soon its end is noticed where it printed nothing meanwhile.
 const GLANCE: Duration = Duration::from_millis(10);
 
-/// What a child left.
-#[derive(Debug)]
-pub(super) struct Output {
-    pub(super) status: ExitStatus,
-    pub(super) stdout: Vec<u8>,
-    pub(super) stderr: Vec<u8>,
-}
-
-/// Why it left nothing.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// It did not start.
+/// Why a child left nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ProcessError {
+    #[error(transparent)]
     NotStarted(io::Error),
-    /// It was ended, for this reason, or cannot be watched.
-    Ended(String),
+    /// It cannot be watched.
+    #[error(transparent)]
+    Watch(#[from] io::Error),
+    #[error("it printed more than {MAX_OUTPUT} bytes")]
+    TooMuch,
+    #[error("it did not end within {0:?}")]
+    TooSlow(Duration),
 }
 
 /// Runs a command to its own end; whoever else holds its pipes is not waited for. Blocks, for
 /// `timeout` at most: then it is ended with all that it started in its process group.
-pub(super) fn run(mut command: Command, timeout: Duration) -> Result<Output, Failure> {
+pub(super) fn run(mut command: Command, timeout: Duration) -> Result<Output, ProcessError> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let mut child = command.spawn().map_err(Failure::NotStarted)?;
+    let mut child = command.spawn().map_err(ProcessError::NotStarted)?;
     let ended = watch(&mut child, time::after(time::now(), timeout), timeout);
     if ended.is_err() {
         // The group, since a shell's own end leaves what it waits for; then the child alone, should
@@ -51,29 +48,28 @@ pub(super) fn run(mut command: Command, timeout: Duration) -> Result<Output, Fai
         let _ = child.kill();
         let _ = child.wait();
     }
-    ended.map_err(Failure::Ended)
+    ended
 }
 
-fn watch(child: &mut Child, deadline: Instant, timeout: Duration) -> Result<Output, String> {
-    let text = |error: io::Error| error.to_string();
-    let mut stdout = Pipe::new(child.stdout.take(), MAX_OUTPUT).map_err(text)?;
-    let mut stderr = Pipe::new(child.stderr.take(), MAX_ERRORS).map_err(text)?;
+fn watch(child: &mut Child, deadline: Instant, timeout: Duration) -> Result<Output, ProcessError> {
+    let mut stdout = Pipe::new(child.stdout.take(), MAX_OUTPUT)?;
+    let mut stderr = Pipe::new(child.stderr.take(), MAX_ERRORS)?;
     loop {
         // The end comes before the last look, so that all it wrote is seen.
-        let status = child.try_wait().map_err(text)?;
-        stdout.drain().map_err(text)?;
-        stderr.drain().map_err(text)?;
+        let status = child.try_wait()?;
+        stdout.drain()?;
+        stderr.drain()?;
         if stdout.overflowed {
-            return Err(format!("it printed more than {MAX_OUTPUT} bytes"));
+            return Err(ProcessError::TooMuch);
         }
         if let Some(status) = status {
             return Ok(Output { status, stdout: stdout.bytes, stderr: stderr.bytes });
         }
         let left = deadline.saturating_duration_since(time::now());
         if left.is_zero() {
-            return Err(format!("it did not end within {timeout:?}"));
+            return Err(ProcessError::TooSlow(timeout));
         }
-        wait(&stdout, &stderr, left.min(GLANCE)).map_err(text)?;
+        wait(&stdout, &stderr, left.min(GLANCE))?;
     }
 }
 

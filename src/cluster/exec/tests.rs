@@ -1,8 +1,12 @@
 use super::*;
 
 fn plugin(script: &str) -> ExecPlugin {
-    let exec = Exec { command: "/bin/sh".into(), args: vec!["-c".into(), script.into()], ..Exec::default() };
-    ExecPlugin::new(&exec, &Cluster::default(), None).unwrap()
+    let exec = ExecConfig {
+        command: "/bin/sh".into(),
+        args: vec!["-c".into(), script.into()],
+        ..ExecConfig::default()
+    };
+    ExecPlugin::new(&exec, &KubeconfigCluster::default(), None).unwrap()
 }
 
 fn printing(status: &Value) -> ExecPlugin {
@@ -48,13 +52,13 @@ fn the_plugin_is_told_what_is_expected_of_it() {
 
 #[test]
 fn the_cluster_is_told_where_the_kubeconfig_wants_it() {
-    let cluster = Cluster {
+    let cluster = KubeconfigCluster {
         server: "https://api.example:6443".into(),
         disable_compression: true,
         extension: Some(json!({"audience": "a"})),
-        ..Cluster::default()
+        ..KubeconfigCluster::default()
     };
-    let exec = Exec { command: "x".into(), provide_cluster_info: true, ..Exec::default() };
+    let exec = ExecConfig { command: "x".into(), provide_cluster_info: true, ..ExecConfig::default() };
     let plugin = ExecPlugin::new(&exec, &cluster, Some(b"PEM\n".to_vec())).unwrap();
     let (_, info) = plugin.env.iter().find(|(name, _)| name == "KUBERNETES_EXEC_INFO").unwrap();
     let info: Value = serde_json::from_str(info).unwrap();
@@ -75,12 +79,12 @@ fn a_failing_plugin_says_what_it_said() {
 
 #[test]
 fn a_missing_plugin_names_the_hint() {
-    let exec = Exec {
+    let exec = ExecConfig {
         command: "/nowhere/cloud-login".into(),
         install_hint: "install the cloud SDK".into(),
-        ..Exec::default()
+        ..ExecConfig::default()
     };
-    let error = ExecPlugin::new(&exec, &Cluster::default(), None).unwrap().run().unwrap_err();
+    let error = ExecPlugin::new(&exec, &KubeconfigCluster::default(), None).unwrap().run().unwrap_err();
     assert!(error.to_string().contains("/nowhere/cloud-login"), "{error}");
     assert!(error.to_string().ends_with(": install the cloud SDK"), "{error}");
 }
@@ -111,19 +115,19 @@ fn output_that_is_no_credential_is_refused_without_showing_it() {
 
 #[test]
 fn an_api_version_of_old_is_refused_by_name() {
-    let exec = Exec {
+    let exec = ExecConfig {
         command: "x".into(),
         api_version: "client.authentication.k8s.io/v1alpha1".into(),
-        ..Exec::default()
+        ..ExecConfig::default()
     };
-    let error = ExecPlugin::new(&exec, &Cluster::default(), None).unwrap_err();
+    let error = ExecPlugin::new(&exec, &KubeconfigCluster::default(), None).unwrap_err().to_string();
     assert!(error.contains("v1alpha1") && error.contains("v1beta1"), "{error}");
 }
 
 #[test]
 fn a_plugin_that_wants_to_ask_somebody_is_refused() {
-    let exec = Exec { command: "x".into(), interactive_mode: "Always".into(), ..Exec::default() };
-    let error = ExecPlugin::new(&exec, &Cluster::default(), None).unwrap_err();
+    let exec = ExecConfig { command: "x".into(), interactive_mode: "Always".into(), ..ExecConfig::default() };
+    let error = ExecPlugin::new(&exec, &KubeconfigCluster::default(), None).unwrap_err().to_string();
     assert!(error.contains("interactiveMode Always"), "{error}");
 }
 

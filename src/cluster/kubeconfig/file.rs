@@ -10,7 +10,7 @@ use base64::Engine;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::tree::{self, Node};
+use super::yaml::{self, KubeconfigFault, YamlNode};
 use crate::net::tls::pem::BASE64;
 
 /// The cluster's extension that credential plugins are given.
@@ -20,16 +20,16 @@ const EXEC_EXTENSION: &str = "client.authentication.k8s.io/exec";
 #[derive(Default)]
 pub(crate) struct Kubeconfig {
     pub(crate) current_context: String,
-    pub(crate) contexts: IndexMap<String, Context>,
-    pub(crate) clusters: IndexMap<String, Cluster>,
-    pub(crate) users: IndexMap<String, User>,
+    pub(crate) contexts: IndexMap<String, KubeconfigContext>,
+    pub(crate) clusters: IndexMap<String, KubeconfigCluster>,
+    pub(crate) users: IndexMap<String, AuthInfo>,
     /// Whoever acts where no user is named: one of whom nothing is known.
-    pub(crate) nobody: User,
+    pub(crate) nobody: AuthInfo,
 }
 
 /// Who is who where.
 #[derive(Default)]
-pub(crate) struct Context {
+pub(crate) struct KubeconfigContext {
     pub(crate) cluster: String,
     pub(crate) user: String,
     /// The file that says so.
@@ -38,7 +38,7 @@ pub(crate) struct Context {
 
 /// A server.
 #[derive(Default)]
-pub(crate) struct Cluster {
+pub(crate) struct KubeconfigCluster {
     pub(crate) server: String,
     pub(crate) tls_server_name: String,
     pub(crate) insecure_skip_tls_verify: bool,
@@ -52,7 +52,7 @@ pub(crate) struct Cluster {
 
 /// A user. No `Debug`: it is made of secrets.
 #[derive(Default)]
-pub(crate) struct User {
+pub(crate) struct AuthInfo {
     pub(crate) client_certificate: FileOrData,
     pub(crate) client_key: FileOrData,
     pub(crate) token: String,
@@ -65,13 +65,13 @@ pub(crate) struct User {
     pub(crate) password: String,
     /// Its name.
     pub(crate) auth_provider: Option<String>,
-    pub(crate) exec: Option<Exec>,
+    pub(crate) exec: Option<ExecConfig>,
     pub(crate) origin: PathBuf,
 }
 
 /// A credential plugin.
 #[derive(Debug, Clone, Default)]
-pub struct Exec {
+pub struct ExecConfig {
     pub(crate) command: String,
     pub(crate) args: Vec<String>,
     pub(crate) env: Vec<(String, String)>,
@@ -81,12 +81,16 @@ pub struct Exec {
     pub(crate) provide_cluster_info: bool,
 }
 
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("is no base64")]
+pub(crate) struct NotBase64;
+
 /// What can be given in two ways. The path is empty, and the data `None`, where nothing is set.
 #[derive(Default)]
 pub(crate) struct FileOrData {
     pub(crate) file: PathBuf,
     /// What stood behind the base64, or that there was none.
-    pub(crate) data: Option<Result<Vec<u8>, String>>,
+    pub(crate) data: Option<Result<Vec<u8>, NotBase64>>,
 }
 
 impl FileOrData {
@@ -97,22 +101,22 @@ impl FileOrData {
 
 impl Kubeconfig {
     /// A file's content. Relative paths are resolved against the folder of `origin`.
-    pub(crate) fn parse(bytes: &[u8], origin: &Path) -> Result<Self, String> {
-        let tree = tree::parse(bytes)?;
-        let root = Node::root(&tree)?;
+    pub(crate) fn parse(bytes: &[u8], origin: &Path) -> Result<Self, KubeconfigFault> {
+        let tree = yaml::parse(bytes)?;
+        let root = YamlNode::root(&tree)?;
         for (field, known) in [("apiVersion", "v1"), ("kind", "Config")] {
             let said = root.text(field)?;
             if !said.is_empty() && said != known {
-                return Err(format!("its {field} should be {known}"));
+                return Err(KubeconfigFault::OtherKind { field, wanted: known });
             }
         }
-        let folder = Folder { origin };
+        let folder = FileReader { origin };
         Ok(Self {
             current_context: root.text("current-context")?,
             contexts: named(&root, "contexts", "context", |node| folder.context(node))?,
             clusters: named(&root, "clusters", "cluster", |node| folder.cluster(node))?,
             users: named(&root, "users", "user", |node| folder.user(node))?,
-            nobody: User::default(),
+            nobody: AuthInfo::default(),
         })
     }
 
@@ -142,44 +146,44 @@ fn keep_first<T>(first: &mut IndexMap<String, T>, second: IndexMap<String, T>) {
 }
 
 fn named<'a, T>(
-    root: &Node<'a>,
-    list: &str,
+    root: &YamlNode<'a>,
+    list: &'static str,
     field: &str,
-    read: impl Fn(&Node<'a>) -> Result<T, String>,
-) -> Result<IndexMap<String, T>, String> {
+    read: impl Fn(&YamlNode<'a>) -> Result<T, KubeconfigFault>,
+) -> Result<IndexMap<String, T>, KubeconfigFault> {
     let mut all = IndexMap::new();
     for item in root.children(list)? {
         let name = item.text("name")?;
         let value = read(&item.child_or_empty(field)?)?;
         if all.insert(name.clone(), value).is_some() {
-            return Err(format!("{list} has {name:?} twice"));
+            return Err(KubeconfigFault::Twice { list, name });
         }
     }
     Ok(all)
 }
 
 /// The file whose parts are read.
-struct Folder<'a> {
+struct FileReader<'a> {
     origin: &'a Path,
 }
 
-impl Folder<'_> {
-    fn context(&self, node: &Node<'_>) -> Result<Context, String> {
-        Ok(Context {
+impl FileReader<'_> {
+    fn context(&self, node: &YamlNode<'_>) -> Result<KubeconfigContext, KubeconfigFault> {
+        Ok(KubeconfigContext {
             cluster: node.text("cluster")?,
             user: node.text("user")?,
             origin: self.origin.to_owned(),
         })
     }
 
-    fn cluster(&self, node: &Node<'_>) -> Result<Cluster, String> {
+    fn cluster(&self, node: &YamlNode<'_>) -> Result<KubeconfigCluster, KubeconfigFault> {
         let mut extension = None;
         for item in node.children("extensions")? {
             if item.text("name")? == EXEC_EXTENSION {
                 extension = item.value("extension").cloned();
             }
         }
-        Ok(Cluster {
+        Ok(KubeconfigCluster {
             server: node.text("server")?,
             tls_server_name: node.text("tls-server-name")?,
             insecure_skip_tls_verify: node.switch("insecure-skip-tls-verify")?,
@@ -191,11 +195,11 @@ impl Folder<'_> {
         })
     }
 
-    fn user(&self, node: &Node<'_>) -> Result<User, String> {
+    fn user(&self, node: &YamlNode<'_>) -> Result<AuthInfo, KubeconfigFault> {
         let provider = node.child("auth-provider")?;
         let provider = provider.map(|provider| provider.text("name")).transpose()?;
         let exec = node.child("exec")?.map(|exec| self.exec(&exec)).transpose()?;
-        Ok(User {
+        Ok(AuthInfo {
             client_certificate: self.file_or_data(node, "client-certificate")?,
             client_key: self.file_or_data(node, "client-key")?,
             token: node.text("token")?,
@@ -212,10 +216,11 @@ impl Folder<'_> {
         })
     }
 
-    fn exec(&self, node: &Node<'_>) -> Result<Exec, String> {
+    fn exec(&self, node: &YamlNode<'_>) -> Result<ExecConfig, KubeconfigFault> {
         let command = node.text("command")?;
-        let variable = |entry: &Node<'_>| Ok::<_, String>((entry.text("name")?, entry.text("value")?));
-        Ok(Exec {
+        let variable =
+            |entry: &YamlNode<'_>| Ok::<_, KubeconfigFault>((entry.text("name")?, entry.text("value")?));
+        Ok(ExecConfig {
             // One without a slash is looked for in PATH.
             command: match command.contains('/') {
                 true => self.path(&command).display().to_string(),
@@ -230,12 +235,12 @@ impl Folder<'_> {
         })
     }
 
-    fn file_or_data(&self, node: &Node<'_>, field: &str) -> Result<FileOrData, String> {
+    fn file_or_data(&self, node: &YamlNode<'_>, field: &str) -> Result<FileOrData, KubeconfigFault> {
         let data = node.text(&format!("{field}-data"))?;
         let compact: String = data.split_whitespace().collect();
         let decoded = || {
             // The error would show a byte of what may be a key.
-            BASE64.decode(&compact).map_err(|_| "is no base64".to_owned())
+            BASE64.decode(&compact).map_err(|_| NotBase64)
         };
         Ok(FileOrData { file: self.path(&node.text(field)?), data: (!compact.is_empty()).then(decoded) })
     }
@@ -292,7 +297,8 @@ mod tests {
 
     #[test]
     fn what_is_no_kubeconfig_is_named() {
-        let error = |text: &str| Kubeconfig::parse(text.as_bytes(), Path::new("k")).err().unwrap();
+        let error =
+            |text: &str| Kubeconfig::parse(text.as_bytes(), Path::new("k")).err().unwrap().to_string();
         assert_eq!(error("kind: Pod"), "its kind should be Config");
         assert_eq!(error("apiVersion: v2"), "its apiVersion should be v1");
         assert_eq!(error("users: [{name: a}, {name: a}]"), "users has \"a\" twice");

@@ -21,14 +21,17 @@ const MAX_FILE: u64 = 16 << 20;
 const PIPE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// What was read, and its name for messages.
-pub(super) struct Loaded {
+pub(super) struct LoadedKubeconfig {
     pub(super) shown: String,
     pub(super) file: Kubeconfig,
 }
 
 /// A file that was named has to be there, and so has the home folder's. Of those in `KUBECONFIG` the
 /// ones that are missing are passed over, and the first to say something wins.
-pub(super) fn read(named: Option<&Path>, around: &Surroundings<'_>) -> Result<Loaded, ClusterConfigError> {
+pub(super) fn read(
+    named: Option<&Path>,
+    around: &Surroundings<'_>,
+) -> Result<LoadedKubeconfig, ClusterConfigError> {
     if let Some(path) = named {
         return alone(&below_home(path, around));
     }
@@ -57,7 +60,7 @@ pub(super) fn read(named: Option<&Path>, around: &Surroundings<'_>) -> Result<Lo
     if !missing.is_empty() {
         tracing::warn!(missing = missing.join(", "), "{VARIABLE} names files that are not there");
     }
-    Ok(Loaded { shown: found.join(":"), file: merged })
+    Ok(LoadedKubeconfig { shown: found.join(":"), file: merged })
 }
 
 /// Empty entries name nothing, and a file twice is read once.
@@ -71,8 +74,8 @@ fn paths(list: &str) -> Vec<PathBuf> {
     paths
 }
 
-fn alone(path: &Path) -> Result<Loaded, ClusterConfigError> {
-    Ok(Loaded { shown: path.display().to_string(), file: one(path)? })
+fn alone(path: &Path) -> Result<LoadedKubeconfig, ClusterConfigError> {
+    Ok(LoadedKubeconfig { shown: path.display().to_string(), file: one(path)? })
 }
 
 fn one(path: &Path) -> Result<Kubeconfig, ClusterConfigError> {

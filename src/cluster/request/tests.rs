@@ -84,7 +84,7 @@ fn module_crds_are_selected_by_label() {
 
 #[test]
 fn all_objects_of_a_kind_are_listed_in_pages_from_the_newest_state() {
-    let ledgers = Target::kind(&ledger().resource);
+    let ledgers = WatchTarget::kind(&ledger().resource);
     let first = list_all(&ledgers, None).unwrap();
     assert_eq!(first.method(), Method::GET);
     assert_eq!(first.uri(), "/apis/formance.com/v1beta1/ledgers?limit=500");
@@ -97,7 +97,7 @@ fn all_objects_of_a_kind_are_listed_in_pages_from_the_newest_state() {
 
 #[test]
 fn a_watch_goes_on_from_a_version_with_bookmarks_for_a_time() {
-    let watch = watch(&Target::kind(&ledger().resource), "17", Duration::from_secs(301)).unwrap();
+    let watch = watch(&WatchTarget::kind(&ledger().resource), "17", Duration::from_secs(301)).unwrap();
     assert_eq!(watch.method(), Method::GET);
     assert_eq!(
         watch.uri(),
@@ -109,7 +109,7 @@ fn a_watch_goes_on_from_a_version_with_bookmarks_for_a_time() {
 
 #[test]
 fn definitions_are_listed_and_watched_by_the_label_of_modules() {
-    let definitions = Target::definitions();
+    let definitions = WatchTarget::definitions();
     let list = list_all(&definitions, None).unwrap();
     let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     assert_eq!((list.uri().path(), list.uri().query()), (path, module_crds(None).unwrap().uri().query()));
@@ -137,9 +137,9 @@ fn every_request_says_who_asks_and_wants_json() {
         write(&patch).unwrap(),
         write(&delete).unwrap(),
         get(&ledger()).unwrap(),
-        list_all(&Target::kind(&ledger().resource), None).unwrap(),
+        list_all(&WatchTarget::kind(&ledger().resource), None).unwrap(),
         module_crds(None).unwrap(),
-        list_all(&Target::definitions(), None).unwrap(),
+        list_all(&WatchTarget::definitions(), None).unwrap(),
     ] {
         assert_eq!(request.headers()[header::ACCEPT], "application/json");
         assert_eq!(request.headers()[header::USER_AGENT], USER_AGENT);

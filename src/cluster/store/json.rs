@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Number, Value};
 
-use super::bytes::{PackReader, PackWriter};
+use super::packing::{PackReader, PackWriter};
 
 const NULL: u8 = 0;
 const FALSE: u8 = 1;
@@ -122,7 +122,7 @@ pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cluster::store::names::Interner;
+    use crate::cluster::store::interner::Interner;
 
     /// Any JSON, with texts that repeat, times among them.
     pub(in crate::cluster::store) fn some_json() -> impl Strategy<Value = Value> {

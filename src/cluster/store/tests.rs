@@ -297,18 +297,18 @@ fn versions_are_added_updated_and_deleted() {
 }
 
 #[test]
-fn what_is_settled_stays_so_until_a_decision_could_come_out_otherwise() {
+fn what_has_converged_stays_so_until_a_decision_could_come_out_otherwise() {
     let mut rig = StoreRig::new();
-    rig.store.settle("a", 7);
-    assert!(!rig.store.is_settled("a", 7), "nothing is there");
+    rig.store.mark_converged("a", 7);
+    assert!(!rig.store.is_converged("a", 7), "nothing is there");
     rig.changed(&object("ledgers/a", "u", 1));
     let settled = |rig: &mut StoreRig, object: &Object| {
-        rig.store.settle("a", 7);
-        assert!(rig.store.is_settled("a", 7) && !rig.store.is_settled("a", 8));
+        rig.store.mark_converged("a", 7);
+        assert!(rig.store.is_converged("a", 7) && !rig.store.is_converged("a", 8));
         let before = rig.store.revision("a");
         rig.changed(object);
         assert_ne!(rig.store.revision("a"), before);
-        rig.store.is_settled("a", 7)
+        rig.store.is_converged("a", 7)
     };
     assert!(settled(&mut rig, &with_status("ledgers/a", "u", 2, json!({"ready": true}))));
     let mut labelled = object("ledgers/a", "u", 3);
@@ -317,12 +317,12 @@ fn what_is_settled_stays_so_until_a_decision_could_come_out_otherwise() {
     let terminating = Object { terminating: true, resource_version: "4".into(), ..labelled };
     assert!(!settled(&mut rig, &terminating));
     assert!(!settled(&mut rig, &object("authclients/a-web", "u", 5)));
-    rig.store.settle("a", 7);
+    rig.store.mark_converged("a", 7);
     rig.store.removed(&object("authclients/a-web", "u", 6), rig.at(2));
-    assert!(!rig.store.is_settled("a", 7));
-    rig.store.settle("a", 7);
-    rig.store.unsettle_all();
-    assert!(!rig.store.is_settled("a", 7));
+    assert!(!rig.store.is_converged("a", 7));
+    rig.store.mark_converged("a", 7);
+    rig.store.forget_converged();
+    assert!(!rig.store.is_converged("a", 7));
 }
 
 #[test]
@@ -354,9 +354,8 @@ fn a_kind_that_is_out_of_play_is_forgotten() {
 #[test]
 fn the_way_over_everything_misses_nothing_that_is_there_all_the_time() {
     let mut rig = StoreRig::new();
-    let name = |n: u64| format!("{n}");
     for n in 0..50 {
-        rig.changed(&with_status(&format!("stacks/{}", name(n)), "u", 1, json!({"ready": true})));
+        rig.changed(&with_status(&format!("stacks/{n}"), "u", 1, json!({"ready": true})));
     }
     let (mut cursor, mut seen) = (rig.store.begin(), BTreeSet::new());
     for round in 0.. {
@@ -365,11 +364,11 @@ fn the_way_over_everything_misses_nothing_that_is_there_all_the_time() {
             break;
         }
         seen.extend(keys.iter().map(|key| key.name.to_string()));
-        rig.store.removed(&object(&format!("stacks/{}", name(round)), "u", 9), rig.at(2));
+        rig.store.removed(&object(&format!("stacks/{round}"), "u", 9), rig.at(2));
         rig.changed(&with_status(&format!("stacks/new-{round}"), "u", 1, json!({"ready": true})));
     }
     for n in 10..50 {
-        assert!(seen.contains(&name(n)), "{n}");
+        assert!(seen.contains(&n.to_string()), "{n}");
     }
 }
 
@@ -393,14 +392,9 @@ fn what_is_left_over_of_a_stack_is_with_its_objects_and_told_of_by_another() {
     // A complete list that does not name it takes it from both, and one of them tells.
     assert_eq!(rig.sweep("ledgers", rig.at(20), 1), ["ledgers/b"]);
     assert!(rig.store.objects("a").iter().all(|kept| kept.key != ledger.key));
-
-    ledger.resource_version = "200".into();
-    ledger.uid = "w".into();
+    (ledger.resource_version, ledger.uid) = ("200".into(), "w".into());
     rig.store.leftover_changed(&ledger, rig.at(30));
-    assert_eq!(
-        rig.store.gone("a", &ledger.key, "w", rig.at(31)),
-        StoreChange::Nothing,
-        "nor is its own deletion"
-    );
+    let gone = rig.store.gone("a", &ledger.key, "w", rig.at(31));
+    assert_eq!(gone, StoreChange::Nothing, "nor is its own deletion");
     assert_eq!(rig.store.objects("a").len(), 1);
 }

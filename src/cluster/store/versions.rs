@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, sync::Arc};
 
-use super::{Store, StoreChange, Sweep, is_older};
+use super::{Store, StoreChange, Sweep};
 use crate::stack::{
     object::{Object, ObjectKey, Resource},
     report::Versions,
@@ -21,7 +21,7 @@ impl Store {
     /// Removes what a complete list did not name, and gives it.
     pub(super) fn sweep_versions(&mut self, kind: &Arc<Resource>, sweep: &Sweep) -> Vec<ObjectKey> {
         let unnamed = |known: &mut KnownVersions| {
-            let included = !is_older(&sweep.version, &known.resource_version);
+            let included = !version::is_newer(&known.resource_version, &sweep.version);
             known.learnt < sweep.asked || (known.learnt > sweep.asked && included)
         };
         let gone = self.versions.extract_if(.., |_, known| unnamed(known));

@@ -6,26 +6,27 @@ use bytes::Bytes;
 use futures::{StreamExt, channel::mpsc, future::LocalBoxFuture};
 use http::Request;
 
-use super::{Failure, Opened, Outgoing, Stream, StreamBody};
-use crate::{cluster::answer::Reply, cluster::body::BodyError, net};
+use super::{Opened, OutgoingRequest, ResponseStream};
+use crate::{
+    cluster::{body::BodyError, response::ApiResponse, send_error::SendError},
+    net,
+};
 
 /// What becomes of a request. A future that never ends is an answer that never comes.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum SimulatedAnswer {
     /// Answered.
-    Reply(Reply),
+    Reply(ApiResponse),
     /// Answered by a stream of chunks, which ends in order where it ends without an error.
     Stream(mpsc::UnboundedReceiver<Result<Bytes, String>>),
-    /// Nothing of it left this process.
-    NotSent(String),
-    /// Nobody knows.
-    Lost(String),
+    /// Not answered.
+    Failed(SendError),
 }
 
 /// A network with an API server at its other end.
 pub(crate) trait Network {
     /// Sends a request.
-    fn send(&self, request: Request<Bytes>) -> LocalBoxFuture<'static, Outcome>;
+    fn send(&self, request: Request<Bytes>) -> LocalBoxFuture<'static, SimulatedAnswer>;
 }
 
 thread_local! {
@@ -41,7 +42,7 @@ pub(super) fn installed() -> Option<Rc<dyn Network>> {
     NETWORK.with_borrow(Option::clone)
 }
 
-fn request(outgoing: Outgoing<'_>) -> Request<Bytes> {
+fn request(outgoing: &OutgoingRequest) -> Request<Bytes> {
     let mut request = Request::new(outgoing.body.clone());
     *request.method_mut() = outgoing.head.method().clone();
     *request.uri_mut() = outgoing.head.uri().clone();
@@ -51,36 +52,35 @@ fn request(outgoing: Outgoing<'_>) -> Request<Bytes> {
 
 pub(super) async fn open(
     network: &Rc<dyn Network>,
-    outgoing: Outgoing<'_>,
+    outgoing: &OutgoingRequest,
     deadline: Duration,
-) -> Result<Opened, Failure> {
+) -> Result<Opened, SendError> {
     match net::timeout(deadline, network.send(request(outgoing))).await {
-        Err(_) => Err(Failure::Lost(format!("no answer within {deadline:?}"))),
-        Ok(Outcome::Reply(reply)) => Ok(Opened::Reply(reply)),
-        Ok(Outcome::Stream(chunks)) => {
-            Ok(Opened::Stream(Box::new(Stream(StreamBody::Simulated(Chunks(chunks))))))
+        Err(_) => Err(SendError::NoAnswer(deadline)),
+        Ok(SimulatedAnswer::Reply(reply)) => Ok(Opened::Reply(reply)),
+        Ok(SimulatedAnswer::Stream(chunks)) => {
+            Ok(Opened::Stream(Box::new(ResponseStream::Simulated(SimulatedBody(chunks)))))
         }
-        Ok(Outcome::NotSent(cause)) => Err(Failure::NotSent(cause)),
-        Ok(Outcome::Lost(cause)) => Err(Failure::Lost(cause)),
+        Ok(SimulatedAnswer::Failed(error)) => Err(error),
     }
 }
 
 pub(super) async fn exchange(
     network: &Rc<dyn Network>,
-    outgoing: Outgoing<'_>,
+    outgoing: &OutgoingRequest,
     deadline: Duration,
-) -> Result<Reply, Failure> {
+) -> Result<ApiResponse, SendError> {
     match open(network, outgoing, deadline).await? {
         Opened::Reply(reply) => Ok(reply),
-        Opened::Stream(_) => Err(Failure::Lost("a stream where a reply was expected".into())),
+        Opened::Stream(_) => Err(SendError::Broke("a stream where a reply was expected".into())),
     }
 }
 
 /// The chunks of a stream.
 #[derive(Debug)]
-pub(super) struct Chunks(mpsc::UnboundedReceiver<Result<Bytes, String>>);
+pub(in crate::cluster) struct SimulatedBody(mpsc::UnboundedReceiver<Result<Bytes, String>>);
 
-impl Chunks {
+impl SimulatedBody {
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         self.0.next().await.transpose().map_err(BodyError::Broken)
     }

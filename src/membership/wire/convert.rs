@@ -148,7 +148,7 @@ fn version_kind(kind: &str) -> server::VersionKind {
     server::VersionKind { version: VERSION.to_owned(), kind: kind.to_owned() }
 }
 
-/// A status as protobuf has it. It is an object: [`crate::stack::status`] sees to that.
+/// A status as protobuf has it. It is an object: [`crate::stack::report::reported_status`] sees to that.
 fn structure(status: &serde_json::Value) -> Option<pbjson_types::Struct> {
     serde_json::from_value(status.clone()).ok()
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{ApiServer, Call, watch};
 use crate::{
-    cluster::{answer::Reply, simulated::Outcome},
+    cluster::{response::ApiResponse, simulated::SimulatedAnswer},
     embedded::{
         failure::ApiFailure,
         reply,
@@ -106,7 +106,7 @@ pub(super) async fn deliver(
     mut request: ServedRequest,
     call: Call,
     fate: Fate,
-    tell: oneshot::Sender<Outcome>,
+    tell: oneshot::Sender<SimulatedAnswer>,
 ) {
     if fate != Fate::Pass {
         server.strike(fate.name());
@@ -154,8 +154,8 @@ pub(super) async fn deliver(
     }
     net::sleep(server.random(HOP)).await;
     let outcome = match answer {
-        ServedAnswer::Reply(reply) => Outcome::Reply(whole(reply)),
-        ServedAnswer::Watch(watcher) => Outcome::Stream(watch::start(&server, call.plural, *watcher)),
+        ServedAnswer::Reply(reply) => SimulatedAnswer::Reply(whole(reply)),
+        ServedAnswer::Watch(watcher) => SimulatedAnswer::Stream(watch::start(&server, call.plural, *watcher)),
     };
     let _ = tell.send(outcome);
 }
@@ -189,7 +189,7 @@ fn trouble(code: u16, retry_after: Option<u32>) -> reply::ApiReply {
 }
 
 /// A reply as it comes out of the network.
-fn whole(reply: reply::ApiReply) -> Reply {
+fn whole(reply: reply::ApiReply) -> ApiResponse {
     let mut headers = HeaderMap::new();
     let kind = if reply.json { "application/json" } else { "text/plain; charset=utf-8" };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -202,5 +202,5 @@ fn whole(reply: reply::ApiReply) -> Reply {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     let status = StatusCode::from_u16(reply.code).unwrap_or_default();
-    Reply { status, headers, body: reply.body }
+    ApiResponse { status, headers, body: reply.body }
 }

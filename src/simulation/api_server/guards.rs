@@ -14,11 +14,11 @@ use crate::{simulation::wishes::Wishes, time};
 
 /// The plural of a kind, and a name.
 type Key = (String, String);
-type Counts = BTreeMap<Key, usize>;
+type WriteCounts = BTreeMap<Key, usize>;
 
 /// What the agent may do, over all its shards.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Limits {
+pub(crate) struct LimitsSeen {
     pub(crate) qps: f64,
     pub(crate) burst: f64,
     pub(crate) in_flight: usize,
@@ -29,22 +29,22 @@ pub(crate) struct Guards {
     wishes: Rc<Wishes>,
     /// What was found to be wrong, with the time.
     violations: RefCell<Vec<String>>,
-    limits: Cell<Option<Limits>>,
+    limits: Cell<Option<LimitsSeen>>,
     /// Requests that may be sent at this time.
     bucket: Cell<(f64, Option<time::Instant>)>,
     in_flight: Rc<Cell<usize>>,
     /// Writes to one object that somebody waits for.
-    writing: Rc<RefCell<Counts>>,
+    writing: Rc<RefCell<WriteCounts>>,
     /// The wish that an object was made for, by uid.
     made_for: RefCell<BTreeMap<String, usize>>,
     /// How often objects were made, by kind and name.
-    created: RefCell<Counts>,
+    created: RefCell<WriteCounts>,
 }
 
 /// A request that somebody waits for.
 pub(super) struct Pass {
     in_flight: Option<Rc<Cell<usize>>>,
-    writing: Option<(Rc<RefCell<Counts>>, Key)>,
+    writing: Option<(Rc<RefCell<WriteCounts>>, Key)>,
 }
 
 impl Drop for Pass {
@@ -75,7 +75,7 @@ impl Guards {
     }
 
     /// An agent begins, with full hands.
-    pub(crate) fn begin(&self, limits: Limits) {
+    pub(crate) fn begin(&self, limits: LimitsSeen) {
         self.limits.set(Some(limits));
         self.bucket.set((limits.burst, None));
     }
@@ -119,7 +119,7 @@ impl Guards {
         pass
     }
 
-    fn spend(&self, server: &ApiServer, limits: Limits) {
+    fn spend(&self, server: &ApiServer, limits: LimitsSeen) {
         if limits.qps <= 0.0 {
             return;
         }

@@ -11,7 +11,7 @@ use crate::{
     net, time,
 };
 
-type Chunks = mpsc::UnboundedSender<Result<Bytes, String>>;
+type WatchChunks = mpsc::UnboundedSender<Result<Bytes, String>>;
 
 const LIFETIME: Duration = Duration::from_secs(45 * 60);
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
@@ -20,14 +20,14 @@ const STRIKES_WITHIN: Duration = Duration::from_secs(60);
 
 /// What will go wrong with one watch, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trouble {
+enum WatchFault {
     None,
     Cut(time::Instant),
     Silent(time::Instant),
     Garbled(time::Instant, Option<&'static str>),
 }
 
-impl Trouble {
+impl WatchFault {
     fn of(manner: Manner) -> Option<Self> {
         Some(match manner {
             Manner::Late(_) => return None,
@@ -74,10 +74,10 @@ pub(super) fn start(
     receiver
 }
 
-async fn speak(server: Rc<ApiServer>, plural: String, mut watcher: WatchCursor, chunks: Chunks) {
+async fn speak(server: Rc<ApiServer>, plural: String, mut watcher: WatchCursor, chunks: WatchChunks) {
     let end = time::now() + watcher.timeout().unwrap_or(LIFETIME);
     let mut mark = time::now() + BOOKMARK_EVERY;
-    let mut trouble = Trouble::draw(&server);
+    let mut trouble = WatchFault::draw(&server);
     loop {
         if chunks.is_closed() {
             return;
@@ -90,7 +90,7 @@ async fn speak(server: Rc<ApiServer>, plural: String, mut watcher: WatchCursor, 
         let next = watcher.next(&server.cluster.borrow());
         let manner = server.manners.borrow().get(&plural).copied();
         if let Some(manner) = manner
-            && let Some(scripted) = Trouble::of(manner)
+            && let Some(scripted) = WatchFault::of(manner)
         {
             trouble = scripted;
             if let Manner::Garbled(_) = manner {
@@ -101,7 +101,7 @@ async fn speak(server: Rc<ApiServer>, plural: String, mut watcher: WatchCursor, 
             if !strike(&server, trouble, &next, &chunks).await {
                 return;
             }
-            trouble = Trouble::None;
+            trouble = WatchFault::None;
         }
         match next {
             WatchStep::Lines(lines) => {
@@ -137,7 +137,7 @@ async fn speak(server: Rc<ApiServer>, plural: String, mut watcher: WatchCursor, 
 }
 
 /// Now and then a line comes in two pieces.
-fn send(server: &ApiServer, chunks: &Chunks, lines: &Bytes) {
+fn send(server: &ApiServer, chunks: &WatchChunks, lines: &Bytes) {
     let middle = if server.chance(0.2) { lines.len() / 2 } else { lines.len() };
     for chunk in [lines.slice(..middle), lines.slice(middle..)] {
         if !chunk.is_empty() {
@@ -159,10 +159,10 @@ fn events(lines: &Bytes) -> String {
 }
 
 /// Something goes wrong. False where the watch is over by that.
-async fn strike(server: &ApiServer, trouble: Trouble, next: &WatchStep, chunks: &Chunks) -> bool {
+async fn strike(server: &ApiServer, trouble: WatchFault, next: &WatchStep, chunks: &WatchChunks) -> bool {
     match trouble {
-        Trouble::None => true,
-        Trouble::Cut(_) => {
+        WatchFault::None => true,
+        WatchFault::Cut(_) => {
             server.strike("watch-cut");
             server.trace.say(server.elapsed(), || "a watch is cut".to_owned());
             if let WatchStep::Lines(lines) = next {
@@ -171,7 +171,7 @@ async fn strike(server: &ApiServer, trouble: Trouble, next: &WatchStep, chunks: 
             let _ = chunks.unbounded_send(Err("the connection was reset".into()));
             false
         }
-        Trouble::Silent(_) => {
+        WatchFault::Silent(_) => {
             server.strike("watch-silent");
             server.trace.say(server.elapsed(), || "a watch falls silent".to_owned());
             // Until whoever listens gives up.
@@ -180,7 +180,7 @@ async fn strike(server: &ApiServer, trouble: Trouble, next: &WatchStep, chunks: 
             }
             false
         }
-        Trouble::Garbled(_, line) => {
+        WatchFault::Garbled(_, line) => {
             server.strike("watch-garbled");
             let line = line.unwrap_or_else(|| server.pick(&GARBAGE));
             let _ = chunks.unbounded_send(Ok(Bytes::from_static(line.as_bytes())));

@@ -9,7 +9,7 @@ use futures::FutureExt;
 
 use crate::{
     agent::{Agent, Feed, Setup},
-    cluster::{ClusterConfig, Limits},
+    cluster::{ClientLimits, ClusterConfig},
     config::EngineSettings,
     embedded::server::{self, EmbeddedServer},
     stack::desired::StackBaseUrl,
@@ -29,8 +29,8 @@ fn row_16_a_shard_that_panics_ends_the_whole_agent_and_is_named() {
         },
         says_all: false,
         cluster: ClusterConfig::plain(&cluster.url()).unwrap(),
-        limits: Limits { qps: 0.0, burst: 0, max_in_flight: 8, deadline: Duration::from_secs(5) },
-        max_list_items: crate::cluster::watch::MOST_ITEMS,
+        limits: ClientLimits { qps: 0.0, burst: 0, max_in_flight: 8, deadline: Duration::from_secs(5) },
+        max_list_items: crate::cluster::reflector::MOST_ITEMS,
         base_url: StackBaseUrl { scheme: "https".into(), host: "demo.example".into() },
         grace_period: Duration::from_secs(1),
         resync_period: None,

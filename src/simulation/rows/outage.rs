@@ -1,11 +1,11 @@
 //! Row 14 again: what an outage kept waiting is right soon after its end, however long it was.
 
 use super::*;
-use crate::{cluster::Limits, time};
+use crate::{cluster::ClientLimits, time};
 
 /// What keeps requests from being carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
+enum OutageShape {
     /// Everything is answered with this, and asked to wait so long.
     Answers(u16, Option<u32>),
     /// Nobody gets through.
@@ -18,7 +18,7 @@ enum Shape {
 
 #[derive(Debug, Clone, Copy)]
 struct Scene {
-    shape: Shape,
+    shape: OutageShape,
     stacks: usize,
     lasts: Duration,
     /// Stacks are there before, and are changed; else they are made.
@@ -33,10 +33,10 @@ const BAD: &str = "org-bad";
 impl Scene {
     fn strikes(&self, call: &Call) -> Option<Fate> {
         match self.shape {
-            Shape::Answers(code, retry_after) => Some(Fate::Answer { code, retry_after }),
-            Shape::Refused => Some(Fate::Refuse),
-            Shape::Silent => Some(Fate::BlackHole),
-            Shape::Webhook => (call.write.is_some() && call.plural == "ledgers")
+            OutageShape::Answers(code, retry_after) => Some(Fate::Answer { code, retry_after }),
+            OutageShape::Refused => Some(Fate::Refuse),
+            OutageShape::Silent => Some(Fate::BlackHole),
+            OutageShape::Webhook => (call.write.is_some() && call.plural == "ledgers")
                 .then_some(Fate::Answer { code: 500, retry_after: None }),
         }
     }
@@ -46,20 +46,21 @@ impl Scene {
     fn within(&self) -> Duration {
         let requests = self.stacks * if self.changed { 1 } else { 3 };
         let unknown = match self.shape {
-            Shape::Answers(_, Some(asked)) => time::seconds(f64::from(asked) * 1.25),
-            Shape::Silent => DEADLINE,
+            OutageShape::Answers(_, Some(asked)) => time::seconds(f64::from(asked) * 1.25),
+            OutageShape::Silent => DEADLINE,
             _ => Duration::ZERO,
         };
         Duration::from_secs(2) + time::seconds(requests as f64 / QPS) + unknown
     }
 
     fn order(&self, n: usize, version: &str) -> Order {
-        let modules: &[&str] = if self.changed && self.shape != Shape::Webhook { &[] } else { &["ledger"] };
+        let modules: &[&str] =
+            if self.changed && self.shape != OutageShape::Webhook { &[] } else { &["ledger"] };
         existing_of(&format!("org-s{n:04}"), version, modules, &[], false)
     }
 
     fn is_right(&self, world: &World, version: &str) -> bool {
-        let plural = if self.shape == Shape::Webhook { "ledgers" } else { "stacks" };
+        let plural = if self.shape == OutageShape::Webhook { "ledgers" } else { "stacks" };
         let cluster = world.server.cluster.borrow();
         let kind = cluster.kind("formance.com", "v1beta1", plural).expect("a kind");
         (0..self.stacks).all(|n| {
@@ -72,7 +73,7 @@ impl Scene {
 /// Orders come in the outage; then it ends. Gives the requests that were turned down.
 fn outage(scene: Scene) -> Result<usize, String> {
     let options = Options {
-        limits: Limits { qps: QPS, burst: 50, max_in_flight: 64, deadline: DEADLINE },
+        limits: ClientLimits { qps: QPS, burst: 50, max_in_flight: 64, deadline: DEADLINE },
         stacks_in_flight: 128,
         operated: false,
         ..Options::quiet(scene.stacks as u64)
@@ -120,12 +121,12 @@ fn outage(scene: Scene) -> Result<usize, String> {
 
 fn scenes() -> Vec<Scene> {
     let shapes = [
-        Shape::Answers(503, None),
-        Shape::Answers(401, None),
-        Shape::Answers(429, Some(2)),
-        Shape::Refused,
-        Shape::Silent,
-        Shape::Webhook,
+        OutageShape::Answers(503, None),
+        OutageShape::Answers(401, None),
+        OutageShape::Answers(429, Some(2)),
+        OutageShape::Refused,
+        OutageShape::Silent,
+        OutageShape::Webhook,
     ];
     let seconds = |n| Duration::from_secs(n);
     let mut scenes = Vec::new();
@@ -137,7 +138,7 @@ fn scenes() -> Vec<Scene> {
         }
     }
     let large = |shape, lasts| Scene { shape, stacks: 5000, lasts: seconds(lasts), changed: true };
-    scenes.extend([large(Shape::Answers(503, None), 300), large(Shape::Webhook, 600)]);
+    scenes.extend([large(OutageShape::Answers(503, None), 300), large(OutageShape::Webhook, 600)]);
     scenes
 }
 
@@ -193,8 +194,12 @@ fn row_14_an_outage_that_comes_back_costs_a_backoff_at_most() {
             let is_down = at < Duration::from_secs(25) && at.as_millis() % 4000 < 3000;
             is_down.then_some(Fate::Answer { code: 503, retry_after: None })
         });
-        let scene =
-            Scene { shape: Shape::Answers(503, None), stacks: 400, lasts: Duration::ZERO, changed: false };
+        let scene = Scene {
+            shape: OutageShape::Answers(503, None),
+            stacks: 400,
+            lasts: Duration::ZERO,
+            changed: false,
+        };
         (0..scene.stacks).for_each(|n| world.membership.order(&scene.order(n, "v1")));
         net::sleep(Duration::from_secs(25)).await;
         let within = Duration::from_secs(12) + Duration::from_secs(scene.stacks as u64 * 3 / 200);

@@ -3,9 +3,9 @@
 use super::*;
 
 /// What is there, the older order, and the newer one.
-type Pair = (&'static str, fn() -> Vec<Order>, fn() -> Order, fn() -> Order);
+type Supersession = (&'static str, fn() -> Vec<Order>, fn() -> Order, fn() -> Order);
 
-const PAIRS: [Pair; 6] = [
+const PAIRS: [Supersession; 6] = [
     ("existing over existing", || vec![], older, second),
     ("existing over existing that changes", || vec![second()], older, first),
     ("deleted over existing", || vec![first()], older, deleted),
@@ -54,7 +54,7 @@ fn run() -> Result<Covered, String> {
     Ok(covered)
 }
 
-fn supersede(pair: Pair, point: (usize, bool, Duration), end: Content) -> Result<(), String> {
+fn supersede(pair: Supersession, point: (usize, bool, Duration), end: Content) -> Result<(), String> {
     let (_, base, older, newer) = pair;
     let (request, applied, pause) = point;
     play(options(), async move |world| {

@@ -44,8 +44,8 @@ impl World {
     /// Lets happen what happens every so often, until faults are over.
     pub(crate) fn let_happen(self: &Rc<Self>, until: time::Instant) {
         let faults = self.options.faults.clone();
-        type Deed = fn(&Rc<World>) -> Option<Duration>;
-        let deeds: [(Option<Duration>, Deed); 6] = [
+        type Interference = fn(&Rc<World>) -> Option<Duration>;
+        let deeds: [(Option<Duration>, Interference); 6] = [
             (faults.expire_every, |world| world.expire()),
             (faults.outage_every, |world| world.outage()),
             (faults.cut_every, |world| world.cut()),

@@ -177,7 +177,7 @@ fn clients_out_of_play_are_neither_made_nor_deleted() {
     assert_eq!(withheld(&desired), ["authclient"]);
     assert_eq!(spec_of(&desired, "authclients/org-stack-web"), None);
     let other = ObjectKey::new(&all.auth_client, "org-stack-old");
-    assert!(!crate::stack::plan::is_unwanted(&desired, &other, &all.auth_client.plural));
+    assert!(!crate::stack::plan::is_unwanted(&desired, &other));
     let none = Snapshot { clients: [].into(), ..snapshot() };
     let desired = super::desired(&stack_name(), &none, &catalog, &base_url());
     assert_eq!(withheld(&desired), Vec::<&str>::new(), "an order without clients lacks nothing");

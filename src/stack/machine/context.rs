@@ -3,8 +3,8 @@
 use std::{cell::RefCell, time::Duration};
 
 use crate::{
+    backoff,
     stack::{desired::StackBaseUrl, object::Catalog},
-    time::times,
 };
 
 /// Paces and bounds of stack machines.
@@ -15,7 +15,7 @@ pub struct MachineOptions {
     /// First and longest delay after a transient failure, per stack.
     pub retry: (Duration, Duration),
     /// First and longest delay before a refused write is tried again.
-    pub park: (Duration, Duration),
+    pub rejected: (Duration, Duration),
     /// When to look again where an event is awaited that does not come.
     pub fallback: Duration,
     /// How long after its deadline a create may still arrive.
@@ -30,7 +30,7 @@ impl Default for MachineOptions {
         Self {
             children_in_flight: 4,
             retry: (Duration::from_millis(500), seconds(10)),
-            park: (seconds(60), seconds(600)),
+            rejected: (seconds(60), seconds(600)),
             fallback: seconds(30),
             create_may_arrive: seconds(600),
             conflicts_at_once: 3,
@@ -61,9 +61,8 @@ impl MachineContext {
         self.random.borrow_mut().f64()
     }
 
-    /// The `n`th delay of a pace: it doubles from the first to the longest, and is drawn from the
-    /// upper half of its step.
-    pub(super) fn delay(&self, (first, longest): (Duration, Duration), n: u32) -> Duration {
-        times(first.saturating_mul(1 << n.min(20)).min(longest), 0.5 + self.random() / 2.0)
+    /// The `n`th delay of a pace.
+    pub(super) fn delay(&self, pace: (Duration, Duration), n: u32) -> Duration {
+        backoff::delay(pace, n, self.random())
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     order::{OrderFault, StackName},
     stack::{
         object::{ObjectKey, Resource},
-        write::Refusal,
+        write::Rejection,
     },
 };
 
@@ -31,13 +31,13 @@ pub enum Notice {
         reason: String,
     },
     /// The API server will not take it; tried again at a slow pace.
-    Refused {
+    Rejected {
         /// Whose order.
         stack: StackName,
         /// `patch ledgers/org-a`, or what was to be read.
         subject: String,
         /// The server's word.
-        refusal: Refusal,
+        rejection: Rejection,
     },
     /// A request failed; tried again soon.
     Failed {
@@ -95,8 +95,8 @@ impl fmt::Display for Notice {
             Notice::Clash { stack, key, reason } => {
                 write!(f, "stack {stack}: {key} is somebody else's and stays as it is: {reason}")
             }
-            Notice::Refused { stack, subject, refusal } => {
-                write!(f, "stack {stack}: the API server refuses {subject}: {refusal}")
+            Notice::Rejected { stack, subject, rejection } => {
+                write!(f, "stack {stack}: the API server refuses {subject}: {rejection}")
             }
             Notice::Failed { stack, subject, cause, failures } => {
                 write!(f, "stack {stack}: {subject} failed ({failures} in a row), to be tried again: {cause}")
@@ -128,7 +128,7 @@ impl Notice {
         match self {
             Notice::Faults { .. } => "orders that are wrong in part",
             Notice::Clash { .. } => "objects that are somebody else's",
-            Notice::Refused { .. } => "requests that the API server refuses",
+            Notice::Rejected { .. } => "requests that the API server refuses",
             Notice::Failed { .. } => "requests that failed",
             Notice::Incomplete { .. } => "orders that need kinds that are out of play",
             Notice::NoStack { .. } => "stacks that are not there",

@@ -1,6 +1,6 @@
 //! The machine against a tiny model of the API, one scenario per test.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -10,13 +10,13 @@ use crate::{
     stack::{
         object::Object,
         testing::{ModelCluster, base_url, catalog, key, snapshot, stack_name},
-        write::{ReadError, Refusal, WriteAnswer},
+        write::{ReadError, Refusal, Write, WriteAnswer},
     },
 };
 
 mod exhaustive;
-mod footing;
 mod lost;
+mod owner_check;
 mod property;
 mod rig;
 mod store;
@@ -84,7 +84,7 @@ fn children_fly_together_and_the_stack_flies_alone() {
     assert_eq!(machine.next(rig.now), MachineStep::Await);
     assert_eq!(machine.write(rig.now), None);
     let answer = rig.world.write(&stack);
-    machine.answered(rig.now, &stack, answer);
+    machine.apply_answer(rig.now, &stack, answer);
     let flying = (0..4).map(|_| (machine.next(rig.now), machine.write(rig.now)));
     assert!(
         flying.collect::<Vec<_>>().iter().all(|(step, write)| *step == MachineStep::Write && write.is_some())
@@ -180,12 +180,12 @@ fn a_terminating_stack_is_waited_for_and_made_anew_with_everything_below_it() {
     rig.run(deleted());
     rig.count();
     let (step, order) = rig.run_with(existing(snapshot()), &mut ModelCluster::write);
-    assert_eq!(step, MachineStep::Later { at: rig.now + Duration::from_secs(30), refused: false });
+    assert_eq!(step, MachineStep::Retry { at: rig.now + Duration::from_secs(30) });
     assert!(rig.memory.awaits(&at_key("stacks/org-stack")), "its end is an event");
     assert!(!rig.memory.awaits(&at_key("ledgers/org-stack")));
     rig.world.touch(&at_key("stacks/org-stack"));
     let (step, order) = rig.rerun_with(order, &mut ModelCluster::write);
-    assert!(matches!(step, MachineStep::Later { refused: false, .. }));
+    assert!(matches!(step, MachineStep::Retry { .. }));
     assert_eq!(rig.count(), (0, 0), "nothing under the dying uid");
     rig.world.finalize();
     assert_eq!(rig.rerun(order), MachineStep::Done);
@@ -223,7 +223,7 @@ fn somebody_elses_object_is_reported_and_the_rest_is_applied() {
     rig.world.create("Go-http-client", &client, theirs);
     let before = rig.world.json(&client).cloned();
     let step = rig.run(existing(snapshot()));
-    assert!(matches!(step, MachineStep::Later { refused: true, .. }), "{step:?}");
+    assert!(matches!(step, MachineStep::Rejected { .. }), "{step:?}");
     assert_eq!(rig.world.json(&client).cloned(), before);
     assert_eq!(rig.world.keys().len(), 5);
     assert!(matches!(&rig.notices[..], [Notice::Clash { key, .. }] if *key == client));
@@ -262,7 +262,7 @@ fn a_newer_order_takes_over_between_writes() {
     assert_eq!(machine.next(rig.now), MachineStep::Await, "what is under way is awaited");
     assert_eq!(machine.write(rig.now), None);
     let answer = rig.world.write(&first);
-    machine.answered(rig.now, &first, answer);
+    machine.apply_answer(rig.now, &first, answer);
     assert_eq!(rig.drive(&mut machine, &mut ModelCluster::write), MachineStep::Done);
     assert!(rig.world.keys().is_empty());
     assert_eq!(rig.writes.len(), 1, "nothing of the older order but what was under way");
@@ -279,7 +279,7 @@ fn a_stack_is_not_deleted_under_a_child_that_is_being_created() {
     machine.supersede(deleted());
     assert_eq!((machine.next(rig.now), machine.write(rig.now)), (MachineStep::Await, None));
     let answer = rig.world.write(&child);
-    machine.answered(rig.now, &child, answer);
+    machine.apply_answer(rig.now, &child, answer);
     assert_eq!(rig.drive(&mut machine, &mut ModelCluster::write), MachineStep::Done);
     assert_eq!(rig.world.keys(), [child.key().to_string()], "left to the garbage collector");
 }
@@ -300,7 +300,7 @@ fn a_refusal_of_the_older_order_does_not_park_the_newer() {
     let mut machine = rig.machine(existing(snapshot()));
     let write = machine.write(rig.now).expect("the Stack");
     machine.supersede(existing(Snapshot { versions: "v9".into(), ..snapshot() }));
-    machine.answered(rig.now, &write, WriteAnswer::Refused(refusal(422)));
+    machine.apply_answer(rig.now, &write, WriteAnswer::Refused(refusal(422)));
     assert_eq!(rig.drive(&mut machine, &mut ModelCluster::write), MachineStep::Done);
     assert!(rig.notices.is_empty());
 }

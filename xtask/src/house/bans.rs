@@ -6,7 +6,7 @@ use super::{
     Finding,
     lines::AROUND,
     paths::{self, Named},
-    source::Product,
+    source::ProductFile,
     tree::Tree,
 };
 
@@ -17,7 +17,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
         .collect()
 }
 
-fn of(product: &Product<'_>) -> Vec<Finding> {
+fn of(product: &ProductFile<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut ban = |line: usize, what: String, remedy: &'static str| {
         found.push(Finding { file: product.source.path.clone(), line, what, remedy });
@@ -71,14 +71,14 @@ impl<'a> Visit<'a> for Results {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::house::source::{Place, Source};
+    use crate::house::source::{ModulePath, SourceFile};
 
     fn faults(area: &str, text: &str) -> Vec<String> {
-        let source = Source {
+        let source = SourceFile {
             path: "x.rs".into(),
             text: text.into(),
             ast: syn::parse_file(text).unwrap(),
-            place: Some(Place { package: "stackherd".into(), module: vec![area.into()] }),
+            place: Some(ModulePath { package: "stackherd".into(), module: vec![area.into()] }),
         };
         of(&source.product().unwrap()).into_iter().map(|finding| finding.what).collect()
     }

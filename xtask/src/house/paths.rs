@@ -6,7 +6,7 @@ use syn::{
     visit::{self, Visit},
 };
 
-use super::source::{Place, Product};
+use super::source::{ModulePath, ProductFile};
 
 /// A path as it is written, and where. From `crate`, `self` and `super` on it is resolved: it begins with
 /// the package.
@@ -16,7 +16,7 @@ pub(super) struct Named {
 }
 
 /// All paths of at least two segments, and all that is imported.
-pub(super) fn named(product: &Product<'_>) -> Vec<Named> {
+pub(super) fn named(product: &ProductFile<'_>) -> Vec<Named> {
     let mut paths = Paths { place: product.place.clone(), named: Vec::new() };
     paths.visit_file(&product.ast);
     paths.named
@@ -24,13 +24,13 @@ pub(super) fn named(product: &Product<'_>) -> Vec<Named> {
 
 struct Paths {
     /// The module that is being read.
-    place: Place,
+    place: ModulePath,
     named: Vec<Named>,
 }
 
 impl Paths {
     fn add(&mut self, segments: &[String], line: usize) {
-        let Place { package, module } = &self.place;
+        let ModulePath { package, module } = &self.place;
         let mut base: Vec<String> = Vec::new();
         let mut rest = segments;
         let of_binary = module.first().is_some_and(|first| first == "main");

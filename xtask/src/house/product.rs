@@ -1,4 +1,4 @@
-//! Product code and what only tests have.
+//! ProductFile code and what only tests have.
 
 use std::ops::RangeInclusive;
 

@@ -8,33 +8,33 @@ use std::{
 use super::product;
 
 /// A file, read and parsed.
-pub(super) struct Source {
+pub(super) struct SourceFile {
     /// From the root of the workspace.
     pub(super) path: PathBuf,
     pub(super) text: String,
     pub(super) ast: syn::File,
     /// Where it stands, if it is part of the product.
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<ModulePath>,
 }
 
 /// A module of the product.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ModulePath {
     pub(super) package: String,
     pub(super) module: Vec<String>,
 }
 
 /// What of a file is part of the product.
-pub(super) struct Product<'a> {
-    pub(super) source: &'a Source,
-    pub(super) place: &'a Place,
+pub(super) struct ProductFile<'a> {
+    pub(super) source: &'a SourceFile,
+    pub(super) place: &'a ModulePath,
     /// Without what only tests have.
     pub(super) ast: syn::File,
     /// Lines of the file that only tests have.
     pub(super) test_lines: Vec<std::ops::RangeInclusive<usize>>,
 }
 
-impl Source {
+impl SourceFile {
     pub(super) fn read(root: &Path, path: PathBuf) -> Result<Self, String> {
         let text =
             fs::read_to_string(root.join(&path)).map_err(|fault| format!("{}: {fault}", path.display()))?;
@@ -44,12 +44,12 @@ impl Source {
         Ok(Self { path, text, ast, place: None })
     }
 
-    pub(super) fn product(&self) -> Option<Product<'_>> {
+    pub(super) fn product(&self) -> Option<ProductFile<'_>> {
         let place = self.place.as_ref()?;
         let mut ast = self.ast.clone();
         let mut test_lines = Vec::new();
         product::strip(&mut ast.items, &mut test_lines);
-        Some(Product { source: self, place, ast, test_lines })
+        Some(ProductFile { source: self, place, ast, test_lines })
     }
 
     /// The file of a module that this one declares, from the root of the workspace.
@@ -65,7 +65,7 @@ impl Source {
     }
 }
 
-impl Place {
+impl ModulePath {
     /// Who this is, to others: a module at the top of the big crate, or another crate.
     pub(super) fn area(&self) -> &str {
         area(&self.package, &self.module)

@@ -10,7 +10,7 @@ use syn::Item;
 
 use super::{
     product,
-    source::{BIG, Place, Product, Source},
+    source::{BIG, ModulePath, ProductFile, SourceFile},
 };
 
 /// Crates that are tools, not the product.
@@ -18,7 +18,7 @@ const TOOLS: [&str; 2] = ["xtask", "fuzz"];
 
 /// See the [module](self).
 pub(super) struct Tree {
-    pub(super) sources: BTreeMap<PathBuf, Source>,
+    pub(super) sources: BTreeMap<PathBuf, SourceFile>,
 }
 
 impl Tree {
@@ -27,21 +27,21 @@ impl Tree {
         find(root, Path::new(""), &mut paths).map_err(|fault| format!("{}: {fault}", root.display()))?;
         let mut sources = BTreeMap::new();
         for path in paths {
-            sources.insert(path.clone(), Source::read(root, path)?);
+            sources.insert(path.clone(), SourceFile::read(root, path)?);
         }
         let mut tree = Self { sources };
         for folder in packages(root).map_err(|fault| format!("{}: {fault}", root.display()))? {
             let package =
                 if folder.as_os_str().is_empty() { BIG.into() } else { folder.display().to_string() };
             for (file, module) in [("src/lib.rs", vec![]), ("src/main.rs", vec!["main".to_owned()])] {
-                tree.enter(&folder.join(file), &Place { package: package.clone(), module });
+                tree.enter(&folder.join(file), &ModulePath { package: package.clone(), module });
             }
         }
         Ok(tree)
     }
 
     /// This module and all below it are part of the product.
-    fn enter(&mut self, path: &Path, place: &Place) {
+    fn enter(&mut self, path: &Path, place: &ModulePath) {
         let Some(source) = self.sources.get_mut(path) else { return };
         source.place = Some(place.clone());
         let mut below = Vec::new();
@@ -61,8 +61,8 @@ impl Tree {
         }
     }
 
-    pub(super) fn products(&self) -> impl Iterator<Item = Product<'_>> {
-        self.sources.values().filter_map(Source::product)
+    pub(super) fn products(&self) -> impl Iterator<Item = ProductFile<'_>> {
+        self.sources.values().filter_map(SourceFile::product)
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use super::{
     Finding,
     paths::{self, Named},
-    source::{BIG, Product},
+    source::{BIG, ProductFile},
     tree::Tree,
 };
 
@@ -25,9 +25,9 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("output", &["time"]),
     ("net", &["shards", "time"]),
     ("order", &["shards", "stack"]),
-    ("stack", &["order", "time"]),
+    ("stack", &["backoff", "order", "time"]),
     ("cluster", &["backoff", "log_throttle", "net", "order", "redact", "shards", "stack", "time"]),
-    ("membership", &["backoff", "net", "order", "proto", "redact", "stack", "time"]),
+    ("membership", &["backoff", "net", "order", "proto", "redact", "shards", "stack", "time"]),
     ("config", &["net", "output", "shards", "stack"]),
     ("telemetry", &["config", "output"]),
     ("fatal", &["output", "shards"]),
@@ -90,7 +90,7 @@ struct Walls {
 }
 
 impl Walls {
-    fn of(&self, product: &Product<'_>) -> Vec<Finding> {
+    fn of(&self, product: &ProductFile<'_>) -> Vec<Finding> {
         let area = product.place.area();
         let mut findings = Vec::new();
         // The root of the big crate declares its modules, and that is all.
@@ -166,7 +166,7 @@ fn dependencies(manifest: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::house::source::{Place, Source};
+    use crate::house::source::{ModulePath, SourceFile};
 
     fn faults(area: &str, text: &str) -> Vec<String> {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
@@ -175,11 +175,11 @@ mod tests {
             packages: names(&["shards", "net", BIG]),
             crates: names(&["hyper", "glommio", "serde_json"]),
         };
-        let source = Source {
+        let source = SourceFile {
             path: "x.rs".into(),
             text: text.into(),
             ast: syn::parse_file(text).unwrap(),
-            place: Some(Place { package: BIG.into(), module: vec![area.into(), "deep".into()] }),
+            place: Some(ModulePath { package: BIG.into(), module: vec![area.into(), "deep".into()] }),
         };
         walls.of(&source.product().unwrap()).into_iter().map(|finding| finding.what).collect()
     }

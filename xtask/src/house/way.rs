@@ -1,4 +1,7 @@
 //! The way of one order, as docs/architecture.md tells it: what it names is there, and it stays short.
+//!
+//! The section may have a second table, under a heading of its own: what lies underneath, which runs as well and
+//! need not be read to follow an order. What it names has to be there, too; only its files are counted.
 
 use std::{
     collections::BTreeSet,
@@ -19,6 +22,7 @@ const MOST_TYPES: usize = 100;
 #[derive(Debug, PartialEq, Eq)]
 struct Row<'a> {
     line: usize,
+    underneath: bool,
     files: Vec<&'a str>,
     functions: Vec<&'a str>,
     types: Vec<&'a str>,
@@ -33,15 +37,18 @@ pub(super) fn check(tree: &Tree, root: &Path) -> Result<Vec<Finding>, String> {
     }
     let types = names::of_product(tree);
     let mut findings: Vec<_> = rows.iter().flat_map(|row| row.findings(tree, &types)).collect();
-    let files: BTreeSet<_> = rows.iter().flat_map(|row| &row.files).collect();
-    let entered: BTreeSet<_> = rows.iter().flat_map(|row| &row.types).collect();
+    let way = || rows.iter().filter(|row| !row.underneath);
+    let files: BTreeSet<_> = way().flat_map(|row| &row.files).collect();
+    let entered: BTreeSet<_> = way().flat_map(|row| &row.types).collect();
+    let all: BTreeSet<_> = rows.iter().flat_map(|row| &row.files).collect();
     for (number, most, what) in [(files.len(), MOST_FILES, "files"), (entered.len(), MOST_TYPES, "types")] {
         if number > most {
             let what = format!("an order enters {number} {what} on its way, {most} at most");
             findings.push(finding(rows[0].line, what, "find what can be one thing, or none"));
         }
     }
-    eprintln!("the way of one order: {} files, {} types", files.len(), entered.len());
+    let (files, types, all) = (files.len(), entered.len(), all.len());
+    println!("the way of one order: {files} files, {types} types; {all} files with what lies underneath");
     Ok(findings)
 }
 
@@ -76,19 +83,20 @@ impl Row<'_> {
 
 /// The table's lines, without its head.
 fn rows(page: &str) -> Vec<Row<'_>> {
-    (1..)
-        .zip(page.lines())
-        .skip_while(|(_, line)| *line != HEADING)
-        .skip(1)
-        .take_while(|(_, line)| !line.starts_with("## "))
-        .filter(|(_, line)| line.starts_with('|'))
-        .skip(2)
-        .map(|(number, line)| {
+    let lines = (1..).zip(page.lines()).skip_while(|(_, line)| *line != HEADING).skip(1);
+    let mut rows = Vec::new();
+    let (mut underneath, mut of_table) = (false, 0);
+    for (number, line) in lines.take_while(|(_, line)| !line.starts_with("## ")) {
+        underneath |= line.starts_with("### ");
+        of_table = if line.starts_with('|') { of_table + 1 } else { 0 };
+        // The first two are the head.
+        if of_table > 2 {
             let mut cells = line.split('|').skip(2).map(code);
             let mut next = || cells.next().unwrap_or_default();
-            Row { line: number, files: next(), functions: next(), types: next() }
-        })
-        .collect()
+            rows.push(Row { line: number, underneath, files: next(), functions: next(), types: next() });
+        }
+    }
+    rows
 }
 
 /// What stands between backticks.
@@ -146,16 +154,17 @@ mod tests {
 
     #[test]
     fn the_table_is_read() {
+        let head = "| Step | File | Functions | Types |\n|---|---|---|---|\n";
         let page = format!(
-            "# A\n\n| a | `b` |\n\n{HEADING}\n\nWords.\n\n| Step | File | Functions | Types |\n|---|---|---|---|\n\
-             | 1 | `src/a.rs` | `A::f`, `g` | `A`, `B` |\n| | `src/b.rs` | `h` | |\n\n## Next\n\n| x | `y` | | |\n"
+            "# A\n\n| a | `b` |\n\n{HEADING}\n\nWords.\n\n{head}| 1 | `src/a.rs` | `A::f`, `g` | `A`, `B` |\n\n\
+             ### Underneath\n\n{head}| | `src/b.rs` | `h` | |\n\n## Next\n\n| x | `y` | | |\n"
         );
         let rows = rows(&page);
-        assert_eq!(rows.len(), 2);
-        let first =
-            Row { line: 11, files: vec!["src/a.rs"], functions: vec!["A::f", "g"], types: vec!["A", "B"] };
-        assert_eq!(rows[0], first);
-        assert_eq!((rows[1].files.clone(), rows[1].types.len()), (vec!["src/b.rs"], 0));
+        let (files, functions, types) = (vec!["src/a.rs"], vec!["A::f", "g"], vec!["A", "B"]);
+        let first = Row { line: 11, underneath: false, files, functions, types };
+        let (files, functions) = (vec!["src/b.rs"], vec!["h"]);
+        let second = Row { line: 17, underneath: true, files, functions, types: Vec::new() };
+        assert_eq!(rows, [first, second]);
     }
 
     #[test]

@@ -2,8 +2,11 @@
 
 use super::*;
 
-fn not_found(name: &str) -> Act {
-    Act::Reply(404, json!({"kind": "Status", "reason": "NotFound", "code": 404, "details": {"name": name}}))
+fn not_found(name: &str) -> ServerAct {
+    ServerAct::Reply(
+        404,
+        json!({"kind": "Status", "reason": "NotFound", "code": 404, "details": {"name": name}}),
+    )
 }
 
 fn names(objects: &[Object]) -> Vec<String> {
@@ -15,8 +18,8 @@ fn names(objects: &[Object]) -> Vec<String> {
 #[test]
 fn an_absent_object_is_left_out() {
     run(async {
-        let server = Server::start(Speech::Plain, |_, seen| match &*seen.head {
-            "GET /apis/formance.com/v1beta1/ledgers/a" => Act::Reply(200, an_object("a")),
+        let server = ScriptedServer::start(ServerProtocol::Plain, |_, seen| match &*seen.head {
+            "GET /apis/formance.com/v1beta1/ledgers/a" => ServerAct::Reply(200, an_object("a")),
             "GET /apis/formance.com/v1beta1/ledgers/b" => not_found("b"),
             _ => panic!("{seen:?}"),
         });
@@ -29,17 +32,21 @@ fn an_absent_object_is_left_out() {
 fn a_read_that_fails_in_one_part_fails() {
     run(async {
         for act in [
-            Act::Reply(500, json!("broken")),
-            Act::Cut,
-            Act::CutInBody,
-            Act::Reply(200, json!("{\"metadata\":{")),
-            Act::Hang,
-            Act::Reply(503, json!("starting")),
-            Act::Reply(401, json!("who?")),
+            ServerAct::Reply(500, json!("broken")),
+            ServerAct::Cut,
+            ServerAct::CutInBody,
+            ServerAct::Reply(200, json!("{\"metadata\":{")),
+            ServerAct::Hang,
+            ServerAct::Reply(503, json!("starting")),
+            ServerAct::Reply(401, json!("who?")),
         ] {
             let failing = act.clone();
-            let server = Server::start(Speech::Plain, move |_, seen| {
-                if seen.head.ends_with("/b") { failing.clone() } else { Act::Reply(200, an_object("a")) }
+            let server = ScriptedServer::start(ServerProtocol::Plain, move |_, seen| {
+                if seen.head.ends_with("/b") {
+                    failing.clone()
+                } else {
+                    ServerAct::Reply(200, an_object("a"))
+                }
             });
             let client = client(&server, hasty());
             let read = client.read(&[key("a"), key("b")]).await;
@@ -51,7 +58,9 @@ fn a_read_that_fails_in_one_part_fails() {
 #[test]
 fn a_kind_that_is_not_served_is_refused_and_not_absent() {
     run(async {
-        let server = Server::start(Speech::Plain, |_, _| Act::Reply(404, json!("404 page not found")));
+        let server = ScriptedServer::start(ServerProtocol::Plain, |_, _| {
+            ServerAct::Reply(404, json!("404 page not found"))
+        });
         let read = client(&server, limits()).read(&[key("a")]).await;
         assert!(
             matches!(&read, Err(ReadError::Refused { subject, refusal }) if subject == "ledgers/a" && refusal.code == 404),
@@ -63,8 +72,9 @@ fn a_kind_that_is_not_served_is_refused_and_not_absent() {
 #[test]
 fn each_part_of_a_read_has_a_permit_of_its_own() {
     run(async {
-        let server = Server::start(Speech::Plain, |_, _| Act::Reply(200, an_object("a")));
-        let client = client(&server, Limits { max_in_flight: 1, ..limits() });
+        let server =
+            ScriptedServer::start(ServerProtocol::Plain, |_, _| ServerAct::Reply(200, an_object("a")));
+        let client = client(&server, ClientLimits { max_in_flight: 1, ..limits() });
         let keys: Vec<_> = (0..4).map(|n| key(&format!("a{n}"))).collect();
         let _ = client.read(&keys).await;
         assert_eq!(server.requests(), 4);
@@ -80,9 +90,9 @@ fn modules_are_discovered_page_by_page() {
                 "group": "formance.com", "names": {"kind": kind, "plural": format!("{}s", kind.to_lowercase())},
                 "versions": [{"name": "v1beta1", "served": true}],
             }});
-            Act::Reply(200, json!({"metadata": {"continue": next}, "items": [crd]}))
+            ServerAct::Reply(200, json!({"metadata": {"continue": next}, "items": [crd]}))
         };
-        let server = Server::start(Speech::Plain, move |nth, _| match nth {
+        let server = ScriptedServer::start(ServerProtocol::Plain, move |nth, _| match nth {
             0 => crd("Wallets", "more"),
             _ => crd("Auth", ""),
         });
@@ -105,9 +115,9 @@ fn of_an_error_the_beginning_is_read_and_the_rest_not_waited_for() {
         let (feeding, fed) = super::server::feed();
         feeding.unbounded_send(Ok(Bytes::from(vec![b'x'; 200_000]))).unwrap();
         // It does not end.
-        let server = Server::start(Speech::Plain, move |nth, _| match nth {
-            0 => Act::StreamOf(500, Rc::clone(&fed)),
-            _ => Act::Reply(200, an_object("a")),
+        let server = ScriptedServer::start(ServerProtocol::Plain, move |nth, _| match nth {
+            0 => ServerAct::StreamOf(500, Rc::clone(&fed)),
+            _ => ServerAct::Reply(200, an_object("a")),
         });
         let client = client(&server, limits());
         let ReadError::Failed { cause, .. } = client.read(&[key("a")]).await.unwrap_err() else { panic!() };
@@ -126,7 +136,9 @@ fn an_answer_that_is_larger_than_an_object_is_none() {
             [("identity", Bytes::from(padded((4 << 20) + 1))), ("gzip", member(padded(64 << 20).as_bytes()))]
         {
             let answer = body.clone();
-            let server = Server::start(Speech::Plain, move |_, _| Act::Encoded(encoding, answer.clone()));
+            let server = ScriptedServer::start(ServerProtocol::Plain, move |_, _| {
+                ServerAct::Encoded(encoding, answer.clone())
+            });
             let client = client(&server, limits());
             let ReadError::Failed { cause, .. } = client.read(&[key("a")]).await.unwrap_err() else {
                 panic!()
@@ -137,7 +149,9 @@ fn an_answer_that_is_larger_than_an_object_is_none() {
             assert!(cause.contains("200") && cause.contains("larger than 4 MiB"), "{cause}");
         }
         let just_right = Bytes::from(padded(4 << 20));
-        let server = Server::start(Speech::Plain, move |_, _| Act::Encoded("identity", just_right.clone()));
+        let server = ScriptedServer::start(ServerProtocol::Plain, move |_, _| {
+            ServerAct::Encoded("identity", just_right.clone())
+        });
         assert_eq!(client(&server, limits()).read(&[key("a")]).await.unwrap().len(), 1);
     });
 }
@@ -147,7 +161,9 @@ fn large_answers_on_all_requests_at_once_come_two_at_a_time() {
     run(async {
         let object = an_object("a").to_string();
         let body = Bytes::from(format!("{object}{}", " ".repeat(1 << 20)));
-        let server = Server::start(Speech::Plain, move |_, _| Act::Encoded("identity", body.clone()));
+        let server = ScriptedServer::start(ServerProtocol::Plain, move |_, _| {
+            ServerAct::Encoded("identity", body.clone())
+        });
         let client = client(&server, limits());
         let keys = [key("a")];
         let read = futures::future::join_all((0..16).map(|_| client.read(&keys))).await;

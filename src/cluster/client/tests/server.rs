@@ -40,7 +40,7 @@ use crate::{
 
 /// What the server does with a request.
 #[derive(Debug, Clone)]
-pub(super) enum Act {
+pub(super) enum ServerAct {
     /// Answers.
     Reply(u16, Value),
     /// Answers with a header.
@@ -48,9 +48,9 @@ pub(super) enum Act {
     /// Answers with these bytes, encoded as said.
     Encoded(&'static str, Bytes),
     /// Answers with what it is fed, encoded as said; see [`feed`].
-    Stream(&'static str, Feed),
+    Stream(&'static str, BodyFeed),
     /// The same under another status.
-    StreamOf(u16, Feed),
+    StreamOf(u16, BodyFeed),
     /// Answers with this text, after a while.
     Late(Duration, u16, Value),
     /// Never answers.
@@ -62,17 +62,17 @@ pub(super) enum Act {
 }
 
 /// The other end of what a test says piece by piece. Taken by the first that answers with it.
-pub(super) type Feed = Rc<RefCell<Option<UnboundedReceiver<io::Result<Bytes>>>>>;
+pub(super) type BodyFeed = Rc<RefCell<Option<UnboundedReceiver<io::Result<Bytes>>>>>;
 
 /// What a streamed answer says: pieces, or an error that breaks it off; dropped, it ends in order.
-pub(super) fn feed() -> (UnboundedSender<io::Result<Bytes>>, Feed) {
+pub(super) fn feed() -> (UnboundedSender<io::Result<Bytes>>, BodyFeed) {
     let (sender, receiver) = unbounded();
     (sender, Rc::new(RefCell::new(Some(receiver))))
 }
 
 /// A request as it came in.
 #[derive(Debug, Clone)]
-pub(super) struct Seen {
+pub(super) struct ReceivedRequest {
     pub(super) at: Instant,
     pub(super) head: String,
     pub(super) query: String,
@@ -82,8 +82,8 @@ pub(super) struct Seen {
 }
 
 #[derive(Default)]
-pub(super) struct Log {
-    pub(super) seen: RefCell<Vec<Seen>>,
+pub(super) struct ServerLog {
+    pub(super) seen: RefCell<Vec<ReceivedRequest>>,
     pub(super) connections: Cell<usize>,
     /// Of the connections that were made: told, one says goodbye; dropped, it breaks.
     ends: RefCell<Vec<oneshot::Sender<()>>>,
@@ -91,21 +91,21 @@ pub(super) struct Log {
     pub(super) most_together: Cell<usize>,
 }
 
-pub(super) struct Server {
-    pub(super) log: Rc<Log>,
+pub(super) struct ScriptedServer {
+    pub(super) log: Rc<ServerLog>,
     pub(super) url: String,
     _task: net::Task<()>,
 }
 
 /// How the server speaks.
 #[derive(Clone)]
-pub(super) enum Speech {
+pub(super) enum ServerProtocol {
     Plain,
     /// TLS; HTTP/2 where that is what ALPN chose.
     Tls(Arc<ServerConfig>),
 }
 
-type Script = Rc<dyn Fn(usize, &Seen) -> Act>;
+type ServerScript = Rc<dyn Fn(usize, &ReceivedRequest) -> ServerAct>;
 
 pub(super) fn certificate() -> (String, String) {
     let signed = rcgen::generate_simple_self_signed(vec!["localhost".into(), "127.0.0.1".into()]).unwrap();
@@ -113,19 +113,22 @@ pub(super) fn certificate() -> (String, String) {
 }
 
 /// A TLS server's speech and what its clients are to trust.
-pub(super) fn tls(alpn: &[&[u8]]) -> (Speech, Trust) {
+pub(super) fn tls(alpn: &[&[u8]]) -> (ServerProtocol, Trust) {
     let (certificates, key) = certificate();
     let identity = Identity::new(certificates.clone(), key);
-    (Speech::Tls(tls::server_config(&identity, alpn).unwrap()), Trust::pem(certificates))
+    (ServerProtocol::Tls(tls::server_config(&identity, alpn).unwrap()), Trust::pem(certificates))
 }
 
-impl Server {
-    pub(super) fn start(speech: Speech, script: impl Fn(usize, &Seen) -> Act + 'static) -> Self {
+impl ScriptedServer {
+    pub(super) fn start(
+        speech: ServerProtocol,
+        script: impl Fn(usize, &ReceivedRequest) -> ServerAct + 'static,
+    ) -> Self {
         let listener = Listener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().port();
-        let scheme = if matches!(speech, Speech::Plain) { "http" } else { "https" };
-        let log = Rc::new(Log::default());
-        let script: Script = Rc::new(script);
+        let scheme = if matches!(speech, ServerProtocol::Plain) { "http" } else { "https" };
+        let log = Rc::new(ServerLog::default());
+        let script: ServerScript = Rc::new(script);
         let accepting = Rc::clone(&log);
         let task = net::spawn(async move {
             let mut open = Vec::new();
@@ -144,7 +147,7 @@ impl Server {
         self.log.seen.borrow().len()
     }
 
-    pub(super) fn seen(&self, at: usize) -> Seen {
+    pub(super) fn seen(&self, at: usize) -> ReceivedRequest {
         self.log.seen.borrow()[at].clone()
     }
 
@@ -161,10 +164,16 @@ impl Server {
     }
 }
 
-async fn serve(io: net::io::Io, speech: Speech, script: Script, log: Rc<Log>, ended: oneshot::Receiver<()>) {
+async fn serve(
+    io: net::io::Io,
+    speech: ServerProtocol,
+    script: ServerScript,
+    log: Rc<ServerLog>,
+    ended: oneshot::Receiver<()>,
+) {
     let (io, http2) = match speech {
-        Speech::Plain => (io, false),
-        Speech::Tls(config) => {
+        ServerProtocol::Plain => (io, false),
+        ServerProtocol::Tls(config) => {
             // Our client offers both, so what the server knows decides.
             let http2 = config.alpn_protocols.iter().any(|name| name == tls::H2);
             match accept_tls(config, io).await {
@@ -185,13 +194,13 @@ async fn serve(io: net::io::Io, speech: Speech, script: Script, log: Rc<Log>, en
     }
 }
 
-type Answer = Result<Response<BoxBody<Bytes, io::Error>>, io::Error>;
+type ServedResponse = Result<Response<BoxBody<Bytes, io::Error>>, io::Error>;
 
-async fn answer(request: Request<Incoming>, script: Script, log: Rc<Log>) -> Answer {
+async fn answer(request: Request<Incoming>, script: ServerScript, log: Rc<ServerLog>) -> ServedResponse {
     let (head, body) = request.into_parts();
-    let together = Together::enter(&log);
+    let together = ConcurrencyCount::enter(&log);
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let seen = Seen {
+    let seen = ReceivedRequest {
         at: time::now(),
         head: format!("{} {}", head.method, head.uri.path()),
         query: head.uri.query().unwrap_or_default().to_owned(),
@@ -206,30 +215,32 @@ async fn answer(request: Request<Incoming>, script: Script, log: Rc<Log>) -> Ans
         Response::builder().status(code).body(whole(text)).unwrap()
     };
     let reply = match script(nth, &seen) {
-        Act::Reply(code, value) => response(code, &value),
-        Act::With(code, name, header, value) => {
+        ServerAct::Reply(code, value) => response(code, &value),
+        ServerAct::With(code, name, header, value) => {
             let mut response = response(code, &value);
             response.headers_mut().append(name, header.parse().unwrap());
             response
         }
-        Act::Encoded(encoding, bytes) => encoded(encoding, Full::new(bytes).map_err(|e| match e {}).boxed()),
-        Act::Stream(encoding, feed) => {
+        ServerAct::Encoded(encoding, bytes) => {
+            encoded(encoding, Full::new(bytes).map_err(|e| match e {}).boxed())
+        }
+        ServerAct::Stream(encoding, feed) => {
             let pieces = feed.take().expect("one answer for each feed");
             let pieces = stream::StreamExt::map(pieces, |piece| piece.map(Frame::data));
             encoded(encoding, StreamBody::new(pieces).boxed())
         }
-        Act::StreamOf(code, feed) => {
+        ServerAct::StreamOf(code, feed) => {
             let pieces = feed.take().expect("one answer for each feed");
             let pieces = stream::StreamExt::map(pieces, |piece| piece.map(Frame::data));
             Response::builder().status(code).body(StreamBody::new(pieces).boxed()).unwrap()
         }
-        Act::Late(after, code, value) => {
+        ServerAct::Late(after, code, value) => {
             net::sleep(after).await;
             response(code, &value)
         }
-        Act::Hang => std::future::pending().await,
-        Act::Cut => return Err(io::Error::other("on purpose")),
-        Act::CutInBody => Response::new(broken()),
+        ServerAct::Hang => std::future::pending().await,
+        ServerAct::Cut => return Err(io::Error::other("on purpose")),
+        ServerAct::CutInBody => Response::new(broken()),
     };
     drop(together);
     Ok(reply)
@@ -253,17 +264,17 @@ fn broken() -> BoxBody<Bytes, io::Error> {
 }
 
 /// Counts who is being served.
-struct Together(Rc<Log>);
+struct ConcurrencyCount(Rc<ServerLog>);
 
-impl Together {
-    fn enter(log: &Rc<Log>) -> Self {
+impl ConcurrencyCount {
+    fn enter(log: &Rc<ServerLog>) -> Self {
         log.together.set(log.together.get() + 1);
         log.most_together.set(log.most_together.get().max(log.together.get()));
         Self(Rc::clone(log))
     }
 }
 
-impl Drop for Together {
+impl Drop for ConcurrencyCount {
     fn drop(&mut self) {
         self.0.together.set(self.0.together.get() - 1);
     }

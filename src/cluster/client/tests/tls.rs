@@ -14,24 +14,26 @@ use super::{
 };
 use crate::{
     cluster::{
-        credentials::Source,
+        credentials::CredentialSource,
         exec::ExecPlugin,
-        kubeconfig::{Cluster, Exec},
+        kubeconfig::{ExecConfig, KubeconfigCluster},
     },
     net::tls::{H2, HTTP1, Identity, Trust},
 };
 
-fn secure_client(server: &Server, trust: Trust, limits: Limits) -> Client {
+fn secure_client(server: &ScriptedServer, trust: Trust, limits: ClientLimits) -> KubeClient {
     let mut config = ClusterConfig::plain(&server.url).unwrap();
     config.trust = trust;
-    Client::new(&config, limits)
+    KubeClient::new(&config, limits)
 }
 
 #[test]
 fn http2_carries_all_requests_on_one_connection() {
     run(async {
         let (speech, trust) = tls(&[H2, HTTP1]);
-        let server = Server::start(speech, |_, _| Act::Late(Duration::from_millis(20), 201, an_object("a")));
+        let server = ScriptedServer::start(speech, |_, _| {
+            ServerAct::Late(Duration::from_millis(20), 201, an_object("a"))
+        });
         let client = secure_client(&server, trust, limits());
         let answers = futures::future::join_all((0..40).map(|_| put(&client, "a"))).await;
         assert!(answers.iter().all(is_stored));
@@ -46,8 +48,9 @@ fn a_server_without_http2_gets_http1() {
     run(async {
         for alpn in [&[HTTP1][..], &[]] {
             let (speech, trust) = tls(alpn);
-            let server =
-                Server::start(speech, |_, _| Act::Late(Duration::from_millis(2), 201, an_object("a")));
+            let server = ScriptedServer::start(speech, |_, _| {
+                ServerAct::Late(Duration::from_millis(2), 201, an_object("a"))
+            });
             let client = secure_client(&server, trust, limits());
             let answers = futures::future::join_all((0..40).map(|_| put(&client, "a"))).await;
             assert!(answers.iter().all(is_stored), "{answers:?}");
@@ -61,7 +64,7 @@ fn a_server_without_http2_gets_http1() {
 fn a_server_with_another_certificate_is_not_talked_to() {
     run(async {
         let (speech, _) = tls(&[H2]);
-        let server = Server::start(speech, |_, _| stored("a"));
+        let server = ScriptedServer::start(speech, |_, _| stored("a"));
         let client = secure_client(&server, Trust::pem(certificate().0), limits());
         let WriteAnswer::NotApplied { cause, .. } = put(&client, "a").await else { panic!() };
         assert!(cause.contains("certificate"), "{cause}");
@@ -73,8 +76,8 @@ fn a_server_with_another_certificate_is_not_talked_to() {
 fn one_stream_that_hangs_does_not_cost_the_others_their_connection() {
     run(async {
         let (speech, trust) = tls(&[H2]);
-        let server = Server::start(speech, |_, seen| match &*seen.body {
-            body if body.ends_with(b"\"hang\"}}") => Act::Hang,
+        let server = ScriptedServer::start(speech, |_, seen| match &*seen.body {
+            body if body.ends_with(b"\"hang\"}}") => ServerAct::Hang,
             _ => stored("a"),
         });
         let client = secure_client(&server, trust, hasty());
@@ -95,7 +98,8 @@ fn one_stream_that_hangs_does_not_cost_the_others_their_connection() {
 fn a_connection_that_falls_silent_is_replaced() {
     run(async {
         let (speech, trust) = tls(&[H2]);
-        let server = Server::start(speech, |nth, _| if nth == 1 { Act::Hang } else { stored("a") });
+        let server =
+            ScriptedServer::start(speech, |nth, _| if nth == 1 { ServerAct::Hang } else { stored("a") });
         let client = secure_client(&server, trust, hasty());
         assert!(is_stored(&put(&client, "a").await));
         net::sleep(Duration::from_millis(50)).await;
@@ -109,7 +113,7 @@ fn a_connection_that_falls_silent_is_replaced() {
 fn a_connection_that_the_server_closed_is_replaced_unnoticed() {
     run(async {
         let (speech, trust) = tls(&[H2]);
-        let server = Server::start(speech, |_, _| stored("a"));
+        let server = ScriptedServer::start(speech, |_, _| stored("a"));
         let client = secure_client(&server, trust, limits());
         for _ in 0..3 {
             assert!(is_stored(&put(&client, "a").await));
@@ -124,7 +128,9 @@ fn a_connection_that_the_server_closed_is_replaced_unnoticed() {
 fn a_connection_that_says_goodbye_ends_its_requests_and_gets_no_more() {
     run(async {
         let (speech, trust) = tls(&[H2]);
-        let server = Server::start(speech, |_, _| Act::Late(Duration::from_millis(60), 201, an_object("a")));
+        let server = ScriptedServer::start(speech, |_, _| {
+            ServerAct::Late(Duration::from_millis(60), 201, an_object("a"))
+        });
         let client = secure_client(&server, trust, limits());
         let goodbye = async {
             while server.requests() < 5 {
@@ -146,8 +152,10 @@ fn a_connection_that_says_goodbye_ends_its_requests_and_gets_no_more() {
 fn requests_on_a_connection_that_breaks_are_unknown_and_the_next_ones_go_through() {
     run(async {
         let (speech, trust) = tls(&[H2]);
-        let server = Server::start(speech, |nth, _| if nth < 20 { Act::Hang } else { stored("a") });
-        let client = secure_client(&server, trust, Limits { deadline: Duration::from_secs(3), ..limits() });
+        let server =
+            ScriptedServer::start(speech, |nth, _| if nth < 20 { ServerAct::Hang } else { stored("a") });
+        let client =
+            secure_client(&server, trust, ClientLimits { deadline: Duration::from_secs(3), ..limits() });
         let breaking = async {
             while server.requests() < 20 {
                 net::sleep(Duration::from_millis(1)).await;
@@ -165,10 +173,10 @@ fn requests_on_a_connection_that_breaks_are_unknown_and_the_next_ones_go_through
 #[test]
 fn a_stream_that_is_reset_leaves_the_outcome_unknown() {
     run(async {
-        for act in [Act::Cut, Act::CutInBody] {
+        for act in [ServerAct::Cut, ServerAct::CutInBody] {
             let (speech, trust) = tls(&[H2]);
             let server =
-                Server::start(speech, move |nth, _| if nth == 0 { act.clone() } else { stored("a") });
+                ScriptedServer::start(speech, move |nth, _| if nth == 0 { act.clone() } else { stored("a") });
             let client = secure_client(&server, trust, limits());
             let answer = put(&client, "a").await;
             assert!(is_unknown(&answer), "{answer:?}");
@@ -178,14 +186,14 @@ fn a_stream_that_is_reset_leaves_the_outcome_unknown() {
 }
 
 /// A server that wants a certificate, what to trust of it, and the certificate.
-fn mutual() -> (Speech, Trust, Identity) {
+fn mutual() -> (ServerProtocol, Trust, Identity) {
     let (certificates, key) = certificate();
     let (speech, trust) = wanting(&[&certificates]);
     (speech, trust, Identity::new(certificates, key))
 }
 
 /// A server that wants one of these certificates, and what to trust of it.
-fn wanting(accepted: &[&str]) -> (Speech, Trust) {
+fn wanting(accepted: &[&str]) -> (ServerProtocol, Trust) {
     let (own, own_key) = certificate();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
@@ -204,11 +212,15 @@ fn wanting(accepted: &[&str]) -> (Speech, Trust) {
         )
         .unwrap();
     config.alpn_protocols = vec![H2.to_vec()];
-    (Speech::Tls(Arc::new(config)), Trust::pem(own))
+    (ServerProtocol::Tls(Arc::new(config)), Trust::pem(own))
 }
 
 /// A client with a pair of files, and the folder that they lie in.
-fn with_files(server: &Server, trust: Trust, pair: &(String, String)) -> (Client, tempfile::TempDir) {
+fn with_files(
+    server: &ScriptedServer,
+    trust: Trust,
+    pair: &(String, String),
+) -> (KubeClient, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let mut config = ClusterConfig::plain(&server.url).unwrap();
     config.trust = trust;
@@ -218,7 +230,7 @@ fn with_files(server: &Server, trust: Trust, pair: &(String, String)) -> (Client
         key: Some(dir.path().join("tls.key")),
     };
     renew(&dir, pair);
-    (Client::new(&config, limits()), dir)
+    (KubeClient::new(&config, limits()), dir)
 }
 
 fn renew(dir: &tempfile::TempDir, pair: &(String, String)) {
@@ -231,8 +243,8 @@ fn a_client_certificate_that_was_renewed_is_presented_after_a_refusal_on_a_conne
     run(async {
         let (old, new) = (certificate(), certificate());
         let (speech, trust) = wanting(&[&old.0, &new.0]);
-        let server = Server::start(speech, |nth, _| match nth {
-            1 => Act::Reply(401, json!({"kind": "Status", "status": "Failure", "code": 401})),
+        let server = ScriptedServer::start(speech, |nth, _| match nth {
+            1 => ServerAct::Reply(401, json!({"kind": "Status", "status": "Failure", "code": 401})),
             _ => stored("a"),
         });
         let (client, dir) = with_files(&server, trust, &old);
@@ -252,7 +264,7 @@ fn a_client_certificate_that_was_renewed_is_presented_where_the_old_one_no_longe
     run(async {
         let (old, new) = (certificate(), certificate());
         let (speech, trust) = wanting(&[&new.0]);
-        let server = Server::start(speech, |_, _| stored("a"));
+        let server = ScriptedServer::start(speech, |_, _| stored("a"));
         let (client, dir) = with_files(&server, trust, &old);
         assert!(!is_stored(&put(&client, "a").await));
         renew(&dir, &new);
@@ -269,7 +281,7 @@ fn a_ca_file_that_becomes_a_pipe_or_nonsense_leaves_the_ca_in_use_that_was_read(
     use rustix::fs::{CWD, Mode, mkfifoat};
     run(async {
         let (speech, trust) = tls(&[H2]);
-        let server = Server::start(speech, |_, _| stored("a"));
+        let server = ScriptedServer::start(speech, |_, _| stored("a"));
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ca.crt");
         let mut config = ClusterConfig::plain(&server.url).unwrap();
@@ -277,7 +289,7 @@ fn a_ca_file_that_becomes_a_pipe_or_nonsense_leaves_the_ca_in_use_that_was_read(
         std::fs::write(&path, pem).unwrap();
         config.trust = trust;
         config.trust_file = Some(path.clone());
-        let client = Client::new(&config, limits());
+        let client = KubeClient::new(&config, limits());
         for round in 0..4 {
             assert!(is_stored(&put(&client, "a").await), "round {round}");
             server.drop_connections();
@@ -296,11 +308,11 @@ fn a_ca_file_that_becomes_a_pipe_or_nonsense_leaves_the_ca_in_use_that_was_read(
 fn a_client_certificate_is_presented() {
     run(async {
         let (speech, trust, identity) = mutual();
-        let server = Server::start(speech, |_, _| stored("a"));
+        let server = ScriptedServer::start(speech, |_, _| stored("a"));
         let mut config = ClusterConfig::plain(&server.url).unwrap();
         config.trust = trust.clone();
         config.identity = Some(identity);
-        let with = Client::new(&config, limits());
+        let with = KubeClient::new(&config, limits());
         assert!(is_stored(&put(&with, "a").await));
         let without = secure_client(&server, trust, limits());
         assert!(!is_stored(&put(&without, "a").await));
@@ -311,7 +323,7 @@ fn a_client_certificate_is_presented() {
 fn a_plugins_client_certificate_is_presented_and_the_plugin_run_once() {
     run(async {
         let (speech, trust, identity) = mutual();
-        let server = Server::start(speech, |_, _| stored("a"));
+        let server = ScriptedServer::start(speech, |_, _| stored("a"));
         let dir = tempfile::tempdir().unwrap();
         let runs = dir.path().join("runs");
         let script = dir.path().join("plugin");
@@ -326,13 +338,16 @@ fn a_plugins_client_certificate_is_presented_and_the_plugin_run_once() {
         });
         let text = format!("echo run >>'{}'\ncat <<'END'\n{output}\nEND\n", runs.display());
         std::fs::write(&script, text).unwrap();
-        let exec =
-            Exec { command: "/bin/sh".into(), args: vec![script.display().to_string()], ..Exec::default() };
+        let exec = ExecConfig {
+            command: "/bin/sh".into(),
+            args: vec![script.display().to_string()],
+            ..ExecConfig::default()
+        };
         let mut config = ClusterConfig::plain(&server.url).unwrap();
         config.trust = trust;
-        let plugin = ExecPlugin::new(&exec, &Cluster::default(), None).unwrap();
-        config.credentials = Source::Exec(Arc::new(plugin));
-        let client = Client::new(&config, limits());
+        let plugin = ExecPlugin::new(&exec, &KubeconfigCluster::default(), None).unwrap();
+        config.credentials = CredentialSource::Exec(Arc::new(plugin));
+        let client = KubeClient::new(&config, limits());
         for _ in 0..3 {
             assert!(is_stored(&put(&client, "a").await));
         }

@@ -5,30 +5,31 @@ use std::{cell::RefCell, io::Write as _};
 use flate2::{Compression, write::GzEncoder};
 
 use super::{
-    server::{Seen, feed, tls},
+    server::{ReceivedRequest, feed, tls},
     *,
 };
 use crate::{
-    cluster::{News, Target, body::BodyError, transport::Opened, transport::Stream},
+    cluster::{ReflectorEvent, WatchTarget, body::BodyError, transport::Opened, transport::ResponseStream},
     net::tls::{H2, Trust},
 };
 
 const PLAIN: &str = "identity";
 const LIFETIME: Duration = Duration::from_secs(300);
 
-fn ledgers() -> Target {
-    Target::kind(&Resource::new("Ledger", "ledger", "ledgers"))
+fn ledgers() -> WatchTarget {
+    WatchTarget::kind(&Resource::new("Ledger", "ledger", "ledgers"))
 }
 
-fn is_watch(seen: &Seen) -> bool {
+fn is_watch(seen: &ReceivedRequest) -> bool {
     seen.query.contains("watch=true")
 }
 
-async fn open(client: &Client) -> Result<Opened, String> {
-    client.open(client.permit().await, &ledgers(), "5", LIFETIME).await
+async fn open(client: &KubeClient) -> Result<Opened, String> {
+    let opened = client.open(client.permit().await, &ledgers(), "5", LIFETIME).await;
+    opened.map_err(|error| error.to_string())
 }
 
-async fn opened(client: &Client) -> Box<Stream> {
+async fn opened(client: &KubeClient) -> Box<ResponseStream> {
     match open(client).await {
         Ok(Opened::Stream(stream)) => stream,
         other => panic!("{other:?}"),
@@ -36,8 +37,9 @@ async fn opened(client: &Client) -> Box<Stream> {
 }
 
 /// A page, whole.
-async fn page(client: &Client) -> Result<Reply, String> {
-    let mut pieces = match client.page(client.permit().await, &ledgers(), None).await? {
+async fn page(client: &KubeClient) -> Result<ApiResponse, String> {
+    let listed = client.page(client.permit().await, &ledgers(), None).await;
+    let mut pieces = match listed.map_err(|error| error.to_string())? {
         Listed::Reply(reply) => return Ok(reply),
         Listed::Page(pieces) => pieces,
     };
@@ -46,18 +48,18 @@ async fn page(client: &Client) -> Result<Reply, String> {
         assert!(piece.len() <= 1 << 20, "{} bytes at once", piece.len());
         body.extend_from_slice(&piece);
     }
-    Ok(Reply { status: StatusCode::OK, headers: http::HeaderMap::new(), body: body.into() })
+    Ok(ApiResponse { status: StatusCode::OK, headers: http::HeaderMap::new(), body: body.into() })
 }
 
 /// The ways to speak that differ: HTTP/1.1, where a stream has its connection to itself, and HTTP/2.
-fn speeches() -> [(Speech, Trust); 2] {
-    [(Speech::Plain, Trust::Nothing), tls(&[H2])]
+fn speeches() -> [(ServerProtocol, Trust); 2] {
+    [(ServerProtocol::Plain, Trust::Nothing), tls(&[H2])]
 }
 
-fn trusting(server: &Server, trust: Trust, limits: Limits) -> Client {
+fn trusting(server: &ScriptedServer, trust: Trust, limits: ClientLimits) -> KubeClient {
     let mut config = ClusterConfig::plain(&server.url).unwrap();
     config.trust = trust;
-    Client::new(&config, limits)
+    KubeClient::new(&config, limits)
 }
 
 async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
@@ -75,14 +77,14 @@ fn a_watch_gives_its_permit_back_once_it_has_begun() {
     run(async {
         for (speech, trust) in speeches() {
             let (_feeding, fed) = feed();
-            let server = Server::start(speech, move |_, seen| match is_watch(seen) {
-                true => Act::Stream(PLAIN, Rc::clone(&fed)),
+            let server = ScriptedServer::start(speech, move |_, seen| match is_watch(seen) {
+                true => ServerAct::Stream(PLAIN, Rc::clone(&fed)),
                 false => stored("a"),
             });
-            let client = trusting(&server, trust, Limits { max_in_flight: 1, ..limits() });
+            let client = trusting(&server, trust, ClientLimits { max_in_flight: 1, ..limits() });
             let _stream = opened(&client).await;
             assert!(is_stored(&put(&client, "a").await));
-            assert_eq!(client.counts(), Counts { requests: 2, writes: 1 });
+            assert_eq!(client.counts(), SentCounts { requests: 2, writes: 1 });
         }
     });
 }
@@ -92,8 +94,8 @@ fn watches_on_http1_take_no_place_in_the_pool() {
     run(async {
         let feeds: Vec<_> = (0..40).map(|_| feed()).collect();
         let left = RefCell::new(feeds.iter().map(|(_, fed)| Rc::clone(fed)).collect::<Vec<_>>());
-        let server = Server::start(Speech::Plain, move |_, seen| match is_watch(seen) {
-            true => Act::Stream(PLAIN, left.borrow_mut().pop().unwrap()),
+        let server = ScriptedServer::start(ServerProtocol::Plain, move |_, seen| match is_watch(seen) {
+            true => ServerAct::Stream(PLAIN, left.borrow_mut().pop().unwrap()),
             false => stored("a"),
         });
         let client = client(&server, limits());
@@ -109,10 +111,10 @@ fn watches_on_http1_take_no_place_in_the_pool() {
 fn a_watch_that_is_dropped_ends_at_the_server_and_alone() {
     run(async {
         for (speech, trust) in speeches() {
-            let http2 = matches!(speech, Speech::Tls(_));
+            let http2 = matches!(speech, ServerProtocol::Tls(_));
             let (feeding, fed) = feed();
-            let server = Server::start(speech, move |_, seen| match is_watch(seen) {
-                true => Act::Stream(PLAIN, Rc::clone(&fed)),
+            let server = ScriptedServer::start(speech, move |_, seen| match is_watch(seen) {
+                true => ServerAct::Stream(PLAIN, Rc::clone(&fed)),
                 false => stored("a"),
             });
             let client = trusting(&server, trust, limits());
@@ -135,7 +137,7 @@ fn a_watch_outlives_the_deadline_that_its_beginning_had() {
     run(async {
         for (speech, trust) in speeches() {
             let (feeding, fed) = feed();
-            let server = Server::start(speech, move |_, _| Act::Stream(PLAIN, Rc::clone(&fed)));
+            let server = ScriptedServer::start(speech, move |_, _| ServerAct::Stream(PLAIN, Rc::clone(&fed)));
             let client = trusting(&server, trust, hasty());
             let mut stream = opened(&client).await;
             net::sleep(SHORT + SHORT / 4).await;
@@ -153,9 +155,9 @@ fn a_watch_that_does_not_begin_or_breaks_off_says_so() {
     run(async {
         for (speech, trust) in speeches() {
             let (feeding, fed) = feed();
-            let server = Server::start(speech, move |nth, _| match nth {
-                0 => Act::Hang,
-                _ => Act::Stream(PLAIN, Rc::clone(&fed)),
+            let server = ScriptedServer::start(speech, move |nth, _| match nth {
+                0 => ServerAct::Hang,
+                _ => ServerAct::Stream(PLAIN, Rc::clone(&fed)),
             });
             let client = trusting(&server, trust, hasty());
             let hung = open(&client).await;
@@ -174,7 +176,9 @@ fn io_error() -> std::io::Error {
 #[test]
 fn another_answer_to_a_watch_is_read_whole() {
     run(async {
-        let server = Server::start(Speech::Plain, |_, _| Act::Reply(410, json!({"kind": "Status"})));
+        let server = ScriptedServer::start(ServerProtocol::Plain, |_, _| {
+            ServerAct::Reply(410, json!({"kind": "Status"}))
+        });
         let client = client(&server, limits());
         for _ in 0..3 {
             let Ok(Opened::Reply(reply)) = open(&client).await else { panic!() };
@@ -186,10 +190,11 @@ fn another_answer_to_a_watch_is_read_whole() {
 #[test]
 fn a_busy_list_does_not_hold_back_the_others() {
     run(async {
-        let server = Server::start(Speech::Plain, |_, seen| match seen.head.starts_with("GET") {
-            true => Act::With(429, "retry-after", "30", json!("storage is (re)initializing")),
-            false => stored("a"),
-        });
+        let server =
+            ScriptedServer::start(ServerProtocol::Plain, |_, seen| match seen.head.starts_with("GET") {
+                true => ServerAct::With(429, "retry-after", "30", json!("storage is (re)initializing")),
+                false => stored("a"),
+            });
         let client = client(&server, limits());
         assert_eq!(page(&client).await.unwrap().retry_after(), Some(Duration::from_secs(30)));
         let Ok(Opened::Reply(reply)) = open(&client).await else { panic!() };
@@ -212,7 +217,7 @@ fn a_list_may_come_compressed_and_in_several_members() {
         let body = Bytes::from([member(one), member(two)].concat());
         for (speech, trust) in speeches() {
             let body = body.clone();
-            let server = Server::start(speech, move |_, _| Act::Encoded("gzip", body.clone()));
+            let server = ScriptedServer::start(speech, move |_, _| ServerAct::Encoded("gzip", body.clone()));
             let client = trusting(&server, trust, limits());
             let reply = page(&client).await.unwrap();
             assert_eq!(reply.body, text);
@@ -231,7 +236,9 @@ fn what_cannot_be_decoded_is_no_answer() {
             ("br", b"{\"items\":[]}", "br"),
         ] {
             let body = Bytes::copy_from_slice(body);
-            let server = Server::start(Speech::Plain, move |_, _| Act::Encoded(encoding, body.clone()));
+            let server = ScriptedServer::start(ServerProtocol::Plain, move |_, _| {
+                ServerAct::Encoded(encoding, body.clone())
+            });
             let cause = page(&client(&server, limits())).await.unwrap_err();
             assert!(cause.contains(word), "{cause}");
         }
@@ -241,7 +248,8 @@ fn what_cannot_be_decoded_is_no_answer() {
 #[test]
 fn pages_leave_their_connection_to_the_next() {
     run(async {
-        let server = Server::start(Speech::Plain, |_, _| Act::Reply(200, json!({"items": []})));
+        let server =
+            ScriptedServer::start(ServerProtocol::Plain, |_, _| ServerAct::Reply(200, json!({"items": []})));
         let client = client(&server, limits());
         for _ in 0..3 {
             page(&client).await.unwrap();
@@ -255,7 +263,7 @@ fn a_page_that_stops_coming_is_given_up() {
     run(async {
         for (speech, trust) in speeches() {
             let (feeding, fed) = feed();
-            let server = Server::start(speech, move |_, _| Act::Stream(PLAIN, Rc::clone(&fed)));
+            let server = ScriptedServer::start(speech, move |_, _| ServerAct::Stream(PLAIN, Rc::clone(&fed)));
             let client = trusting(&server, trust, hasty());
             feeding.unbounded_send(Ok("{\"items\":[".into())).unwrap();
             let cause = page(&client).await.unwrap_err();
@@ -269,7 +277,8 @@ fn events_come_as_they_are_sent_compressed_or_not() {
     run(async {
         for (speech, trust) in speeches() {
             let (feeding, fed) = feed();
-            let server = Server::start(speech, move |_, _| Act::Stream("gzip", Rc::clone(&fed)));
+            let server =
+                ScriptedServer::start(speech, move |_, _| ServerAct::Stream("gzip", Rc::clone(&fed)));
             let client = trusting(&server, trust, limits());
             let mut stream = opened(&client).await;
             let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -294,19 +303,22 @@ fn a_watch_that_breaks_is_taken_up_where_it_was() {
     run(async {
         let (feeding, fed) = feed();
         let (_silence, second) = feed();
-        let server = Server::start(Speech::Plain, move |nth, _| match nth {
-            0 => Act::Reply(200, json!({"metadata": {"resourceVersion": "5"}, "items": [an_object("a")]})),
-            1 => Act::Stream(PLAIN, Rc::clone(&fed)),
-            _ => Act::Stream(PLAIN, Rc::clone(&second)),
+        let server = ScriptedServer::start(ServerProtocol::Plain, move |nth, _| match nth {
+            0 => ServerAct::Reply(
+                200,
+                json!({"metadata": {"resourceVersion": "5"}, "items": [an_object("a")]}),
+            ),
+            1 => ServerAct::Stream(PLAIN, Rc::clone(&fed)),
+            _ => ServerAct::Stream(PLAIN, Rc::clone(&second)),
         });
         let told = Rc::new(Cell::new(0));
         let counting = Rc::clone(&told);
-        let _watching = net::spawn(crate::cluster::watch(
+        let _watching = net::spawn(crate::cluster::reflector::run(
             client(&server, limits()),
             ledgers(),
-            async move |news: News| {
-                assert!(!matches!(news, News::Refused { .. }));
-                let of_objects = !matches!(news, News::Failing { .. } | News::Recovered);
+            async move |news: ReflectorEvent| {
+                assert!(!matches!(news, ReflectorEvent::Refused { .. }));
+                let of_objects = !matches!(news, ReflectorEvent::Failing { .. } | ReflectorEvent::Recovered);
                 counting.set(counting.get() + usize::from(of_objects));
             },
         ));

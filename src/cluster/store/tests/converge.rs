@@ -14,7 +14,7 @@ use crate::{
     cluster::store::{Store, StoreChange, Sweep},
     stack::{
         object::{Object, ObjectKey, Resource},
-        status,
+        report,
     },
     time::now,
 };
@@ -25,7 +25,7 @@ fn kind(_: &str) -> Arc<Resource> {
 }
 
 fn with_status(mut object: Object, status: Value) -> Object {
-    object.status = status::reported(Some(status));
+    object.status = report::reported_status(Some(status));
     object
 }
 

@@ -28,7 +28,7 @@ struct Bounds {
 /// MachineOptions whose paces take no time at all, since time stands still here.
 fn timeless() -> MachineOptions {
     let none = (Duration::ZERO, Duration::ZERO);
-    MachineOptions { retry: none, park: none, ..MachineOptions::default() }
+    MachineOptions { retry: none, rejected: none, ..MachineOptions::default() }
 }
 
 /// A full order.

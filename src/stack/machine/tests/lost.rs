@@ -35,7 +35,7 @@ fn a_late_update_is_fenced_off_where_the_newer_order_needs_no_write() {
     rig.run(versions("a"));
     let mut held = None;
     let (step, _) = rig.run_with(versions("b"), &mut holding(&mut held));
-    assert!(matches!(step, MachineStep::Later { refused: false, .. }));
+    assert!(matches!(step, MachineStep::Retry { .. }));
     assert!(!rig.memory.is_empty());
 
     assert_eq!(rig.settle(versions("a")), MachineStep::Done);
@@ -67,7 +67,7 @@ fn a_write_that_was_applied_and_not_answered_needs_no_fence() {
         unknown()
     };
     let (step, order) = rig.run_with(versions("b"), &mut applied);
-    let MachineStep::Later { at, refused: false } = step else { panic!("{step:?}") };
+    let MachineStep::Retry { at } = step else { panic!("{step:?}") };
     rig.count();
     rig.now = at;
     assert_eq!(rig.rerun(order), MachineStep::Done);
@@ -206,7 +206,7 @@ fn a_late_update_of_a_child_is_fenced_off() {
 }
 
 #[test]
-fn a_toggle_that_arrives_while_something_is_unsettled_becomes_the_full_order() {
+fn a_toggle_that_arrives_while_something_is_in_doubt_becomes_the_full_order() {
     let mut rig = StackRig::new();
     rig.run(existing(snapshot()));
     let mut held = None;
@@ -217,7 +217,7 @@ fn a_toggle_that_arrives_while_something_is_unsettled_becomes_the_full_order() {
 }
 
 #[test]
-fn a_toggle_of_a_stack_that_was_deleted_with_something_unsettled_stays_deleted() {
+fn a_toggle_of_a_stack_that_was_deleted_with_something_in_doubt_stays_deleted() {
     let mut rig = StackRig::new();
     let mut held = None;
     rig.run_with(versions("a"), &mut holding(&mut held));
@@ -262,16 +262,16 @@ fn a_refused_write_does_not_keep_an_older_lost_one_from_being_fenced_off() {
         _ => world.write(write),
     };
     let (step, _) = rig.run_with(versions("c"), &mut refusing);
-    assert!(matches!(step, MachineStep::Later { refused: true, .. }), "{step:?}");
+    assert!(matches!(step, MachineStep::Rejected { .. }), "{step:?}");
     assert_eq!(rig.world.write(&held.expect("held")), WriteAnswer::Conflict);
 }
 
 #[test]
-fn writes_in_flight_when_the_machine_is_put_away_are_unsettled() {
+fn writes_in_flight_when_the_machine_is_put_away_are_in_doubt() {
     let mut rig = StackRig::new();
     let mut machine = rig.machine(versions("a"));
     assert!(machine.write(rig.now).is_some());
     let (_, memory) = machine.into_parts(rig.now);
-    assert!(!memory.unsettled.is_empty());
+    assert!(!memory.in_doubt.is_empty());
     assert_eq!(memory.newest, Some(versions("a").change));
 }

@@ -175,8 +175,8 @@ impl StackRig {
             };
             order = same;
             match step {
-                MachineStep::Later { at, refused: false } => self.now = at,
-                MachineStep::Later { .. } => panic!("nothing is refused here: {:?}", self.notices),
+                MachineStep::Retry { at } => self.now = at,
+                MachineStep::Rejected { .. } => panic!("nothing is refused here: {:?}", self.notices),
                 _ => return,
             }
         }

@@ -41,12 +41,12 @@ impl StackRig {
 
     /// A machine for an order that has just arrived.
     pub(super) fn machine(&mut self, order: Order) -> Machine {
-        self.start(order, false)
+        self.start(order, OrderArrival::New)
     }
 
-    fn start(&mut self, order: Order, again: bool) -> Machine {
+    fn start(&mut self, order: Order, arrival: OrderArrival) -> Machine {
         let memory = std::mem::take(&mut self.memory);
-        let mut machine = Machine::new(order, memory, Rc::clone(&self.context), again);
+        let mut machine = Machine::new(order, memory, Rc::clone(&self.context), arrival);
         self.refresh(&mut machine);
         machine
     }
@@ -73,7 +73,7 @@ impl StackRig {
         order: Order,
         answer: &mut dyn FnMut(&mut ModelCluster, &Write) -> WriteAnswer,
     ) -> (MachineStep, Order) {
-        let mut machine = self.start(order, false);
+        let mut machine = self.start(order, OrderArrival::New);
         let step = self.drive(&mut machine, answer);
         self.end(machine, step)
     }
@@ -84,7 +84,7 @@ impl StackRig {
         order: Order,
         answer: &mut dyn FnMut(&mut ModelCluster, &Write) -> WriteAnswer,
     ) -> (MachineStep, Order) {
-        let mut machine = self.start(order, true);
+        let mut machine = self.start(order, OrderArrival::Again);
         let step = self.drive(&mut machine, answer);
         self.end(machine, step)
     }
@@ -109,6 +109,8 @@ impl StackRig {
                 MachineStep::Read(keys) => {
                     self.reads += keys.len();
                     let objects = self.world.read(&keys);
+                    let uids = self.store.uids(&keys);
+                    self.store.read(&keys, &uids, &objects);
                     machine.observed(self.now, &keys, Ok(objects));
                 }
                 MachineStep::Write => {
@@ -120,7 +122,7 @@ impl StackRig {
                     let answer = answer(&mut self.world, &write);
                     self.watch.follow(&self.world);
                     self.store.answer(&write, &answer);
-                    machine.answered(self.now, &write, answer);
+                    machine.apply_answer(self.now, &write, answer);
                     self.writes.push(write);
                 }
                 end => {
@@ -144,7 +146,7 @@ impl StackRig {
     pub(super) fn settle(&mut self, order: Order) -> MachineStep {
         let (mut step, mut order) = self.run_with(order, &mut ModelCluster::write);
         for _ in 0..50 {
-            let MachineStep::Later { at, refused: false } = step else { return step };
+            let MachineStep::Retry { at } = step else { return step };
             self.now = at;
             (step, order) = self.rerun_with(order, &mut ModelCluster::write);
         }

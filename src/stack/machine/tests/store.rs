@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::*;
-use crate::stack::{object::Object, version::compare};
+use crate::stack::{object::Object, version::is_newer};
 
 /// The newer one of two sights of an object wins, and what is gone does not come back.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,8 +28,24 @@ impl ModelStore {
         }
     }
 
+    /// The uids of objects that are about to be read by name.
+    pub(super) fn uids(&self, keys: &[ObjectKey]) -> Vec<Option<String>> {
+        keys.iter().map(|key| self.objects.get(key).map(|object| object.uid.clone())).collect()
+    }
+
+    /// What a read by name found; what it did not find is gone, as it was known before.
+    pub(super) fn read(&mut self, keys: &[ObjectKey], uids: &[Option<String>], objects: &[Object]) {
+        for (key, uid) in keys.iter().zip(uids) {
+            match (objects.iter().find(|object| object.key == *key), uid) {
+                (Some(object), _) => drop(self.put(object.clone())),
+                (None, Some(uid)) => drop(self.remove(key, uid)),
+                (None, None) => {}
+            }
+        }
+    }
+
     fn put(&mut self, object: Object) -> bool {
-        let is_news = |known: &Object| compare(&object.resource_version, &known.resource_version).is_gt();
+        let is_news = |known: &Object| is_newer(&object.resource_version, &known.resource_version);
         let taken = !self.gone.contains(&object.uid) && self.objects.get(&object.key).is_none_or(is_news);
         if taken {
             self.objects.insert(object.key.clone(), object);

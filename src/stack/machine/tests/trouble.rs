@@ -6,14 +6,14 @@ use super::*;
 use crate::stack::object::Resource;
 
 #[test]
-fn a_refused_child_is_parked_and_holds_up_nothing() {
+fn a_refused_child_is_rejected_and_holds_up_nothing() {
     let mut rig = StackRig::new();
     let mut answer = |world: &mut ModelCluster, write: &Write| match write.key().resource.kind.as_str() {
         "Gateway" => WriteAnswer::Refused(refusal(422)),
         _ => world.write(write),
     };
     let (step, order) = rig.run_with(existing(snapshot()), &mut answer);
-    let MachineStep::Later { at, refused: true } = step else { panic!("{step:?}") };
+    let MachineStep::Rejected { at } = step else { panic!("{step:?}") };
     assert!(at >= rig.now + Duration::from_secs(30), "at a slow pace");
     assert_eq!(rig.world.keys().len(), 4);
     assert_eq!(rig.notices.len(), 1, "{:?}", rig.notices);
@@ -21,7 +21,7 @@ fn a_refused_child_is_parked_and_holds_up_nothing() {
 
     rig.now = at;
     let (again, order) = rig.rerun_with(order, &mut answer);
-    let MachineStep::Later { at: later, refused: true } = again else { panic!("{again:?}") };
+    let MachineStep::Rejected { at: later } = again else { panic!("{again:?}") };
     assert!(later - at > Duration::from_secs(59), "slower still");
     assert_eq!(rig.notices.len(), 1, "said once");
 
@@ -39,12 +39,12 @@ fn a_refused_patch_of_the_stack_does_not_hold_up_its_children() {
         _ => world.write(write),
     };
     let (step, _) = rig.run_with(existing(Snapshot { versions: "v3".into(), ..snapshot() }), &mut answer);
-    assert!(matches!(step, MachineStep::Later { refused: true, .. }));
+    assert!(matches!(step, MachineStep::Rejected { .. }));
     assert_eq!(rig.world.keys().len(), 5);
 }
 
 #[test]
-fn a_field_that_the_server_drops_is_parked_and_not_sent_for_ever() {
+fn a_field_that_the_server_drops_is_rejected_and_not_sent_for_ever() {
     let mut rig = StackRig::new();
     let mut answer = |world: &mut ModelCluster, write: &Write| {
         let answer = world.write(write);
@@ -57,13 +57,13 @@ fn a_field_that_the_server_drops_is_parked_and_not_sent_for_ever() {
         }
     };
     let (step, _) = rig.run_with(existing(snapshot()), &mut answer);
-    assert!(matches!(step, MachineStep::Later { refused: true, .. }), "{step:?}");
+    assert!(matches!(step, MachineStep::Rejected { .. }), "{step:?}");
     assert_eq!(rig.writes.len(), 5, "each object once");
     assert!(rig.notices[0].to_string().contains("NotStored"), "{:?}", rig.notices);
 }
 
 #[test]
-fn a_newer_order_drops_what_was_parked() {
+fn a_newer_order_drops_what_was_rejected() {
     let mut rig = StackRig::new();
     let mut refuse = |_: &mut ModelCluster, _: &Write| WriteAnswer::Refused(refusal(422));
     rig.run_with(existing(snapshot()), &mut refuse);
@@ -77,26 +77,22 @@ fn reading(rig: &mut StackRig) -> (Machine, Vec<ObjectKey>) {
     let mut machine = rig.machine(existing(snapshot()));
     assert_eq!(machine.next(rig.now), MachineStep::Write);
     let write = machine.write(rig.now).expect("a write");
-    machine.answered(rig.now, &write, WriteAnswer::AlreadyExists);
+    machine.apply_answer(rig.now, &write, WriteAnswer::AlreadyExists);
     let MachineStep::Read(keys) = machine.next(rig.now) else { panic!("a read") };
     assert_eq!(keys, [at_key("stacks/org-stack")]);
     (machine, keys)
 }
 
 #[test]
-fn a_refused_read_is_parked() {
+fn a_refused_read_is_rejected() {
     let mut rig = StackRig::new();
     let (mut machine, keys) = reading(&mut rig);
     let error = ReadError::Refused { subject: "stacks".into(), refusal: refusal(403) };
     machine.observed(rig.now, &keys, Err(error));
-    let MachineStep::Later { at, refused: true } = machine.next(rig.now) else { panic!("later") };
+    let MachineStep::Rejected { at } = machine.next(rig.now) else { panic!("later") };
     assert_eq!(machine.notices().len(), 1);
     let (_, order) = rig.end(machine, MachineStep::Await);
-    assert_eq!(
-        rig.rerun(order.clone()),
-        MachineStep::Later { at, refused: true },
-        "a wake does not bypass it"
-    );
+    assert_eq!(rig.rerun(order.clone()), MachineStep::Rejected { at }, "a wake does not bypass it");
     rig.now = at;
     assert_eq!(rig.rerun(order), MachineStep::Done);
 }
@@ -114,19 +110,11 @@ fn failures_back_off_per_stack_and_destroy_nothing() {
             retry_after: None,
         };
         let (step, same) = rig.rerun_with(order, &mut busy);
-        let MachineStep::Later { at, refused: false } = step else { panic!("later") };
+        let MachineStep::Retry { at } = step else { panic!("later") };
         delays.push(at - rig.now);
         order = same;
-        assert_eq!(
-            rig.rerun(order.clone()),
-            MachineStep::Later { at, refused: false },
-            "a wake does not bypass it"
-        );
-        assert_eq!(
-            rig.run(order.clone()),
-            MachineStep::Later { at, refused: false },
-            "nor does the same order"
-        );
+        assert_eq!(rig.rerun(order.clone()), MachineStep::Retry { at }, "a wake does not bypass it");
+        assert_eq!(rig.run(order.clone()), MachineStep::Retry { at }, "nor does the same order");
         rig.now = at;
     }
     assert!(delays[0] <= Duration::from_millis(500));
@@ -142,7 +130,7 @@ fn a_failed_read_backs_off_too() {
     let (mut machine, keys) = reading(&mut rig);
     let error = ReadError::Failed { subject: "stacks".into(), cause: "reset".into(), retry_after: None };
     machine.observed(rig.now, &keys, Err(error));
-    let MachineStep::Later { at, refused: false } = machine.next(rig.now) else { panic!("later") };
+    let MachineStep::Retry { at } = machine.next(rig.now) else { panic!("later") };
     let (_, order) = rig.end(machine, MachineStep::Await);
     rig.now = at;
     assert_eq!(rig.rerun(order), MachineStep::Done);
@@ -165,10 +153,10 @@ fn a_wake_does_not_bring_a_refused_write_on_and_the_same_order_does() {
         _ => world.write(write),
     };
     let (step, order) = rig.run_with(existing(snapshot()), &mut refuse);
-    let MachineStep::Later { at, refused: true } = step else { panic!("{step:?}") };
+    let MachineStep::Rejected { at } = step else { panic!("{step:?}") };
     rig.count();
     let (again, order) = rig.rerun_with(order, &mut ModelCluster::write);
-    assert_eq!((again, rig.count()), (MachineStep::Later { at, refused: true }, (0, 0)));
+    assert_eq!((again, rig.count()), (MachineStep::Rejected { at }, (0, 0)));
     assert_eq!(rig.run(order), MachineStep::Done);
     // The Stack is read again: this run knows it from the store alone.
     assert_eq!(rig.count(), (1, 1));
@@ -182,7 +170,7 @@ fn retry_after_is_honoured() {
         retry_after: Some(Duration::from_secs(40)),
     };
     let (step, _) = rig.run_with(existing(snapshot()), &mut busy);
-    let MachineStep::Later { at, refused: false } = step else { panic!("{step:?}") };
+    let MachineStep::Retry { at } = step else { panic!("{step:?}") };
     assert!(at > rig.now + Duration::from_secs(40) && at < rig.now + Duration::from_secs(41));
 }
 
@@ -194,7 +182,7 @@ fn failures_of_writes_in_flight_together_count_once() {
         _ => WriteAnswer::NotApplied { cause: "503".into(), retry_after: None },
     };
     let (step, _) = rig.run_with(existing(snapshot()), &mut answer);
-    let MachineStep::Later { at, refused: false } = step else { panic!("{step:?}") };
+    let MachineStep::Retry { at } = step else { panic!("{step:?}") };
     assert!(at <= rig.now + Duration::from_millis(500));
 }
 
@@ -208,7 +196,7 @@ fn a_conflict_is_read_again_and_retried_a_bounded_number_of_times() {
         world.write(write)
     };
     let (step, order) = rig.run_with(toggle(true), &mut contended);
-    assert!(matches!(step, MachineStep::Later { refused: false, .. }), "{step:?}");
+    assert!(matches!(step, MachineStep::Retry { .. }), "{step:?}");
     assert_eq!(rig.count().1, 4);
     assert_eq!(rig.settle(order), MachineStep::Done);
     assert_eq!(rig.spec("stacks/org-stack")["disabled"], true);
@@ -222,7 +210,7 @@ fn an_order_that_needs_a_kind_out_of_play_has_the_rest_and_is_completed_when_it_
     let without = crate::stack::object::Catalog::new(modules).withholding(out);
     rig.context = Rc::new(MachineContext::new(without, base_url(), MachineOptions::default(), 7));
     let step = rig.run(existing(snapshot()));
-    let MachineStep::Later { at, refused: true } = step else { panic!("{step:?}") };
+    let MachineStep::Rejected { at } = step else { panic!("{step:?}") };
     assert!(at >= rig.now + Duration::from_secs(30), "it is woken when the kind is back");
     assert_eq!(rig.world.keys().len(), WHOLE_STACK.len() - 1, "{:?}", rig.world.keys());
     assert_eq!(rig.spec("ledgers/org-stack"), Value::Null);
@@ -230,7 +218,7 @@ fn an_order_that_needs_a_kind_out_of_play_has_the_rest_and_is_completed_when_it_
     assert!(rig.memory.lacks_kinds() && !rig.plain);
     // Woken too early it does nothing and says nothing.
     let again = rig.rerun(existing(snapshot()));
-    assert!(matches!(again, MachineStep::Later { refused: true, .. }), "{again:?}");
+    assert!(matches!(again, MachineStep::Rejected { .. }), "{again:?}");
     assert_eq!((rig.notices.len(), rig.writes.len()), (1, 4));
 
     rig.context = context();

@@ -15,11 +15,11 @@ use super::{
 pub(super) enum CheckStage {
     Idle(Carryover),
     Running(Box<Machine>),
-    /// What a read by name found is on its way back.
-    Reading(Box<Machine>, Vec<ObjectKey>, Vec<Object>),
+    /// What a read by name found is on its way back; and what was known before it.
+    Reading(Box<Machine>, Vec<ObjectKey>, Vec<Object>, Vec<Option<String>>),
     /// The machine came to this end and is not put away yet: another event may still reach it.
     Ending(Box<Machine>, MachineStep),
-    /// Later or Attend; true for the latter.
+    /// Retry, Rejected or Attend; true for the latter.
     Deferred(Order, Carryover, bool),
 }
 
@@ -95,14 +95,14 @@ impl Check<'_> {
         }
         // Nothing may depend on it, and it must break nothing.
         if let CheckStage::Deferred(order, memory, _) = &state.stage {
-            let stage = self.start(order.clone(), memory.clone(), true);
+            let stage = self.start(order.clone(), memory.clone(), OrderArrival::Again);
             next.push(("run again without need".into(), CheckState { stage, ..state.clone() }));
         }
         Ok(next)
     }
 
-    fn start(&self, order: Order, memory: Carryover, again: bool) -> CheckStage {
-        CheckStage::Running(Box::new(Machine::new(order, memory, Rc::clone(&self.context), again)))
+    fn start(&self, order: Order, memory: Carryover, arrival: OrderArrival) -> CheckStage {
+        CheckStage::Running(Box::new(Machine::new(order, memory, Rc::clone(&self.context), arrival)))
     }
 
     /// A newer order, where the mailbox would let it take over.
@@ -114,10 +114,10 @@ impl Check<'_> {
         let toggles = matches!(order.change, Change::Disabled(_));
         let stage = match state.stage.clone() {
             CheckStage::Idle(memory) | CheckStage::Deferred(_, memory, true) => {
-                self.start(order, memory, false)
+                self.start(order, memory, OrderArrival::New)
             }
             CheckStage::Deferred(old, memory, false) if !toggles && old.change != Change::Deleted => {
-                self.start(order, memory, false)
+                self.start(order, memory, OrderArrival::New)
             }
             CheckStage::Running(mut machine) if !toggles && machine.order().change != Change::Deleted => {
                 machine.supersede(order);
@@ -136,14 +136,19 @@ impl Check<'_> {
             CheckStage::Idle(_) => return,
             CheckStage::Deferred(order, mut memory, _) => {
                 // A backoff ends by itself; everything else is brought on by an event.
-                let Some(trial) = memory.trial.as_mut().filter(|trial| trial.pause.is_some()) else { return };
-                trial.pause = None;
-                ("the backoff is over".into(), self.start(order, memory, true))
+                let Some((_, attempt)) = memory.attempt.as_mut() else { return };
+                let RunState::Pausing(_) = attempt.state else { return };
+                attempt.state = RunState::Converging;
+                ("the backoff is over".into(), self.start(order, memory, OrderArrival::Again))
             }
             CheckStage::Running(machine) => return self.advance(state, machine, next),
-            CheckStage::Reading(mut machine, keys, objects) => {
+            CheckStage::Reading(mut machine, keys, objects, uids) => {
+                let mut after = state.clone();
+                after.store.read(&keys, &uids, &objects);
+                after.watch.tidy(&after.store);
                 machine.observed(self.now, &keys, Ok(objects));
-                (format!("read {keys:?}"), CheckStage::Running(machine))
+                after.stage = CheckStage::Running(machine);
+                return next.push((format!("read {keys:?}"), after));
             }
             CheckStage::Ending(machine, step) => (format!("end {step:?}"), self.put_away(*machine, &step)),
         };
@@ -152,7 +157,7 @@ impl Check<'_> {
 
     fn put_away(&self, machine: Machine, step: &MachineStep) -> CheckStage {
         let (order, mut memory) = machine.into_parts(self.now);
-        if let Some(pause) = memory.trial.as_mut().and_then(|trial| trial.pause.as_mut()) {
+        if let Some((_, OrderAttempt { state: RunState::Pausing(pause), .. })) = memory.attempt.as_mut() {
             // Drawn at random, which would make for states without end.
             pause.until = self.now + Duration::from_secs(1);
         }
@@ -172,7 +177,8 @@ impl Check<'_> {
             MachineStep::Await => return,
             MachineStep::Read(keys) => {
                 let objects = state.world.read(&keys);
-                CheckStage::Reading(machine, keys, objects)
+                let uids = state.store.uids(&keys);
+                CheckStage::Reading(machine, keys, objects, uids)
             }
             MachineStep::Write => {
                 after.net.extend(machine.write(self.now).map(|write| (write, true)));
@@ -197,12 +203,12 @@ impl Check<'_> {
                     machine.refresh(objects());
                     CheckStage::Running(machine)
                 }
-                CheckStage::Reading(mut machine, keys, read) => {
+                CheckStage::Reading(mut machine, keys, read, uids) => {
                     machine.refresh(objects());
-                    CheckStage::Reading(machine, keys, read)
+                    CheckStage::Reading(machine, keys, read, uids)
                 }
                 CheckStage::Deferred(order, memory, _) if changed && self.wakes && memory.awaits(&key) => {
-                    self.start(order, memory, true)
+                    self.start(order, memory, OrderArrival::Again)
                 }
                 stage => stage,
             };
@@ -250,7 +256,7 @@ impl Check<'_> {
 
     fn answer(&self, state: &mut CheckState, write: &Write, answer: WriteAnswer) {
         let CheckStage::Running(machine) = &mut state.stage else { panic!("answers are awaited") };
-        machine.answered(self.now, write, answer);
+        machine.apply_answer(self.now, write, answer);
         machine.notices();
     }
 
@@ -324,8 +330,8 @@ fn fingerprint(state: &CheckState) -> u64 {
     // The context is the same everywhere, but for its random numbers.
     match &state.stage {
         CheckStage::Running(machine) => write!(sink, "run {:?}", machine.fingerprint()),
-        CheckStage::Reading(machine, keys, read) => {
-            write!(sink, "{:?}{keys:?}{read:?}", machine.fingerprint())
+        CheckStage::Reading(machine, keys, read, uids) => {
+            write!(sink, "{:?}{keys:?}{read:?}{uids:?}", machine.fingerprint())
         }
         CheckStage::Ending(machine, step) => {
             write!(sink, "end {:?}{:?}", machine.fingerprint(), std::mem::discriminant(step))
@@ -342,9 +348,12 @@ fn fingerprint(state: &CheckState) -> u64 {
 
 impl Machine {
     fn fingerprint(&self) -> impl std::fmt::Debug + '_ {
+        // The end of a pause is drawn at random.
+        let is_pausing = matches!(self.attempt.state, RunState::Pausing(_));
+        let attempt = OrderAttempt { state: RunState::Converging, ..self.attempt.clone() };
         (
-            (&self.order, self.generation, &self.view, &self.flights, &self.unsettled),
-            (self.failures, self.pause.is_some(), &self.conflicts, &self.progress),
+            (&self.order, self.generation, &self.observed, &self.flights, &self.in_doubt),
+            (self.failures, is_pausing, &self.conflicts, attempt),
         )
     }
 }
