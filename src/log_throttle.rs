@@ -28,16 +28,16 @@ const MOST_KINDS: usize = 256;
 /// `&'static str` will do.
 #[derive(Debug)]
 pub struct LogThrottle<K> {
-    kinds: HashMap<K, Kind, ahash::RandomState>,
+    kinds: HashMap<K, ThrottledKind, ahash::RandomState>,
     /// Kinds beyond those that are told apart.
-    others: Kind,
+    others: ThrottledKind,
     at_once: u32,
     pace: Duration,
 }
 
 /// What one kind may still say.
 #[derive(Debug, Clone, Copy, Default)]
-struct Kind {
+struct ThrottledKind {
     /// Lines that were said and not earned back, and since when the next one is being earned.
     spent: u32,
     since: Option<Instant>,
@@ -83,7 +83,7 @@ impl<K: Hash + Eq> LogThrottle<K> {
     }
 
     fn with(at_once: u32) -> Self {
-        Self { kinds: HashMap::default(), others: Kind::default(), at_once, pace: PACE }
+        Self { kinds: HashMap::default(), others: ThrottledKind::default(), at_once, pace: PACE }
     }
 
     /// Whether a line of this kind is to be said now, and how many were not since the last one.
@@ -123,7 +123,7 @@ impl<K: Hash + Eq> LogThrottle<K> {
     }
 }
 
-impl Kind {
+impl ThrottledKind {
     fn say(&mut self, now: Instant, at_once: u32, pace: Duration) -> Option<Unsaid> {
         self.earn(now, pace);
         if self.spent >= at_once {

@@ -2,9 +2,8 @@
 //!
 //! The wire's messages are turned into these in [`crate::membership::wire`]. What in an order
 //! cannot be used without spoiling the rest of it (one bad label, one bad client id) is left
-//! out there and kept as a [`Fault`], to be told with the stack's name.
+//! out there and kept as a [`OrderFault`], to be told with the stack's name.
 
-pub mod limits;
 mod trace;
 
 use std::{
@@ -147,7 +146,7 @@ pub struct Snapshot {
     pub clients: BTreeMap<String, bool>,
     /// What was left out of the order and why. A field with many of them has the first few one by
     /// one, and then one that says how many more there are.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<OrderFault>,
 }
 
 /// Kinds of things of which an order left something out that has no name, or too many to name them:
@@ -214,7 +213,7 @@ pub struct Stargate {
 /// A part of an order that could not be used; the rest of the order stands.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("{field}: {reason}")]
-pub struct Fault {
+pub struct OrderFault {
     /// The field of the order, as it is called on the wire.
     pub field: String,
     /// What is wrong and what would be right.
@@ -229,4 +228,32 @@ impl shards::ClassedOrder for Order {
             Change::Disabled(_) => shards::OrderClass::Toggle,
         }
     }
+}
+
+/// What one order may ask for. Whatever is beyond is left out and told with a count, and since an
+/// error takes nothing away, nothing of that kind is deleted for such an order.
+///
+/// An order is held in memory while it waits, and decided upon at each of its steps, so these bound
+/// both. They are far beyond what is in use (a dozen modules, a few labels and clients), and no
+/// flags, since nobody has a use for more.
+pub mod limits {
+    use crate::stack::labels;
+
+    /// Labels: with these, keys and values of the longest, an object has some 140 KB of them.
+    pub const MAX_LABELS: usize = 1_000;
+    /// Annotations: as many of the shortest as the API server takes on one object.
+    pub const MAX_ANNOTATIONS: usize = 20_000;
+    const _: () = assert!(MAX_ANNOTATIONS * (labels::PREFIX.len() + 1) >= labels::MAX_ANNOTATION_BYTES);
+    /// Modules that the cluster does not know; those that it knows always count.
+    pub const MAX_MODULES: usize = 1_000;
+    /// Longest name of a module, in bytes: it is a part of a CRD's name.
+    pub const MAX_MODULE_NAME: usize = 63;
+    /// Clients. Each is an object of its own: so many writes before the stack is right, and so many
+    /// objects to look at whenever it is decided upon.
+    pub const MAX_CLIENTS: usize = 1_000;
+    /// Longest trace context that is looked at, in bytes: more than its headers may have, and what
+    /// propagators put beside them.
+    pub const MAX_TRACE: usize = 16 << 10;
+    /// Of many faults of one field, so many are told one by one.
+    pub const NAMED: usize = 5;
 }

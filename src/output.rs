@@ -29,7 +29,7 @@ use std::{
 
 pub use descriptor::Descriptor;
 use queue::{Queue, queue};
-use writer::Writer;
+use writer::LogWriter;
 
 /// How long the end of the process waits for what is still to be written to standard error.
 pub const LINGER: Duration = Duration::from_secs(1);
@@ -46,7 +46,7 @@ static JSON: AtomicBool = AtomicBool::new(false);
 fn stderr() -> Option<&'static Queue> {
     let start = || {
         let (queue, lines) = queue();
-        let writer = Writer::new(Descriptor::Stderr, lines, queue.tally(), &JSON);
+        let writer = LogWriter::new(Descriptor::Stderr, lines, queue.tally(), &JSON);
         let started = thread::Builder::new().name(THREAD.into()).spawn(move || writer.run());
         started.ok().map(|_| queue)
     };

@@ -123,7 +123,7 @@ mod tests {
     fn serdes_errors_keep_all_but_the_text() {
         #[derive(Debug, Deserialize)]
         #[serde(deny_unknown_fields)]
-        struct Shape {
+        struct OneNumber {
             #[allow(dead_code, reason = "only its errors matter")]
             number: u8,
         }
@@ -134,7 +134,7 @@ mod tests {
             r#""Hush""#,
             r#"{"number": 471147114711}"#,
         ] {
-            let error = serde_json::from_str::<Shape>(text).unwrap_err().to_string();
+            let error = serde_json::from_str::<OneNumber>(text).unwrap_err().to_string();
             let shown = serde(&error);
             assert!(!shown.contains("Hush") && !shown.contains("4711"), "{shown}");
             assert!(shown.contains("expected") && shown.contains("line 1 column"), "{shown}");

@@ -32,7 +32,7 @@ pub fn ignore_strays() {
 
 /// Which signal came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
+pub enum StopSignal {
     /// Somebody pressed Ctrl-C.
     Interrupt,
     /// A supervisor wants the process to stop.
@@ -41,12 +41,12 @@ pub enum Signal {
     HangUp,
 }
 
-impl fmt::Display for Signal {
+impl fmt::Display for StopSignal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Signal::Interrupt => "SIGINT",
-            Signal::Terminate => "SIGTERM",
-            Signal::HangUp => "SIGHUP",
+            StopSignal::Interrupt => "SIGINT",
+            StopSignal::Terminate => "SIGTERM",
+            StopSignal::HangUp => "SIGHUP",
         })
     }
 }
@@ -61,7 +61,7 @@ pub struct ShutdownError(#[from] io::Error);
 /// it works however stuck the rest of the process is.
 ///
 /// A SIGHUP that was ignored when the process began (`nohup`) stays ignored.
-pub fn on_signal(first: impl FnOnce(Signal) + Send + 'static) -> Result<(), ShutdownError> {
+pub fn on_signal(first: impl FnOnce(StopSignal) + Send + 'static) -> Result<(), ShutdownError> {
     let armed = Arc::new(AtomicBool::new(false));
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let asked: Vec<i32> = [SIGHUP, SIGINT, SIGTERM]
@@ -77,9 +77,9 @@ pub fn on_signal(first: impl FnOnce(Signal) + Send + 'static) -> Result<(), Shut
     thread::Builder::new().name("signals".into()).spawn(move || {
         if let Some(signal) = signals.forever().next() {
             first(match signal {
-                SIGINT => Signal::Interrupt,
-                SIGHUP => Signal::HangUp,
-                _ => Signal::Terminate,
+                SIGINT => StopSignal::Interrupt,
+                SIGHUP => StopSignal::HangUp,
+                _ => StopSignal::Terminate,
             });
         }
     })?;

@@ -64,9 +64,9 @@ mod tests {
     use super::*;
 
     #[derive(Clone)]
-    struct Lines(Sender<Vec<u8>>);
+    struct LineSink(Sender<Vec<u8>>);
 
-    impl Write for Lines {
+    impl Write for LineSink {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.send(bytes.to_vec()).map_err(io::Error::other)?;
             Ok(bytes.len())
@@ -79,7 +79,7 @@ mod tests {
 
     fn logged(log: &LogSettings, say: impl FnOnce()) -> String {
         let (sender, lines): (_, Receiver<Vec<u8>>) = channel();
-        let lines_of = Lines(sender);
+        let lines_of = LineSink(sender);
         let subscriber = subscriber(log, false, move || lines_of.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, say);
         String::from_utf8(lines.try_iter().flatten().collect()).unwrap()

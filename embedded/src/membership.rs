@@ -89,7 +89,7 @@ enum MembershipCommand {
 pub enum MembershipStartError {
     /// No executor.
     #[error(transparent)]
-    Executor(#[from] net::StartError),
+    Executor(#[from] net::ExecutorError),
     /// No socket.
     #[error("embedded membership cannot listen: {0}")]
     Listen(String),

@@ -105,7 +105,7 @@ impl fmt::Debug for ServerOptions {
 pub enum EmbeddedServerError {
     /// No thread, or no io_uring.
     #[error("embedded API server: {0}")]
-    Thread(#[from] net::StartError),
+    Thread(#[from] net::ExecutorError),
     /// The address cannot be had.
     #[error("embedded API server: cannot listen on {address}: {source}")]
     Bind {

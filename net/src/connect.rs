@@ -6,8 +6,12 @@ use std::{cell::RefCell, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_rustls::TlsConnector;
 use glommio::net::TcpStream;
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::{
+    ClientConfig,
+    pki_types::{InvalidDnsNameError, ServerName},
+};
 
+pub use self::tunnel::TunnelError;
 use crate::{
     dns::{self, DnsError},
     endpoint::Endpoint,
@@ -15,7 +19,7 @@ use crate::{
     proxy::{Proxy, ProxyError},
     time,
     timer::timeout,
-    tls::{self, trouble::Peer},
+    tls::{self, trouble::TlsPeer},
 };
 
 /// How connections are made.
@@ -33,7 +37,7 @@ pub struct Connector {
 
 /// A connection that is ready to use.
 #[derive(Debug)]
-pub struct Connection {
+pub struct OpenConnection {
     /// The stream.
     pub io: Io,
     /// What the TLS handshake agreed on; `Http1` without one, where the caller may know better.
@@ -78,33 +82,41 @@ pub enum ConnectCause {
     #[error(transparent)]
     UnusableProxy(#[from] ProxyError),
     /// The proxy did not make a tunnel.
-    #[error("proxy {proxy}: {reason}")]
+    #[error("proxy {proxy}: {source}")]
     Proxy {
         /// Which proxy.
         proxy: String,
-        /// What it said.
-        reason: String,
+        /// Why not.
+        source: TunnelError,
     },
     /// The TLS handshake failed: among others, a certificate that is not trusted. The words are
     /// those of `tls::trouble`.
     #[error("TLS: {0}")]
     Tls(#[source] io::Error),
-    /// TLS is wanted and there is no configuration, or the host is no name for a certificate.
-    #[error("TLS is not possible: {0}")]
-    NoTls(String),
+    /// TLS is wanted and there is no configuration.
+    #[error("TLS is not possible: it is not configured")]
+    NoTls,
+    /// TLS is wanted and the host is no name for a certificate.
+    #[error("TLS is not possible: {host:?}: {source}")]
+    ServerName {
+        /// The host.
+        host: String,
+        /// Why not.
+        source: InvalidDnsNameError,
+    },
     /// It took too long.
     #[error("no connection within {limit:?}: {step}")]
     Timeout {
         /// How long it had.
         limit: Duration,
         /// What it was waiting for.
-        step: Step,
+        step: ConnectStep,
     },
 }
 
 /// What a connection waits for on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum ConnectStep {
     /// The addresses of this host.
     Resolve(String),
     /// This address.
@@ -115,7 +127,7 @@ pub enum Step {
     Tls,
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for ConnectStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Resolve(host) => write!(f, "the name {host:?} was not resolved"),
@@ -128,8 +140,8 @@ impl fmt::Display for Step {
 
 impl Connector {
     /// Connects, within `connect_timeout`.
-    pub async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, ConnectError> {
-        let step = RefCell::new(Step::Resolve(endpoint.host.clone()));
+    pub async fn connect(&self, endpoint: &Endpoint) -> Result<OpenConnection, ConnectError> {
+        let step = RefCell::new(ConnectStep::Resolve(endpoint.host.clone()));
         let cause = match timeout(self.connect_timeout, self.attempt(endpoint, &step)).await {
             Ok(Ok(connection)) => return Ok(connection),
             Ok(Err(cause)) => cause,
@@ -139,36 +151,40 @@ impl Connector {
     }
 
     /// `step` says at any time what is waited for.
-    async fn attempt(&self, endpoint: &Endpoint, step: &RefCell<Step>) -> Result<Connection, ConnectCause> {
+    async fn attempt(
+        &self,
+        endpoint: &Endpoint,
+        step: &RefCell<ConnectStep>,
+    ) -> Result<OpenConnection, ConnectCause> {
         let io = match self.proxy.on_the_way_to(endpoint)? {
             None => self.reach(&endpoint.host, endpoint.port, step).await?,
             Some(proxy) => {
                 let io = self.reach(&proxy.endpoint.host, proxy.endpoint.port, step).await?;
-                step.replace(Step::Proxy(proxy.to_string()));
+                step.replace(ConnectStep::Proxy(proxy.to_string()));
                 tunnel::through(io, proxy, endpoint).await?
             }
         };
         if !endpoint.secure {
-            return Ok(Connection { io, protocol: Protocol::Http1 });
+            return Ok(OpenConnection { io, protocol: Protocol::Http1 });
         }
-        let config = self.tls.clone().ok_or_else(|| ConnectCause::NoTls("it is not configured".into()))?;
-        step.replace(Step::Tls);
+        let config = self.tls.clone().ok_or(ConnectCause::NoTls)?;
+        step.replace(ConnectStep::Tls);
         let io = secured(io, config, endpoint).await?;
         let protocol = if io.alpn() == Some(tls::H2) { Protocol::Http2 } else { Protocol::Http1 };
-        Ok(Connection { io, protocol })
+        Ok(OpenConnection { io, protocol })
     }
 
     /// Tries one address after the other, each for its share of the time that is left: the
     /// first may be one that drops packets (an IPv6 address without a route, often).
-    async fn reach(&self, host: &str, port: u16, step: &RefCell<Step>) -> Result<Io, ConnectCause> {
-        step.replace(Step::Resolve(host.into()));
+    async fn reach(&self, host: &str, port: u16, step: &RefCell<ConnectStep>) -> Result<Io, ConnectCause> {
+        step.replace(ConnectStep::Resolve(host.into()));
         let deadline = time::after(time::now(), self.connect_timeout);
         let addresses = dns::resolve(host, port).await?;
         let mut last = ConnectCause::Dns(DnsError::NoAddress(host.into()));
         for (at, &address) in addresses.iter().enumerate() {
             let left = deadline.saturating_duration_since(time::now());
             let share = left / u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
-            step.replace(Step::Dial(address));
+            step.replace(ConnectStep::Dial(address));
             let connected = timeout(share, TcpStream::connect(address)).await;
             let result = match connected {
                 Ok(Ok(stream)) => Io::tcp(stream, self.user_timeout),
@@ -187,9 +203,11 @@ impl Connector {
 /// TLS over a stream, to the peer that `endpoint` names.
 async fn secured(io: Io, config: Arc<ClientConfig>, endpoint: &Endpoint) -> Result<Io, ConnectCause> {
     let name = ServerName::try_from(endpoint.server_name().to_owned())
-        .map_err(|error| ConnectCause::NoTls(format!("{:?}: {error}", endpoint.server_name())))?;
-    let peer =
-        Peer { name: endpoint.host_port().into(), identified: config.client_auth_cert_resolver.has_certs() };
+        .map_err(|source| ConnectCause::ServerName { host: endpoint.server_name().to_owned(), source })?;
+    let peer = TlsPeer {
+        name: endpoint.host_port().into(),
+        identified: config.client_auth_cert_resolver.has_certs(),
+    };
     match TlsConnector::from(config).connect(name, io).await {
         Ok(stream) => Ok(Io::client(stream, peer)),
         Err(error) => Err(ConnectCause::Tls(peer.explain_handshake(error))),

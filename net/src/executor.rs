@@ -29,7 +29,7 @@ where
 
 /// Why an executor could not run.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum ExecutorError {
     /// io_uring is not to be had.
     #[error("no io_uring executor: {0} (needs Linux 5.8, io_uring allowed, and 512 KiB of lockable memory)")]
     Executor(String),
@@ -45,12 +45,12 @@ pub enum StartError {
 
 /// Runs a future on a new executor on this thread and gives its result. Tasks that are still
 /// parked then are leaked: end them first.
-pub fn block_on<T>(future: impl Future<Output = T>) -> Result<T, StartError> {
+pub fn block_on<T>(future: impl Future<Output = T>) -> Result<T, ExecutorError> {
     raise_memlock();
     let executor = LocalExecutorBuilder::new(Placement::Unbound)
         .io_memory(IO_MEMORY)
         .make()
-        .map_err(|error| StartError::Executor(error.to_string()))?;
+        .map_err(|error| ExecutorError::Executor(error.to_string()))?;
     Ok(executor.run(async {
         let _heartbeat = spawn(async {
             loop {
@@ -65,12 +65,12 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> Result<T, StartError> {
 #[derive(Debug)]
 pub struct Thread<T> {
     name: String,
-    handle: std::thread::JoinHandle<Result<T, StartError>>,
+    handle: std::thread::JoinHandle<Result<T, ExecutorError>>,
 }
 
 impl<T> Thread<T> {
     /// Waits for the thread's future to end. A panic in it goes on here.
-    pub fn join(self) -> Result<T, StartError> {
+    pub fn join(self) -> Result<T, ExecutorError> {
         self.handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
@@ -84,7 +84,7 @@ impl<T> Thread<T> {
 pub fn start_thread<T, Fut>(
     name: &str,
     make: impl FnOnce() -> Fut + Send + 'static,
-) -> Result<Thread<T>, StartError>
+) -> Result<Thread<T>, ExecutorError>
 where
     T: Send + 'static,
     Fut: Future<Output = T> + 'static,
@@ -92,7 +92,7 @@ where
     let handle = std::thread::Builder::new()
         .name(name.into())
         .spawn(move || block_on(async move { make().await }))
-        .map_err(|source| StartError::Thread { name: name.into(), source })?;
+        .map_err(|source| ExecutorError::Thread { name: name.into(), source })?;
     Ok(Thread { name: name.into(), handle })
 }
 

@@ -14,7 +14,7 @@ use glommio::net::TcpStream;
 use hyper::rt::ReadBufCursor;
 use shards::CoopBudget;
 
-use super::tls::trouble::Peer;
+use super::tls::trouble::TlsPeer;
 
 /// What a peer may send over TLS without a byte of content in it: records that are empty, tickets,
 /// new keys. The handshake has a deadline besides.
@@ -30,7 +30,7 @@ pub struct Io(Layer);
 #[derive(Debug)]
 enum Layer {
     Tcp(Box<Socket>),
-    Client(Box<futures_rustls::client::TlsStream<Io>>, Peer),
+    Client(Box<futures_rustls::client::TlsStream<Io>>, TlsPeer),
     Server(Box<futures_rustls::server::TlsStream<Io>>),
 }
 
@@ -43,7 +43,7 @@ impl Io {
     }
 
     /// `peer`: whose it is, for errors on it.
-    pub(super) fn client(mut stream: futures_rustls::client::TlsStream<Io>, peer: Peer) -> Self {
+    pub(super) fn client(mut stream: futures_rustls::client::TlsStream<Io>, peer: TlsPeer) -> Self {
         stream.get_mut().0.fruitful();
         Self(Layer::Client(Box::new(stream), peer))
     }

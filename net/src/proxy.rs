@@ -1,71 +1,75 @@
 //! Which connections go through a proxy, and through which: `HTTPS_PROXY` and `NO_PROXY`, or one
 //! that was named for this very peer.
+//!
+//! The grammar is Go's. hyper-util's matcher reads curl's: there `.example.com` means the domain itself, too, no
+//! entry of `NO_PROXY` has a port, and this very host is reached through the proxy.
 
 use std::{fmt, net::IpAddr};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use percent_encoding::percent_decode_str;
 
 use crate::endpoint::Endpoint;
 
 /// The proxy to use and for whom not to.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Proxy {
-    way: Way,
+    route: ProxyRoute,
     plain_too: bool,
 }
 
 #[derive(Clone, Default, PartialEq, Eq)]
-enum Way {
+enum ProxyRoute {
     #[default]
     Direct,
     /// Named for the peer: it holds for every host, this one included.
-    Explicit(Server),
+    Explicit(ProxyServer),
     /// The environment's, which has exceptions. Whether it can be used is asked by whom it holds for.
-    Environment { server: Result<Server, ProxyError>, except: Vec<Except> },
+    Environment { server: Result<ProxyServer, ProxyError>, except: Vec<NoProxyEntry> },
 }
 
 /// A proxy.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Server {
+pub struct ProxyServer {
     /// Where it listens.
     pub endpoint: Endpoint,
     /// What it speaks.
-    pub speech: Speech,
+    pub protocol: ProxyProtocol,
     /// Name and password, decoded.
     pub user: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 /// What a proxy speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Speech {
+pub enum ProxyProtocol {
     /// HTTP's CONNECT; over TLS where the endpoint is secure.
     Http,
     /// SOCKS 5. Names are always resolved by the proxy, as Go does it for either of its schemes.
     Socks5,
 }
 
-impl fmt::Debug for Server {
+impl fmt::Debug for ProxyServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }
 
 /// As a URL, without name and password.
-impl fmt::Display for Server {
+impl fmt::Display for ProxyServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.speech {
-            Speech::Http => self.endpoint.fmt(f),
-            Speech::Socks5 => write!(f, "socks5://{}", self.endpoint.authority()),
+        match self.protocol {
+            ProxyProtocol::Http => self.endpoint.fmt(f),
+            ProxyProtocol::Socks5 => write!(f, "socks5://{}", self.endpoint.authority()),
         }
     }
 }
 
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let server = match &self.way {
-            Way::Direct => None,
-            Way::Explicit(server) => Some(server),
-            Way::Environment { server, .. } => server.as_ref().ok(),
+        let server = match &self.route {
+            ProxyRoute::Direct => None,
+            ProxyRoute::Explicit(server) => Some(server),
+            ProxyRoute::Environment { server, .. } => server.as_ref().ok(),
         };
         f.debug_struct("Proxy").field("server", &server).finish_non_exhaustive()
     }
@@ -76,19 +80,31 @@ impl fmt::Debug for Proxy {
 #[error("{variable} cannot be used: {problem}; correct it, or name in NO_PROXY who is reached without it")]
 pub struct ProxyError {
     variable: String,
-    problem: ServerError,
+    problem: ProxyUrlError,
 }
 
 /// Why a text names no proxy. Nothing of the text is shown but its scheme: it may hold a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected [http|https|socks5]://[user:password@]host[:port] ({reason})")]
-pub struct ServerError {
-    reason: String,
+pub enum ProxyUrlError {
+    /// A scheme that there is no way to speak.
+    #[error("{EXPECTED} (scheme {0:?} is not supported)")]
+    Scheme(String),
+    /// What stands before `://` is no scheme.
+    #[error("{EXPECTED} (its scheme is none)")]
+    NoScheme,
+    /// No host, or no port.
+    #[error("{EXPECTED} (there is no host:port in it; encode / ? # in a password as %2F %3F %23)")]
+    NoHost,
+    /// A name or password that is too long.
+    #[error("{EXPECTED} (SOCKS has no room for a name or password of more than 255 bytes)")]
+    LongUser,
 }
+
+const EXPECTED: &str = "expected [http|https|socks5]://[user:password@]host[:port]";
 
 /// One entry of NO_PROXY.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Except {
+enum NoProxyEntry {
     All,
     Network {
         address: IpAddr,
@@ -110,8 +126,8 @@ impl Proxy {
     }
 
     /// This one, for every peer.
-    pub fn explicit(url: &str) -> Result<Self, ServerError> {
-        Ok(Self { way: Way::Explicit(Server::parse(url)?), plain_too: true })
+    pub fn explicit(url: &str) -> Result<Self, ProxyUrlError> {
+        Ok(Self { route: ProxyRoute::Explicit(ProxyServer::parse(url)?), plain_too: true })
     }
 
     /// As the process' environment says; the lower-case name wins where both are set.
@@ -129,11 +145,11 @@ impl Proxy {
             set(lower.to_owned()).or_else(|| set(lower.to_uppercase()))
         };
         let Some((variable, text)) = either("https_proxy") else { return Self::none() };
-        let server = Server::parse(&text).map_err(|problem| ProxyError { variable, problem });
+        let server = ProxyServer::parse(&text).map_err(|problem| ProxyError { variable, problem });
         let except = either("no_proxy").map(|(_, text)| text).unwrap_or_default();
         let except = except.split([',', ' ']).map(str::trim).filter(|entry| !entry.is_empty());
-        let except = except.map(Except::parse).collect();
-        Self { way: Way::Environment { server, except }, plain_too: false }
+        let except = except.map(NoProxyEntry::parse).collect();
+        Self { route: ProxyRoute::Environment { server, except }, plain_too: false }
     }
 
     /// Also for connections without TLS, as gRPC clients do (HTTP clients do not).
@@ -145,14 +161,14 @@ impl Proxy {
 
     /// The proxy on the way to `endpoint`. The environment's never stands between a host and itself. An
     /// error where it is one that cannot be used.
-    pub fn on_the_way_to(&self, endpoint: &Endpoint) -> Result<Option<&Server>, ProxyError> {
+    pub fn on_the_way_to(&self, endpoint: &Endpoint) -> Result<Option<&ProxyServer>, ProxyError> {
         if !endpoint.secure && !self.plain_too {
             return Ok(None);
         }
-        match &self.way {
-            Way::Direct => Ok(None),
-            Way::Explicit(server) => Ok(Some(server)),
-            Way::Environment { server, except } => {
+        match &self.route {
+            ProxyRoute::Direct => Ok(None),
+            ProxyRoute::Explicit(server) => Ok(Some(server)),
+            ProxyRoute::Environment { server, except } => {
                 let address: Option<IpAddr> = endpoint.host.parse().ok();
                 let local = endpoint.host.eq_ignore_ascii_case("localhost")
                     || address.is_some_and(|address| address.is_loopback());
@@ -165,38 +181,37 @@ impl Proxy {
     }
 }
 
-impl Server {
+impl ProxyServer {
     /// From a URL; without a scheme it is `http`.
-    pub fn parse(text: &str) -> Result<Self, ServerError> {
-        let error = |reason: &str| ServerError { reason: reason.into() };
+    pub fn parse(text: &str) -> Result<Self, ProxyUrlError> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
-        let (speech, secure, port) = match &*scheme.to_ascii_lowercase() {
-            "http" => (Speech::Http, false, 80),
-            "https" => (Speech::Http, true, 443),
-            "socks5" | "socks5h" => (Speech::Socks5, false, 1080),
+        let (protocol, secure, port) = match &*scheme.to_ascii_lowercase() {
+            "http" => (ProxyProtocol::Http, false, 80),
+            "https" => (ProxyProtocol::Http, true, 443),
+            "socks5" | "socks5h" => (ProxyProtocol::Socks5, false, 1080),
             other if other.len() <= 10 && other.bytes().all(|b| b.is_ascii_alphanumeric()) => {
-                return Err(error(&format!("scheme {other:?} is not supported")));
+                return Err(ProxyUrlError::Scheme(other.to_owned()));
             }
-            _ => return Err(error("its scheme is none")),
+            _ => return Err(ProxyUrlError::NoScheme),
         };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let (user, host) = match authority.rsplit_once('@') {
             Some((user, host)) => (Some(user), host),
             None => (None, authority),
         };
-        let endpoint = Endpoint::from_host_port(secure, host, port)
-            .map_err(|_| error("there is no host:port in it; encode / ? # in a password as %2F %3F %23"))?;
+        let endpoint = Endpoint::from_host_port(secure, host, port).map_err(|_| ProxyUrlError::NoHost)?;
         let user = user.map(|user| {
             let (name, password) = user.split_once(':').unwrap_or((user, ""));
-            (percent_decoded(name), percent_decoded(password))
+            let decoded = |text| percent_decode_str(text).collect::<Vec<u8>>();
+            (decoded(name), decoded(password))
         });
         let fits = |part: &[u8]| part.len() <= 255;
-        if speech == Speech::Socks5
+        if protocol == ProxyProtocol::Socks5
             && user.as_ref().is_some_and(|(name, password)| !fits(name) || !fits(password))
         {
-            return Err(error("SOCKS has no room for a name or password of more than 255 bytes"));
+            return Err(ProxyUrlError::LongUser);
         }
-        Ok(Self { endpoint, speech, user })
+        Ok(Self { endpoint, protocol, user })
     }
 
     /// Value of the `Proxy-Authorization` header.
@@ -207,21 +222,7 @@ impl Server {
     }
 }
 
-/// A user name and password in a URL are percent-encoded.
-fn percent_decoded(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = bytes.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
-        let byte = hex.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        decoded.push(byte.unwrap_or(bytes[at]));
-        at += if byte.is_some() { 3 } else { 1 };
-    }
-    decoded
-}
-
-impl Except {
+impl NoProxyEntry {
     fn parse(text: &str) -> Self {
         if text == "*" {
             return Self::All;
@@ -357,19 +358,19 @@ mod tests {
     #[test]
     fn schemes_have_their_ports_and_speech() {
         let known = [
-            ("proxy", "http://proxy:80", Speech::Http),
-            ("HTTP://proxy:3128", "http://proxy:3128", Speech::Http),
-            ("https://proxy", "https://proxy:443", Speech::Http),
-            ("socks5://[::1]", "socks5://[::1]:1080", Speech::Socks5),
-            ("socks5h://u:p@proxy:9/", "socks5://proxy:9", Speech::Socks5),
+            ("proxy", "http://proxy:80", ProxyProtocol::Http),
+            ("HTTP://proxy:3128", "http://proxy:3128", ProxyProtocol::Http),
+            ("https://proxy", "https://proxy:443", ProxyProtocol::Http),
+            ("socks5://[::1]", "socks5://[::1]:1080", ProxyProtocol::Socks5),
+            ("socks5h://u:p@proxy:9/", "socks5://proxy:9", ProxyProtocol::Socks5),
         ];
-        for (text, expected, speech) in known {
-            let server = Server::parse(text).unwrap();
-            let shown = Server {
+        for (text, expected, protocol) in known {
+            let server = ProxyServer::parse(text).unwrap();
+            let shown = ProxyServer {
                 endpoint: Endpoint::new(server.endpoint.secure, &server.endpoint.host, server.endpoint.port),
                 ..server
             };
-            assert_eq!((shown.to_string(), shown.speech), (expected.to_owned(), speech), "{text}");
+            assert_eq!((shown.to_string(), shown.protocol), (expected.to_owned(), protocol), "{text}");
         }
     }
 

@@ -13,7 +13,7 @@ const IPV6: u8 = 4;
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum SocksStep {
     /// Send this, if it is anything, then read exactly so many bytes and come back with them.
     Exchange {
         /// What to send.
@@ -53,14 +53,14 @@ pub enum SocksError {
 
 /// One negotiation.
 #[derive(Clone)]
-pub struct Negotiation {
+pub struct SocksHandshake {
     request: Vec<u8>,
     user: Option<(Vec<u8>, Vec<u8>)>,
-    expects: Expects,
+    expects: SocksExpects,
 }
 
 #[derive(Clone, Copy)]
-enum Expects {
+enum SocksExpects {
     Method,
     LogIn,
     /// Version, result, nothing, kind of address and its first byte.
@@ -69,7 +69,7 @@ enum Expects {
     Rest,
 }
 
-impl Negotiation {
+impl SocksHandshake {
     /// To reach `host`, a name or an address, and `port`. Name and password have 255 bytes at most.
     pub fn new(host: &str, port: u16, user: Option<(Vec<u8>, Vec<u8>)>) -> Result<Self, SocksError> {
         let mut request = vec![VERSION, CONNECT, 0];
@@ -88,33 +88,33 @@ impl Negotiation {
             }
         }
         request.extend(port.to_be_bytes());
-        Ok(Self { request, user, expects: Expects::Method })
+        Ok(Self { request, user, expects: SocksExpects::Method })
     }
 
     /// The first step.
-    pub fn begin(&self) -> Step {
+    pub fn begin(&self) -> SocksStep {
         let send = match self.user {
             None => vec![VERSION, 1, NO_AUTHENTICATION],
             Some(_) => vec![VERSION, 2, NO_AUTHENTICATION, USER_PASSWORD],
         };
-        Step::Exchange { send, read: 2 }
+        SocksStep::Exchange { send, read: 2 }
     }
 
     /// The next step, after the bytes that the last one asked for.
-    pub fn next(&mut self, read: &[u8]) -> Result<Step, SocksError> {
+    pub fn next(&mut self, read: &[u8]) -> Result<SocksStep, SocksError> {
         match self.expects {
-            Expects::Method => self.method(read),
-            Expects::LogIn => match read {
+            SocksExpects::Method => self.method(read),
+            SocksExpects::LogIn => match read {
                 [_, 0] => Ok(self.ask()),
                 [_, _] => Err(SocksError::Refused),
                 _ => Err(SocksError::Broken),
             },
-            Expects::Reply => self.reply(read),
-            Expects::Rest => Ok(Step::Connected),
+            SocksExpects::Reply => self.reply(read),
+            SocksExpects::Rest => Ok(SocksStep::Connected),
         }
     }
 
-    fn method(&mut self, read: &[u8]) -> Result<Step, SocksError> {
+    fn method(&mut self, read: &[u8]) -> Result<SocksStep, SocksError> {
         match (read, &self.user) {
             (&[version, _], _) if version != VERSION => Err(SocksError::Version(version)),
             ([_, NO_AUTHENTICATION], _) => Ok(self.ask()),
@@ -124,8 +124,8 @@ impl Negotiation {
                     send.push(u8::try_from(part.len()).map_err(|_| SocksError::NameTooLong)?);
                     send.extend(part);
                 }
-                self.expects = Expects::LogIn;
-                Ok(Step::Exchange { send, read: 2 })
+                self.expects = SocksExpects::LogIn;
+                Ok(SocksStep::Exchange { send, read: 2 })
             }
             ([_, 0xff], _) => Err(SocksError::NoMethod),
             (&[_, other], _) => Err(SocksError::Method(other)),
@@ -133,12 +133,12 @@ impl Negotiation {
         }
     }
 
-    fn ask(&mut self) -> Step {
-        self.expects = Expects::Reply;
-        Step::Exchange { send: std::mem::take(&mut self.request), read: 5 }
+    fn ask(&mut self) -> SocksStep {
+        self.expects = SocksExpects::Reply;
+        SocksStep::Exchange { send: std::mem::take(&mut self.request), read: 5 }
     }
 
-    fn reply(&mut self, read: &[u8]) -> Result<Step, SocksError> {
+    fn reply(&mut self, read: &[u8]) -> Result<SocksStep, SocksError> {
         let &[version, result, _, kind, first] = read else { return Err(SocksError::Broken) };
         if version != VERSION {
             return Err(SocksError::Version(version));
@@ -152,9 +152,9 @@ impl Negotiation {
             NAME => usize::from(first) + 1,
             _ => return Err(SocksError::Broken),
         };
-        self.expects = Expects::Rest;
+        self.expects = SocksExpects::Rest;
         // One byte of the address is there already; the port has two.
-        Ok(Step::Exchange { send: Vec::new(), read: address - 1 + 2 })
+        Ok(SocksStep::Exchange { send: Vec::new(), read: address - 1 + 2 })
     }
 }
 
@@ -176,27 +176,27 @@ fn meaning(result: u8) -> &'static str {
 mod tests {
     use super::*;
 
-    fn exchange(send: &[u8], read: usize) -> Step {
-        Step::Exchange { send: send.into(), read }
+    fn exchange(send: &[u8], read: usize) -> SocksStep {
+        SocksStep::Exchange { send: send.into(), read }
     }
 
     #[test]
     fn a_name_is_the_proxys_to_resolve() {
-        let mut talk = Negotiation::new("api.example", 6443, None).unwrap();
+        let mut talk = SocksHandshake::new("api.example", 6443, None).unwrap();
         assert_eq!(talk.begin(), exchange(&[5, 1, 0], 2));
         let asked = [&[5, 1, 0, 3, 11][..], b"api.example", &[0x19, 0x2b]].concat();
         assert_eq!(talk.next(&[5, 0]), Ok(exchange(&asked, 5)));
         assert_eq!(talk.next(&[5, 0, 0, 1, 10]), Ok(exchange(&[], 5)));
-        assert_eq!(talk.next(&[0, 0, 1, 0, 80]), Ok(Step::Connected));
+        assert_eq!(talk.next(&[0, 0, 1, 0, 80]), Ok(SocksStep::Connected));
     }
 
     #[test]
     fn addresses_are_sent_as_addresses() {
         let asked = |host: &str| {
-            let mut talk = Negotiation::new(host, 1, None).unwrap();
+            let mut talk = SocksHandshake::new(host, 1, None).unwrap();
             match talk.next(&[5, 0]).unwrap() {
-                Step::Exchange { send, .. } => send,
-                Step::Connected => panic!(),
+                SocksStep::Exchange { send, .. } => send,
+                SocksStep::Connected => panic!(),
             }
         };
         assert_eq!(asked("10.1.2.3"), [5, 1, 0, 1, 10, 1, 2, 3, 0, 1]);
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn name_and_password_are_sent_where_the_proxy_wants_them() {
-        let mut talk = Negotiation::new("a", 1, Some((b"me".into(), b"pass".into()))).unwrap();
+        let mut talk = SocksHandshake::new("a", 1, Some((b"me".into(), b"pass".into()))).unwrap();
         assert_eq!(talk.begin(), exchange(&[5, 2, 0, 2], 2));
         assert_eq!(talk.next(&[5, 2]), Ok(exchange(b"\x01\x02me\x04pass", 2)));
         assert_eq!(talk.clone().next(&[1, 1]), Err(SocksError::Refused));
@@ -215,13 +215,13 @@ mod tests {
 
     #[test]
     fn refusals_are_told_by_their_meaning() {
-        let talk = Negotiation::new("a", 1, None).unwrap();
+        let talk = SocksHandshake::new("a", 1, None).unwrap();
         assert_eq!(talk.clone().next(b"HT"), Err(SocksError::Version(b'H')));
         assert_eq!(talk.clone().next(&[5, 255]), Err(SocksError::NoMethod));
         assert_eq!(talk.clone().next(&[5, 2]), Err(SocksError::Method(2)));
         let mut asked = talk;
         asked.next(&[5, 0]).unwrap();
         assert_eq!(asked.next(&[5, 5, 0, 1, 0]), Err(SocksError::NotConnected("connection refused")));
-        assert!(Negotiation::new(&"a".repeat(256), 1, None).is_err());
+        assert!(SocksHandshake::new(&"a".repeat(256), 1, None).is_err());
     }
 }

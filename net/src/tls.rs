@@ -15,7 +15,7 @@ use std::{fmt, sync::Arc};
 
 use rustls::{ClientConfig, ServerConfig, sign::SingleCertAndKey};
 
-pub use error::TlsError;
+pub use error::{TlsError, Unusable};
 pub use identity::Identity;
 
 use roots::Roots;

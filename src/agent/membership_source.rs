@@ -21,7 +21,7 @@ use crate::{
     config::{AuthSettings, Config, IdentitySettings},
     log_throttle::LogThrottle,
     membership::{
-        auth::Auth,
+        auth::MembershipAuth,
         close::SessionCloser,
         downlink::{Inbound, LONGEST},
         join_metadata::{CurrentMetadata, JoinMetadata, VERSION},
@@ -77,10 +77,11 @@ pub(super) fn order_source(config: &Config) -> Result<OrderSource, MembershipErr
             user_timeout: Some(USER_TIMEOUT),
         },
         auth: match &config.auth {
-            AuthSettings::Token(token) => Auth::Token(token.expose().to_owned()),
-            AuthSettings::Bearer { issuer, client_secret } => {
-                Auth::Bearer { issuer: issuer.clone(), client_secret: client_secret.expose().to_owned() }
-            }
+            AuthSettings::Token(token) => MembershipAuth::Token(token.expose().to_owned()),
+            AuthSettings::Bearer { issuer, client_secret } => MembershipAuth::Bearer {
+                issuer: issuer.clone(),
+                client_secret: client_secret.expose().to_owned(),
+            },
         },
         id: config.identity.id.clone(),
     };
@@ -100,7 +101,7 @@ pub fn local(address: SocketAddr, id: &str, base_url: &str) -> OrderSource {
             connect_timeout: CONNECT_TIMEOUT,
             user_timeout: Some(USER_TIMEOUT),
         },
-        auth: Auth::Token(String::new()),
+        auth: MembershipAuth::Token(String::new()),
         id: id.to_owned(),
     };
     let join_metadata = JoinMetadata {

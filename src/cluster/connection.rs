@@ -27,7 +27,7 @@ use crate::{
         connect::{self, Protocol},
         endpoint::Endpoint,
         executor::LocalExecutor,
-        line::{Line, NoGreeting, Tapped},
+        monitor::{ConnectionMonitor, MonitoredIo, PrefaceError},
         timer::HyperTimer,
         tls::Identity,
     },
@@ -55,7 +55,7 @@ type Sending = Full<Bytes>;
 #[derive(Debug)]
 pub(super) struct HttpConnection {
     sender: RequestSender,
-    line: Rc<Line>,
+    monitor: Rc<ConnectionMonitor>,
     /// Whose certificate it was made with.
     identity: Option<Arc<Identity>>,
     used: Cell<Instant>,
@@ -84,8 +84,8 @@ pub(super) struct PendingResponse {
 pub(super) struct SendProgress {
     /// When it was handed to a connection that could have written any of it.
     pub(super) sent: Cell<Option<Instant>>,
-    /// The wire it went over.
-    pub(super) line: Cell<Option<Rc<Line>>>,
+    /// The connection it went over.
+    pub(super) monitor: Cell<Option<Rc<ConnectionMonitor>>>,
 }
 
 /// Why HTTP could not begin on a connection.
@@ -94,26 +94,26 @@ pub(crate) enum HandshakeError {
     #[error(transparent)]
     Http(#[from] hyper::Error),
     #[error(transparent)]
-    NoGreeting(#[from] NoGreeting),
+    Preface(#[from] PrefaceError),
 }
 
 impl HttpConnection {
     /// Starts HTTP on a fresh connection.
     pub(super) async fn start(
-        connection: connect::Connection,
+        connection: connect::OpenConnection,
         identity: Option<Arc<Identity>>,
     ) -> Result<Self, HandshakeError> {
-        let (io, line) = Tapped::new(connection.io, connection.protocol);
+        let (io, monitor) = MonitoredIo::new(connection.io, connection.protocol);
         let used = Cell::new(time::now());
         Ok(match connection.protocol {
             Protocol::Http1 => {
                 let (sender, connection) =
                     http1::Builder::new().max_headers(MAX_HEADER_COUNT).handshake(io).await?;
-                let watched = Rc::clone(&line);
+                let watched = Rc::clone(&monitor);
                 let owner = net::spawn(async move { ended(connection.await, &watched) });
                 Self {
                     sender: RequestSender::Http1(RefCell::new(Some(sender))),
-                    line,
+                    monitor,
                     identity,
                     used,
                     _owner: owner,
@@ -130,12 +130,12 @@ impl HttpConnection {
                     .keep_alive_while_idle(true)
                     .handshake(io)
                     .await?;
-                let watched = Rc::clone(&line);
+                let watched = Rc::clone(&monitor);
                 let owner = net::spawn(async move { ended(connection.await, &watched) });
                 let started =
-                    Self { sender: RequestSender::Http2(sender), line, identity, used, _owner: owner };
+                    Self { sender: RequestSender::Http2(sender), monitor, identity, used, _owner: owner };
                 // Dropped with it, the line is cut.
-                started.line.greeted(GREETING).await?;
+                started.monitor.preface(GREETING).await?;
                 started
             }
         })
@@ -168,7 +168,7 @@ impl HttpConnection {
                 sender.borrow().as_ref().is_some_and(|sender| !sender.is_closed())
                     && now.saturating_duration_since(self.used.get()) < MAX_IDLE
             }
-            RequestSender::Http2(sender) => !sender.is_closed() && self.line.going_away().is_none(),
+            RequestSender::Http2(sender) => !sender.is_closed() && self.monitor.going_away().is_none(),
         }
     }
 
@@ -182,16 +182,16 @@ impl HttpConnection {
         mut request: Request<Sending>,
         progress: &SendProgress,
     ) -> Result<PendingResponse, SendError> {
-        progress.line.set(Some(Rc::clone(&self.line)));
+        progress.monitor.set(Some(Rc::clone(&self.monitor)));
         let (response, sender) = match &self.sender {
             RequestSender::Http1(cell) => {
                 let taken = cell.borrow_mut().take();
                 let mut sender = taken.ok_or_else(|| SendError::GivenBack("connection in use".into()))?;
                 sender.ready().await.map_err(|error| SendError::GivenBack(chain(&error)))?;
                 progress.sent.set(Some(time::now()));
-                self.line.count_informational(&mut request);
+                self.monitor.count_informational(&mut request);
                 let response = self.answer(sender.try_send_request(request).await, progress)?;
-                self.line.check_informational().map_err(|error| SendError::Broke(error.to_string()))?;
+                self.monitor.check_informational().map_err(|error| SendError::Broke(error.to_string()))?;
                 (response, Some(sender))
             }
             RequestSender::Http2(sender) => {
@@ -213,11 +213,11 @@ impl HttpConnection {
         room: &LargeBodies,
     ) -> Result<ApiResponse, BodyError> {
         let status = begun.head.status;
-        let offence = |error| match self.line.offence() {
-            Some(offence) => BodyError::Broken(offence),
+        let abuse = |error| match self.monitor.abuse() {
+            Some(abuse) => BodyError::Broken(abuse.to_string()),
             None => error,
         };
-        let body = begun.body.read(status, room).await.map_err(offence)?;
+        let body = begun.body.read(status, room).await.map_err(abuse)?;
         let headers = std::mem::take(&mut begun.head.headers);
         self.release(begun);
         Ok(ApiResponse { status, headers, body })
@@ -239,7 +239,8 @@ impl HttpConnection {
         sent.map_err(|mut error| {
             let given_back = error.take_message().is_some();
             let error = error.into_error();
-            let cause = self.line.offence().unwrap_or_else(|| chain(&error));
+            let abuse = self.monitor.abuse().map(|abuse| abuse.to_string());
+            let cause = abuse.unwrap_or_else(|| chain(&error));
             if given_back || is_not_applied(&error) {
                 progress.sent.set(None);
                 return SendError::GivenBack(cause);
@@ -251,7 +252,7 @@ impl HttpConnection {
 
 impl Drop for HttpConnection {
     fn drop(&mut self) {
-        self.line.cut();
+        self.monitor.cut();
     }
 }
 
@@ -281,13 +282,13 @@ thread_local! {
     static SAID: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-fn ended(result: Result<(), hyper::Error>, line: &Line) {
-    if let Some(offence) = line.offence() {
+fn ended(result: Result<(), hyper::Error>, monitor: &ConnectionMonitor) {
+    if let Some(abuse) = monitor.abuse() {
         let now = time::now();
         let quiet = SAID.get().is_some_and(|at| now.saturating_duration_since(at) < SAID_EVERY);
         if !quiet {
             SAID.set(Some(now));
-            tracing::warn!("a connection to the API server was closed: {offence}");
+            tracing::warn!("a connection to the API server was closed: {abuse}");
         }
     }
     if let Err(error) = result {

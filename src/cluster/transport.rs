@@ -160,10 +160,10 @@ impl Transport {
         let Some(sent) = progress.sent.get() else {
             return Err(SendError::NoConnection { deadline, last: self.pool.last_failure() });
         };
-        if let Some(line) = progress.line.take() {
+        if let Some(monitor) = progress.monitor.take() {
             // Not a word for a whole deadline: whatever else is on that connection waits in vain.
-            if line.heard() < sent {
-                line.cut();
+            if monitor.heard() < sent {
+                monitor.cut();
                 self.pool.failed("the connection fell silent");
             }
         }

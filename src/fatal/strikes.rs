@@ -18,7 +18,7 @@ use crate::net;
 
 /// Where a panic strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum StrikePlace {
     /// In whatever writes a line of the log, and in every line of the shard from then on.
     Log,
     /// In a task.
@@ -33,16 +33,16 @@ pub(crate) enum Place {
     Stray,
 }
 
-impl Place {
+impl StrikePlace {
     pub(crate) const ALL: [Self; 6] =
         [Self::Log, Self::Task, Self::Blocking, Self::EngineBlocking, Self::Pool, Self::Stray];
 }
 
-static PLACE: OnceLock<Place> = OnceLock::new();
+static PLACE: OnceLock<StrikePlace> = OnceLock::new();
 static NOW: AtomicBool = AtomicBool::new(false);
 
 /// In this process, agents will have a panic there.
-pub(crate) fn plan(place: Place) {
+pub(crate) fn plan(place: StrikePlace) {
     PLACE.set(place).expect("one for each process");
 }
 
@@ -59,12 +59,14 @@ pub(crate) fn prepare(shard: ShardId) {
             net::sleep(Duration::from_millis(1)).await;
         }
         match place {
-            Place::Log => tracing::info!("the last line of this shard"),
-            Place::Task => panic!("in a task"),
-            Place::Blocking => drop(net::blocking(|| panic!("in a blocking call")).await),
-            Place::EngineBlocking => glommio::executor().spawn_blocking(|| panic!("in the engine's")).await,
-            Place::Pool => std::panic::panic_any(Bomb),
-            Place::Stray => drop(thread::spawn(|| panic!("on a stray thread"))),
+            StrikePlace::Log => tracing::info!("the last line of this shard"),
+            StrikePlace::Task => panic!("in a task"),
+            StrikePlace::Blocking => drop(net::blocking(|| panic!("in a blocking call")).await),
+            StrikePlace::EngineBlocking => {
+                glommio::executor().spawn_blocking(|| panic!("in the engine's")).await
+            }
+            StrikePlace::Pool => std::panic::panic_any(PoolBomb),
+            StrikePlace::Stray => drop(thread::spawn(|| panic!("on a stray thread"))),
         }
     })
     .detach();
@@ -73,13 +75,13 @@ pub(crate) fn prepare(shard: ShardId) {
 /// Whether a line of the log that this thread writes is to panic.
 pub(crate) fn is_log_struck() -> bool {
     let is_shard = thread::current().name() == Some("stackherd-1");
-    is_shard && PLACE.get() == Some(&Place::Log) && NOW.load(Acquire)
+    is_shard && PLACE.get() == Some(&StrikePlace::Log) && NOW.load(Acquire)
 }
 
 /// Panics once more where the pool drops it.
-struct Bomb;
+struct PoolBomb;
 
-impl Drop for Bomb {
+impl Drop for PoolBomb {
     fn drop(&mut self) {
         panic!("in the pool");
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    strikes::{self, Place},
+    strikes::{self, StrikePlace},
     *,
 };
 use crate::{
@@ -34,7 +34,7 @@ const SOON: Duration = Duration::from_secs(1);
 const AT_LAST: Duration = Duration::from_secs(8);
 
 /// Each run ends soon, with the code and a message.
-fn ends_the_process(place: Place, words: &str) {
+fn ends_the_process(place: StrikePlace, words: &str) {
     let mut took: Vec<Duration> = (0..RUNS).map(|run| one_run(place, words, run)).collect();
     took.sort();
     assert!(took[RUNS / 2] < SOON && took[RUNS - 1] < AT_LAST, "{took:?}");
@@ -42,7 +42,7 @@ fn ends_the_process(place: Place, words: &str) {
     let _ = writeln!(out, "{place:?}: {RUNS} runs ended after {:?} to {:?}", took[0], took[RUNS - 1]);
 }
 
-fn one_run(place: Place, words: &str, run: usize) -> Duration {
+fn one_run(place: StrikePlace, words: &str, run: usize) -> Duration {
     let folder = tempfile::tempdir().unwrap();
     let said = folder.path().join("stderr");
     let mut child = Command::new(std::env::current_exe().unwrap())
@@ -80,34 +80,34 @@ fn one_run(place: Place, words: &str, run: usize) -> Duration {
 
 #[test]
 fn a_panic_in_the_log_ends_the_process() {
-    ends_the_process(Place::Log, "in the log");
+    ends_the_process(StrikePlace::Log, "in the log");
 }
 
 #[test]
 fn a_panic_in_a_task_ends_the_process() {
-    ends_the_process(Place::Task, "in a task");
+    ends_the_process(StrikePlace::Task, "in a task");
 }
 
 #[test]
 fn a_panic_in_a_blocking_call_ends_the_process() {
-    ends_the_process(Place::Blocking, "in a blocking call");
-    ends_the_process(Place::EngineBlocking, "in the engine's");
+    ends_the_process(StrikePlace::Blocking, "in a blocking call");
+    ends_the_process(StrikePlace::EngineBlocking, "in the engine's");
 }
 
 #[test]
 fn a_panic_in_the_pool_ends_the_process() {
-    ends_the_process(Place::Pool, "in the pool");
+    ends_the_process(StrikePlace::Pool, "in the pool");
 }
 
 #[test]
 fn a_panic_on_a_thread_that_nobody_waits_for_ends_the_process() {
-    ends_the_process(Place::Stray, "on a stray thread");
+    ends_the_process(StrikePlace::Stray, "on a stray thread");
 }
 
 /// Panics where the plan says so.
-struct Lines;
+struct OutputLines;
 
-impl Write for Lines {
+impl Write for OutputLines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         assert!(!strikes::is_log_struck(), "in the log");
         output::LogLines.write(line)
@@ -122,9 +122,9 @@ impl Write for Lines {
 #[ignore = "the other process of the tests above"]
 fn agent_that_panics() {
     let place = std::env::var(PLACE).unwrap();
-    strikes::plan(Place::ALL.into_iter().find(|each| format!("{each:?}") == place).unwrap());
+    strikes::plan(StrikePlace::ALL.into_iter().find(|each| format!("{each:?}") == place).unwrap());
     install();
-    tracing_subscriber::fmt().with_writer(|| Lines).with_ansi(false).init();
+    tracing_subscriber::fmt().with_writer(|| OutputLines).with_ansi(false).init();
     shards::prepare_host().unwrap();
     let cluster = EmbeddedServer::start(server::ServerOptions::default()).unwrap();
     let membership = EmbeddedMembership::start(membership::MembershipOptions::default()).unwrap();

@@ -23,7 +23,7 @@ const LONGEST: usize = 1 << 10;
 pub fn join(data: &[u8]) {
     let (expected, end) = messages(data);
     for seed in [0, 1] {
-        assert_eq!(found(data, seed), (expected.clone(), end));
+        assert_eq!(found(data, seed), (expected.clone(), end.clone()));
         let plain = expected.iter().take_while(|found| !is_compressed(found));
         assert_eq!(read(data, seed), plain.cloned().map(inbound).collect::<Vec<_>>());
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{kubernetes::check_text, script};
 use crate::membership::{
-    auth::oidc::{self, Answer},
+    auth::oidc::{self, IssuerAnswer},
     join_metadata,
 };
 
@@ -24,7 +24,7 @@ pub fn oidc(data: &[u8]) {
         // serde takes the fields of a struct in a list, too.
         return;
     }
-    let answer = Answer { status: reply.status, body: reply.body.to_vec() };
+    let answer = IssuerAnswer { status: reply.status, body: reply.body.to_vec() };
     match oidc::token_endpoint(issuer, &answer) {
         Ok(endpoint) => {
             assert!(answer.status.is_success());
@@ -45,7 +45,7 @@ pub fn oidc(data: &[u8]) {
         }
         Err(error) => check_text(&error.to_string(), LONGEST),
     }
-    let answer = Answer { status: StatusCode::OK, body: marked(&json).to_string().into() };
+    let answer = IssuerAnswer { status: StatusCode::OK, body: marked(&json).to_string().into() };
     if let Err(error) = oidc::access_token("https://issuer.example/token", &answer) {
         assert!(!error.to_string().contains(SECRET), "{error}");
     }

@@ -3,8 +3,8 @@
 use super::script;
 use crate::{
     net::{
-        conduct::{Conduct, Offence},
-        frames::Frames,
+        http2_frames::Http2Frames,
+        monitor::abuse::{Abuse, AbuseDetector},
     },
     time,
 };
@@ -16,32 +16,32 @@ pub fn peer(data: &[u8]) {
     for seed in [0, 1] {
         assert_eq!(judged(&script::chunks(data, seed)), whole, "pieces make no difference");
     }
-    let (bytes, greeted, _, offence) = whole;
-    match offence {
+    let (bytes, preface, _, abuse) = whole;
+    match abuse {
         None if bytes > data.len() => assert!(data.len() >= 9, "a frame that is not whole has a head"),
         None => assert!(data.len() - bytes < 17, "what is left is no head of a frame"),
-        Some(Offence::NoSettings) => assert!(!greeted),
-        Some(_) => assert!(greeted),
+        Some(Abuse::NoSettings) => assert!(!preface),
+        Some(_) => assert!(preface),
     }
-    if greeted {
+    if preface {
         assert_eq!((data[3], data[4] & 1), (4, 0), "it began with SETTINGS");
     }
 }
 
 /// Bytes of all frames up to an offence, whether it greeted, how it goes away, and the offence.
-fn judged(pieces: &[&[u8]]) -> (usize, bool, Option<u32>, Option<Offence>) {
+fn judged(pieces: &[&[u8]]) -> (usize, bool, Option<u32>, Option<Abuse>) {
     let now = time::now();
-    let (mut frames, mut conduct, mut bytes) = (Frames::after(0), Conduct::new(now), 0);
-    let mut offence = None;
+    let (mut frames, mut detector, mut bytes) = (Http2Frames::after(0), AbuseDetector::new(now), 0);
+    let mut abuse = None;
     for piece in pieces {
         let result = frames.feed(piece, |frame| {
             bytes += frame.size();
-            conduct.received(&frame, now)
+            detector.received(&frame, now)
         });
         if let Err(error) = result {
-            offence = Some(error);
+            abuse = Some(error);
             break;
         }
     }
-    (bytes, conduct.speaks_http2(), conduct.going_away(), offence)
+    (bytes, detector.has_preface(), detector.going_away(), abuse)
 }

@@ -22,7 +22,7 @@ use crate::{
 
 /// The two authentication modes.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Auth {
+pub enum MembershipAuth {
     /// Mode `token`.
     Token(String),
     /// Mode `bearer`: OAuth 2.0 client credentials, fetched anew for each join.
@@ -34,7 +34,7 @@ pub enum Auth {
     },
 }
 
-impl fmt::Debug for Auth {
+impl fmt::Debug for MembershipAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Token(_) => f.debug_struct("Token").finish_non_exhaustive(),
@@ -83,7 +83,7 @@ pub enum AuthError {
 /// Bound on connecting to the issuer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-impl Auth {
+impl MembershipAuth {
     /// The one metadata key that authentication adds, and its value.
     ///
     /// A bearer token comes over the system's trust store: the TLS settings of membership are
@@ -124,7 +124,7 @@ async fn bearer(issuer: &str, agent_id: &str, secret: &str, proxy: &Proxy) -> Re
     let answer = fetch::fetch(&connector, &discovery).await.map_err(fetch_failed)?;
     let endpoint = oidc::token_endpoint(issuer, &answer).map_err(oidc_failed)?;
 
-    let client = oidc::Client { id: format!("region_{agent_id}"), secret: secret.into() };
+    let client = oidc::OAuthClient { id: format!("region_{agent_id}"), secret: secret.into() };
     let first = client.request_with_header(&endpoint);
     let mut answer = fetch::fetch(&connector, &first).await.map_err(fetch_failed)?;
     if oidc::is_refusal(&answer) {

@@ -7,7 +7,7 @@ use futures::future::poll_fn;
 use http_body::Body;
 use tonic::{Code, Status};
 
-use super::grpc_frames::{Encoding, GrpcFrame, GrpcFrames, InflateError};
+use super::grpc_frames::{Encoding, FrameError, GrpcFrame, GrpcFrames};
 
 /// The longest message that is taken where no other limit is set, in bytes: that of grpc-go.
 pub const LONGEST: usize = 4 << 20;
@@ -88,7 +88,7 @@ where
         match self.encoding.inflate(bytes, self.frames.longest()) {
             Ok(bytes) => Ok(Inbound::Message(bytes.into())),
             // How long it would become is not known, only that it is too long.
-            Err(InflateError::TooLong(longest)) => {
+            Err(FrameError::TooLong(longest)) => {
                 Ok(Inbound::TooLong { bytes: longest.saturating_add(1), longest })
             }
             Err(error) => Err(Status::internal(error.to_string())),

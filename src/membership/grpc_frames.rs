@@ -31,8 +31,8 @@ pub(crate) enum GrpcFrame {
     TooLong(usize),
 }
 
-/// Why a stream's bytes are no gRPC. Nothing after that can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// Why a stream's bytes are no gRPC, or a message in it is not to be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FrameError {
     /// A frame begins with something else than 0 or 1.
     #[error(
@@ -42,6 +42,23 @@ pub(crate) enum FrameError {
     /// The stream ended in the middle of a message.
     #[error("the stream ended in the middle of a message")]
     CutShort,
+    /// A message is compressed, and the stream does not say how.
+    #[error("a message is compressed, and the stream does not say how")]
+    Unnamed,
+    /// It is compressed in a way that we did not ask for.
+    #[error("a message is compressed as {0:?}, which was not asked for (this agent takes {ACCEPTED})")]
+    Unknown(String),
+    /// It is damaged.
+    #[error("a message that is said to be {encoding} is damaged: {reason}")]
+    Damaged {
+        /// What it is said to be.
+        encoding: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Inflated, it becomes more than a message may have.
+    #[error("a compressed message becomes more than {0} bytes")]
+    TooLong(usize),
 }
 
 /// Reads frames wherever a stream is cut into chunks.
@@ -176,28 +193,6 @@ pub(crate) enum Encoding {
     Unknown(String),
 }
 
-/// Why a compressed message is not to be had.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum InflateError {
-    /// The stream does not say how.
-    #[error("a message is compressed, and the stream does not say how")]
-    Unnamed,
-    /// In a way that we did not ask for.
-    #[error("a message is compressed as {0:?}, which was not asked for (this agent takes {ACCEPTED})")]
-    Unknown(String),
-    /// It is damaged.
-    #[error("a message that is said to be {encoding} is damaged: {reason}")]
-    Damaged {
-        /// What it is said to be.
-        encoding: &'static str,
-        /// What is wrong.
-        reason: String,
-    },
-    /// It becomes more than a message may have.
-    #[error("a compressed message becomes more than {0} bytes")]
-    TooLong(usize),
-}
-
 impl Encoding {
     /// What the head of an answer says.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
@@ -211,10 +206,10 @@ impl Encoding {
     }
 
     /// A compressed message as it was. No more than `longest` bytes are ever made of it.
-    pub(crate) fn inflate(&self, message: &[u8], longest: usize) -> Result<Vec<u8>, InflateError> {
+    pub(crate) fn inflate(&self, message: &[u8], longest: usize) -> Result<Vec<u8>, FrameError> {
         match self {
-            Self::Identity => Err(InflateError::Unnamed),
-            Self::Unknown(name) => Err(InflateError::Unknown(name.clone())),
+            Self::Identity => Err(FrameError::Unnamed),
+            Self::Unknown(name) => Err(FrameError::Unknown(name.clone())),
             Self::Gzip => read("gzip", MultiGzDecoder::new(message).take(one_more(longest)), longest),
             Self::Deflate => read("deflate", ZlibDecoder::new(message).take(one_more(longest)), longest),
         }
@@ -226,12 +221,12 @@ fn one_more(longest: usize) -> u64 {
     u64::try_from(longest).unwrap_or(u64::MAX).saturating_add(1)
 }
 
-fn read(encoding: &'static str, mut from: Take<impl Read>, longest: usize) -> Result<Vec<u8>, InflateError> {
+fn read(encoding: &'static str, mut from: Take<impl Read>, longest: usize) -> Result<Vec<u8>, FrameError> {
     let mut bytes = Vec::new();
-    let damaged = |error: io::Error| InflateError::Damaged { encoding, reason: error.to_string() };
+    let damaged = |error: io::Error| FrameError::Damaged { encoding, reason: error.to_string() };
     from.read_to_end(&mut bytes).map_err(damaged)?;
     if bytes.len() > longest {
-        return Err(InflateError::TooLong(longest));
+        return Err(FrameError::TooLong(longest));
     }
     Ok(bytes)
 }

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use crate::{
     membership::{
-        auth::{Auth, AuthError},
+        auth::MembershipAuth,
         close::{CloseSignal, CloseStage},
         downlink::{Inbound, LONGEST},
         join_metadata::CurrentMetadata,
@@ -17,11 +17,7 @@ use crate::{
         report_channel::ReportChannel,
         stream::{JoinStream, StreamEnd, StreamError},
     },
-    net::{
-        connect::{ConnectError, Connector},
-        endpoint::Endpoint,
-        sleep,
-    },
+    net::{connect::Connector, endpoint::Endpoint, sleep},
     time,
 };
 
@@ -37,7 +33,7 @@ pub struct SessionConfig {
     /// How to get there: TLS offering `h2`, the proxy, [`USER_TIMEOUT`].
     pub connector: Connector,
     /// How to authenticate.
-    pub auth: Auth,
+    pub auth: MembershipAuth,
     /// The agent's id, which bearer tokens are asked for.
     pub id: String,
 }
@@ -49,17 +45,6 @@ pub struct SessionEnd {
     pub graceful: bool,
     /// Reports that were never sent.
     pub unsent: usize,
-}
-
-/// Why one try at a stream ended.
-#[derive(Debug, thiserror::Error)]
-enum AttemptError {
-    #[error("{0}")]
-    Auth(#[from] AuthError),
-    #[error("{0}")]
-    Connect(#[from] ConnectError),
-    #[error("{0}")]
-    Stream(#[from] StreamError),
 }
 
 /// A session that has not begun.
@@ -117,7 +102,7 @@ impl Session {
         &mut self,
         orders: &mut impl AsyncFnMut(Inbound),
         closing: &CloseSignal,
-    ) -> Result<Option<SessionEnd>, AttemptError> {
+    ) -> Result<Option<SessionEnd>, StreamError> {
         let (metadata, version) = self.metadata.current();
         let opened = {
             let open = pin!(self.open(metadata));
@@ -132,11 +117,11 @@ impl Session {
         Ok(match parting {
             StreamEnd::Closed { graceful } => Some(SessionEnd { graceful, unsent: self.reports.waiting() }),
             StreamEnd::Outdated => None,
-            StreamEnd::Dismissed => return Err(StreamError::Dismissed.into()),
+            StreamEnd::Dismissed => return Err(StreamError::Dismissed),
         })
     }
 
-    async fn open(&self, mut metadata: MetadataMap) -> Result<JoinStream, AttemptError> {
+    async fn open(&self, mut metadata: MetadataMap) -> Result<JoinStream, StreamError> {
         #[cfg(test)]
         if let Some(peer) = crate::membership::stream::simulated::installed() {
             return Ok(JoinStream::simulated(peer, metadata));
@@ -145,24 +130,24 @@ impl Session {
         let (key, value) = auth.credential(id, &connector.proxy).await?;
         let io = connector.connect(endpoint).await?.io;
         metadata.insert(key, value);
-        Ok(JoinStream::open(io, endpoint, metadata, self.longest).await?)
+        JoinStream::open(io, endpoint, metadata, self.longest).await
     }
 
     fn not_joined(&self) -> SessionEnd {
         SessionEnd { graceful: true, unsent: self.reports.waiting() }
     }
 
-    fn log(&self, ended: &AttemptError, wait: Duration) {
+    fn log(&self, ended: &StreamError, wait: Duration) {
         let membership = &self.config.endpoint;
         match ended {
-            AttemptError::Auth(error) => {
+            StreamError::Auth(error) => {
                 warn!(%membership, ?wait, "cannot authenticate, will try again: {error}");
             }
-            AttemptError::Stream(StreamError::Status(status)) if is_refused(status.code()) => {
+            StreamError::Status(status) if is_refused(status.code()) => {
                 let (code, reason) = (status.code(), status.message());
                 warn!(%membership, ?wait, ?code, "membership refuses this agent, will try again: {reason}");
             }
-            AttemptError::Stream(broken @ (StreamError::Ended | StreamError::Dismissed)) => {
+            broken @ (StreamError::Ended | StreamError::Dismissed) => {
                 info!(%membership, ?wait, "will join again: {broken}");
             }
             ended => warn!(%membership, ?wait, "not joined, will try again: {ended}"),

@@ -23,6 +23,7 @@ use self::{
 
 use crate::{
     membership::{
+        auth::AuthError,
         close::{CloseSignal, CloseStage},
         downlink::Inbound,
         reconnect::Reconnect,
@@ -31,11 +32,11 @@ use crate::{
     },
     net::{
         Task,
-        connect::Protocol,
+        connect::{ConnectError, Protocol},
         endpoint::Endpoint,
         executor::LocalExecutor,
         io::Io,
-        line::{Line, NoGreeting, Tapped},
+        monitor::{ConnectionMonitor, MonitoredIo, PeerAbuse, PrefaceError},
         sleep, spawn, timeout,
         timer::HyperTimer,
     },
@@ -69,7 +70,7 @@ const FLUSH: Duration = Duration::from_secs(5);
 
 /// How long the server may take to show that it speaks HTTP/2, once it took the connection. With the
 /// time for connecting this is what Go's gRPC grants.
-const GREETING: Duration = Duration::from_secs(10);
+const PREFACE: Duration = Duration::from_secs(10);
 
 /// The headers of an answer, in bytes.
 const MAX_HEADERS: u32 = 1 << 20;
@@ -82,10 +83,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// took the join and keeps it.
 const LONGEST_SILENCE: Duration = Duration::from_secs(600);
 
-/// Why a stream is no more.
+/// Why a stream is no more, or never was.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StreamError {
-    #[error("{}", told(.0))]
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error("{}", with_causes(.0))]
     Status(Status),
     #[error("membership ended the stream")]
     Ended,
@@ -95,12 +100,12 @@ pub(crate) enum StreamError {
     #[error("HTTP/2: {0}")]
     Http(#[from] hyper::Error),
     #[error("{endpoint}: {cause}")]
-    NoGreeting { endpoint: Endpoint, cause: NoGreeting },
+    NoPreface { endpoint: Endpoint, cause: PrefaceError },
     #[error("membership took the join and did not answer it within {LONGEST_SILENCE:?}")]
     Unanswered,
     /// What the peer did is not to be borne.
     #[error("{0}")]
-    Offence(String),
+    Abuse(PeerAbuse),
 }
 
 /// How a stream was left that did not break.
@@ -118,7 +123,7 @@ pub(crate) enum StreamEnd {
 }
 
 /// A status with its cause: tonic's text for a broken connection alone says nothing.
-fn told(status: &Status) -> String {
+fn with_causes(status: &Status) -> String {
     let mut text = format!("{:?}: {}", status.code(), status.message());
     let mut cause = std::error::Error::source(status);
     while let Some(error) = cause {
@@ -133,7 +138,7 @@ pub(super) struct JoinStream {
     call: JoinCall,
     /// Ends by itself once nothing uses it any more.
     connection: Option<Task<Result<(), hyper::Error>>>,
-    line: Option<Rc<Line>>,
+    monitor: Option<Rc<ConnectionMonitor>>,
     pongs: mpsc::Sender<()>,
     messages: mpsc::Sender<Message>,
 }
@@ -147,7 +152,7 @@ impl JoinStream {
         metadata: MetadataMap,
         longest: usize,
     ) -> Result<Self, StreamError> {
-        let (io, line) = Tapped::new(io, Protocol::Http2);
+        let (io, monitor) = MonitoredIo::new(io, Protocol::Http2);
         let (requests, connection) = hyper::client::conn::http2::Builder::new(LocalExecutor)
             .timer(HyperTimer)
             .max_header_list_size(MAX_HEADERS)
@@ -158,22 +163,22 @@ impl JoinStream {
             .handshake(io)
             .await?;
         let connection = Some(spawn(connection));
-        line.greeted(GREETING).await.map_err(|cause| {
-            line.cut();
-            StreamError::NoGreeting { endpoint: endpoint.clone(), cause }
+        monitor.preface(PREFACE).await.map_err(|cause| {
+            monitor.cut();
+            StreamError::NoPreface { endpoint: endpoint.clone(), cause }
         })?;
         let (pongs, messages, uplink) = uplink();
         let mut request = tonic::Request::new(uplink);
         *request.metadata_mut() = metadata;
         let call = JoinCall::Grpc { requests, request, origin: origin(endpoint), longest };
-        Ok(Self { call, connection, line: Some(line), pongs, messages })
+        Ok(Self { call, connection, monitor: Some(monitor), pongs, messages })
     }
 
     #[cfg(test)]
-    pub(super) fn simulated(peer: std::rc::Rc<dyn simulated::Peer>, metadata: MetadataMap) -> Self {
+    pub(super) fn simulated(peer: std::rc::Rc<dyn simulated::SimulatedPeer>, metadata: MetadataMap) -> Self {
         let (pongs, messages, uplink) = uplink();
-        let join = simulated::Join { metadata, uplink: Box::pin(uplink) };
-        Self { call: JoinCall::Simulated(peer, join), connection: None, line: None, pongs, messages }
+        let join = simulated::SimulatedJoin { metadata, uplink: Box::pin(uplink) };
+        Self { call: JoinCall::Simulated(peer, join), connection: None, monitor: None, pongs, messages }
     }
 
     /// Joins and stays until the stream breaks, until asked to leave, or until `outdated`
@@ -186,7 +191,7 @@ impl JoinStream {
         closing: &CloseSignal,
         outdated: impl Future<Output = ()>,
     ) -> Result<StreamEnd, StreamError> {
-        let Self { call, connection, line, pongs, messages } = self;
+        let Self { call, connection, monitor, pongs, messages } = self;
         reports.open(ReportScope::Everything);
         let _heartbeats = spawn(heartbeats(pongs.clone()));
         let pump = spawn(pump(messages, reports.clone(), closing.clone()));
@@ -194,7 +199,7 @@ impl JoinStream {
         let ended = {
             let listening = pin!(listen(call, reconnect, pongs, orders, closing));
             let leaving = pin!(async {
-                let (outdated, dismissed) = (pin!(outdated), pin!(dismissed(line.as_deref())));
+                let (outdated, dismissed) = (pin!(outdated), pin!(dismissed(monitor.as_deref())));
                 match select(pin!(closing.reached(CloseStage::Close)), select(outdated, dismissed)).await {
                     Either::Left(_) => {
                         parting.set(Some(StreamEnd::Closed { graceful: false }));
@@ -214,7 +219,7 @@ impl JoinStream {
             }
         };
         let parting = match (parting.get(), ended) {
-            (None, Some(broken)) => return Err(told_by(line.as_deref(), broken)),
+            (None, Some(broken)) => return Err(refined_by(monitor.as_deref(), broken)),
             // A refusal may well come behind the announcement.
             (Some(StreamEnd::Dismissed), Some(broken @ StreamError::Status(_))) if says_why(&broken) => {
                 return Err(broken);
@@ -239,19 +244,19 @@ const NO_ERROR: u32 = 0;
 
 /// Waits until the server announces, in good order, that the connection takes no more requests. The
 /// stream could go on; but who announces that waits for it to end, and may lose patience.
-async fn dismissed(line: Option<&Line>) {
-    match line {
-        Some(line) if line.goes_away().await == NO_ERROR => {}
+async fn dismissed(monitor: Option<&ConnectionMonitor>) {
+    match monitor {
+        Some(monitor) if monitor.goes_away().await == NO_ERROR => {}
         _ => std::future::pending().await,
     }
 }
 
 /// Why a stream broke, where its connection knows better.
-fn told_by(line: Option<&Line>, broken: StreamError) -> StreamError {
-    let Some(line) = line else { return broken };
-    match line.offence() {
-        Some(offence) => StreamError::Offence(offence),
-        None if line.going_away() == Some(NO_ERROR) && !says_why(&broken) => StreamError::Dismissed,
+fn refined_by(monitor: Option<&ConnectionMonitor>, broken: StreamError) -> StreamError {
+    let Some(monitor) = monitor else { return broken };
+    match monitor.abuse() {
+        Some(abuse) => StreamError::Abuse(abuse),
+        None if monitor.going_away() == Some(NO_ERROR) && !says_why(&broken) => StreamError::Dismissed,
         None => broken,
     }
 }

@@ -31,7 +31,7 @@ impl Sink for Descriptor {
 }
 
 /// Takes lines out of the queue and writes them, as long as anybody may say something.
-pub(super) struct Writer<S> {
+pub(super) struct LogWriter<S> {
     sink: S,
     lines: Receiver<Vec<u8>>,
     tally: Arc<Tally>,
@@ -44,7 +44,7 @@ pub(super) struct Writer<S> {
     unlooked: u32,
 }
 
-impl<S: Sink> Writer<S> {
+impl<S: Sink> LogWriter<S> {
     pub(super) fn new(
         sink: S,
         lines: Receiver<Vec<u8>>,
@@ -156,7 +156,7 @@ mod tests {
         let (written, all) = mpsc::channel();
         let answers = answers.to_vec();
         let sink = Scripted { answers: answers.into_iter(), written };
-        let writer = Writer::new(sink, lines, queue.tally(), &TEXT);
+        let writer = LogWriter::new(sink, lines, queue.tally(), &TEXT);
         say(&queue);
         let said = queue.said();
         let tally = queue.tally();

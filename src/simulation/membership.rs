@@ -21,7 +21,7 @@ use super::{
 use crate::{
     demo::mirror::MembershipMirror,
     membership::{
-        simulated::{Downlink, Join, Peer},
+        simulated::{SimulatedDownlink, SimulatedJoin, SimulatedPeer},
         wire::server::{
             DeletedStack, Message, Order, Ping,
             message::Message as Said,
@@ -199,8 +199,8 @@ impl Membership {
     }
 }
 
-impl Peer for Membership {
-    fn join(&self, join: Join) -> LocalBoxFuture<'static, Result<Downlink, Status>> {
+impl SimulatedPeer for Membership {
+    fn join(&self, join: SimulatedJoin) -> LocalBoxFuture<'static, Result<SimulatedDownlink, Status>> {
         let Some(membership) = self.me.upgrade() else { return Box::pin(std::future::pending()) };
         Box::pin(async move {
             net::sleep(membership.random(HOP * 5)).await;
@@ -245,7 +245,7 @@ async fn carry(
     }
 }
 
-async fn listen(membership: Rc<Membership>, mut join: Join) {
+async fn listen(membership: Rc<Membership>, mut join: SimulatedJoin) {
     while let Some(message) = join.uplink.next().await {
         if membership.chance(0.3) {
             net::sleep(membership.random(HOP)).await;

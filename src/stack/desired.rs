@@ -13,7 +13,7 @@ use super::{
     object::{Catalog, ObjectKey, Resource, Role},
 };
 use crate::order::{
-    AuthConfig, Fault, Snapshot, Spares, StackName, Stargate, StargateWish, is_dns1123_subdomain,
+    AuthConfig, OrderFault, Snapshot, Spares, StackName, Stargate, StargateWish, is_dns1123_subdomain,
     limits::NAMED,
 };
 
@@ -64,7 +64,7 @@ pub struct Desired {
     /// AuthClients are out of play: what is known of them is not all there is, and none goes.
     pub spares_clients: bool,
     /// What of the order could not be used, the door's findings first.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<OrderFault>,
     /// Where each child stands: an order with many clients asks for each of them.
     places: AHashMap<ObjectKey, usize>,
 }
@@ -209,7 +209,7 @@ impl Desired {
     }
 
     fn fault(&mut self, field: &str, reason: &str) {
-        self.faults.push(Fault { field: field.into(), reason: reason.into() });
+        self.faults.push(OrderFault { field: field.into(), reason: reason.into() });
     }
 }
 

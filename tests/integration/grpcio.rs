@@ -19,7 +19,7 @@ use prost::Message as _;
 use serde_json::{Value, json};
 use stackherd::{
     membership::{
-        auth::Auth,
+        auth::MembershipAuth,
         close::SessionCloser,
         downlink::Inbound,
         join_metadata::{CurrentMetadata, JoinMetadata, VERSION},
@@ -138,7 +138,7 @@ impl SessionThread {
                 connect_timeout: SOON,
                 user_timeout: Some(USER_TIMEOUT),
             },
-            auth: Auth::Token("secret token".into()),
+            auth: MembershipAuth::Token("secret token".into()),
             id: "region-1".into(),
         };
         let join_metadata = JoinMetadata {

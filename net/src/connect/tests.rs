@@ -135,7 +135,7 @@ fn a_server_that_never_answers_the_handshake_runs_into_the_deadline() {
         let mut connector = connector(Some(&Trust::Nothing), &[]);
         connector.connect_timeout = Duration::from_millis(50);
         let error = connector.connect(&endpoint).await.unwrap_err();
-        assert!(matches!(error.cause, ConnectCause::Timeout { step: Step::Tls, .. }), "{error}");
+        assert!(matches!(error.cause, ConnectCause::Timeout { step: ConnectStep::Tls, .. }), "{error}");
         assert!(error.to_string().ends_with("did not finish the TLS handshake"), "{error}");
     });
 }
@@ -150,7 +150,9 @@ fn a_proxy_that_says_nothing_is_named_when_time_is_up() {
         connector.connect_timeout = Duration::from_millis(50);
         let endpoint = Endpoint::new(true, "membership.example.com", 443);
         let error = connector.connect(&endpoint).await.unwrap_err();
-        let ConnectCause::Timeout { step: Step::Proxy(named), .. } = &error.cause else { panic!("{error}") };
+        let ConnectCause::Timeout { step: ConnectStep::Proxy(named), .. } = &error.cause else {
+            panic!("{error}")
+        };
         assert!(proxy.contains(named.as_str()), "{named}");
     });
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
 use super::der::{
-    BIT_STRING, BOOLEAN, Der, GENERALIZED_TIME, INTEGER, OCTET_STRING, OID, SEQUENCE, UTC_TIME, Value,
+    BIT_STRING, BOOLEAN, Der, DerValue, GENERALIZED_TIME, INTEGER, OCTET_STRING, OID, SEQUENCE, UTC_TIME,
 };
 
 /// Longest name that is shown.
@@ -151,7 +151,7 @@ impl<'a> Certificate<'a> {
 }
 
 impl<'a> Extensions<'a> {
-    fn parse(list: Value<'a>) -> Option<Self> {
+    fn parse(list: DerValue<'a>) -> Option<Self> {
         let mut found = Self::default();
         for extension in list.inside() {
             let mut parts = extension.inside();
@@ -191,7 +191,7 @@ impl<'a> Extensions<'a> {
 }
 
 impl<'a> Name<'a> {
-    fn parse(value: Value<'a>) -> Option<Self> {
+    fn parse(value: DerValue<'a>) -> Option<Self> {
         match (value.tag, value.content.len()) {
             (0x82, _) => Some(Self::Dns(value.content)),
             (0x87, 4) => Some(Self::Address(<[u8; 4]>::try_from(value.content).ok()?.into())),
@@ -209,7 +209,7 @@ impl<'a> Name<'a> {
 }
 
 /// UTCTime or GeneralizedTime, to seconds since the epoch.
-fn time(value: Value<'_>) -> Option<i64> {
+fn time(value: DerValue<'_>) -> Option<i64> {
     let digits = value.content.strip_suffix(b"Z")?;
     let number = |from: usize, to: usize| -> Option<i16> {
         let digits = digits.get(from..to)?;
@@ -235,8 +235,8 @@ pub(super) fn shown_time(seconds: i64) -> String {
 /// A distinguished name: its common name, organisation and unit.
 fn shown_name(name: &[u8]) -> String {
     let mut parts = Vec::new();
-    let sets = Der(name).next().map_or(Der(&[]), Value::inside);
-    for attribute in sets.flat_map(Value::inside).take(16) {
+    let sets = Der(name).next().map_or(Der(&[]), DerValue::inside);
+    for attribute in sets.flat_map(DerValue::inside).take(16) {
         let mut pair = attribute.inside();
         let (Some(oid), Some(text)) = (pair.next(), pair.next()) else { continue };
         let key = match oid.content {

@@ -6,7 +6,7 @@ pub(super) struct Der<'a>(pub(super) &'a [u8]);
 
 /// One value.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Value<'a> {
+pub(super) struct DerValue<'a> {
     pub(super) tag: u8,
     pub(super) content: &'a [u8],
     /// With tag and length.
@@ -24,7 +24,7 @@ pub(super) const SEQUENCE: u8 = 0x30;
 
 impl<'a> Der<'a> {
     /// The next value; `None` at the end and where there is none.
-    pub(super) fn next(&mut self) -> Option<Value<'a>> {
+    pub(super) fn next(&mut self) -> Option<DerValue<'a>> {
         let (&[tag, first], rest) = self.0.split_first_chunk()?;
         let (length, content) = match first {
             0..=0x7f => (usize::from(first), rest),
@@ -37,16 +37,16 @@ impl<'a> Der<'a> {
         let (content, after) = content.split_at_checked(length)?;
         let whole = &self.0[..self.0.len() - after.len()];
         self.0 = after;
-        Some(Value { tag, content, whole })
+        Some(DerValue { tag, content, whole })
     }
 
     /// The next value, which has to be of this kind.
-    pub(super) fn expect(&mut self, tag: u8) -> Option<Value<'a>> {
+    pub(super) fn expect(&mut self, tag: u8) -> Option<DerValue<'a>> {
         self.next().filter(|value| value.tag == tag)
     }
 
     /// The next value if it is of this kind.
-    pub(super) fn optional(&mut self, tag: u8) -> Option<Value<'a>> {
+    pub(super) fn optional(&mut self, tag: u8) -> Option<DerValue<'a>> {
         let mut ahead = *self;
         let value = ahead.expect(tag)?;
         *self = ahead;
@@ -54,7 +54,7 @@ impl<'a> Der<'a> {
     }
 }
 
-impl<'a> Value<'a> {
+impl<'a> DerValue<'a> {
     /// What is inside, value by value.
     pub(super) fn inside(self) -> Der<'a> {
         Der(self.content)
@@ -70,9 +70,9 @@ impl<'a> Value<'a> {
 }
 
 impl<'a> Iterator for Der<'a> {
-    type Item = Value<'a>;
+    type Item = DerValue<'a>;
 
-    fn next(&mut self) -> Option<Value<'a>> {
+    fn next(&mut self) -> Option<DerValue<'a>> {
         Der::next(self)
     }
 }

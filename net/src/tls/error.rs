@@ -21,7 +21,7 @@ pub enum TlsError {
         /// What the text was given as.
         subject: &'static str,
         /// What is wrong.
-        reason: String,
+        reason: Unusable,
     },
     /// The system has no certificates.
     #[error(
@@ -34,6 +34,42 @@ pub enum TlsError {
     /// rustls refuses the combination. It has seen neither key nor certificate by then.
     #[error("no TLS configuration: {0}")]
     Refused(#[from] rustls::Error),
+}
+
+/// What is wrong with a certificate or a key that can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// The chain is in another order.
+    #[error("the key belongs to certificate {0} of the chain: the one that it belongs to has to be first")]
+    NotFirst(usize),
+    /// The two do not belong together.
+    #[error("the {0} belongs to another certificate")]
+    OtherKey(&'static str),
+    /// A key where a certificate is due.
+    #[error("it holds a key and no certificate: the two may have been exchanged")]
+    KeyAlone,
+    /// A certificate where a key is due.
+    #[error("it holds a certificate and no key: the two may have been exchanged")]
+    CertificateAlone,
+    /// A key of another kind.
+    #[error(
+        "no key that this agent can sign with: RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, Ed25519"
+    )]
+    KeyKind,
+    /// A key with a password.
+    #[error(
+        "it is encrypted, and there is nobody to ask for the password: take the encryption off with openssl pkey"
+    )]
+    Encrypted,
+    /// Nothing.
+    #[error("it holds no key (expected PEM: -----BEGIN ... PRIVATE KEY-----)")]
+    NoKey,
+    /// Something else.
+    #[error("it is no PEM: {0}")]
+    NoPem(Flaw),
+    /// PEM around something else.
+    #[error("what it holds between BEGIN and END is no certificate")]
+    NotCertificates,
 }
 
 impl TlsError {

@@ -12,7 +12,7 @@ use rustls::{
 use super::{
     certificate::Certificate,
     der::{BIT_STRING, Der, SEQUENCE},
-    error::TlsError,
+    error::{TlsError, Unusable},
     pem::{self, Block, Flaw, Label},
 };
 
@@ -63,11 +63,8 @@ pub(super) fn read(
         && !same_key(first, &own)
     {
         let reason = match keys.iter().position(|key| key.is_some_and(|key| same_key(key, &own))) {
-            Some(at) => format!(
-                "the key belongs to certificate {} of the chain: the one that it belongs to has to be first",
-                at + 1
-            ),
-            None => format!("the {} belongs to another certificate", subjects.key),
+            Some(at) => Unusable::NotFirst(at + 1),
+            None => Unusable::OtherKey(subjects.key),
         };
         return Err(TlsError::Unusable { subject: subjects.certificate, reason });
     }
@@ -86,8 +83,7 @@ fn chain(text: &[u8], subject: &'static str) -> Result<Vec<CertificateDer<'stati
         return Ok(found);
     }
     if pem.first(Label::PrivateKey).is_some() {
-        let reason = "it holds a key and no certificate: the two may have been exchanged".into();
-        return Err(TlsError::Unusable { subject, reason });
+        return Err(TlsError::Unusable { subject, reason: Unusable::KeyAlone });
     }
     Err(TlsError::no_certificate(subject, &pem))
 }
@@ -97,25 +93,17 @@ fn key(
     subject: &'static str,
     provider: &CryptoProvider,
 ) -> Result<Arc<dyn SigningKey>, TlsError> {
-    let unusable = |reason: &str| TlsError::Unusable { subject, reason: reason.into() };
+    let unusable = |reason| TlsError::Unusable { subject, reason };
     let pem = pem::read(text);
     match pem.blocks.iter().find(|block| matches!(block.label, Label::PrivateKey | Label::EncryptedKey)) {
-        Some(Block { label: Label::PrivateKey, der }) => load(der, provider).ok_or_else(|| {
-            unusable(
-                "no key that this agent can sign with: RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, Ed25519",
-            )
-        }),
-        Some(_) => Err(unusable(
-            "it is encrypted, and there is nobody to ask for the password: take the encryption off with openssl pkey",
-        )),
-        None if pem.first(Label::Certificate).is_some() => {
-            Err(unusable("it holds a certificate and no key: the two may have been exchanged"))
+        Some(Block { label: Label::PrivateKey, der }) => {
+            load(der, provider).ok_or_else(|| unusable(Unusable::KeyKind))
         }
+        Some(_) => Err(unusable(Unusable::Encrypted)),
+        None if pem.first(Label::Certificate).is_some() => Err(unusable(Unusable::CertificateAlone)),
         None => match pem.flaw() {
-            None | Some(Flaw::NoBlock) => {
-                Err(unusable("it holds no key (expected PEM: -----BEGIN ... PRIVATE KEY-----)"))
-            }
-            Some(flaw) => Err(unusable(&format!("it is no PEM: {flaw}"))),
+            None | Some(Flaw::NoBlock) => Err(unusable(Unusable::NoKey)),
+            Some(flaw) => Err(unusable(Unusable::NoPem(flaw))),
         },
     }
 }

@@ -104,14 +104,14 @@ impl fmt::Display for Flaw {
 /// Reads all blocks. What cannot be read is skipped, as Go does; linear in the text's length.
 pub fn read(text: &[u8]) -> Pem {
     let mut pem = Pem::default();
-    let mut open: Option<Open<'_>> = None;
+    let mut open: Option<OpenBlock<'_>> = None;
     for line in text.split(|&byte| byte == b'\n') {
         let line = trimmed(line);
         if let Some(rest) = line.strip_prefix(BEGIN) {
             if open.is_some() {
                 pem.flawed(Flaw::Unclosed);
             }
-            open = rest.strip_suffix(DASHES).filter(|label| !contains(label, DASHES)).map(Open::new);
+            open = rest.strip_suffix(DASHES).filter(|label| !contains(label, DASHES)).map(OpenBlock::new);
             if open.is_none() {
                 pem.flawed(joined(rest));
             }
@@ -154,13 +154,13 @@ impl Pem {
 }
 
 /// A block whose end has not come yet.
-struct Open<'a> {
+struct OpenBlock<'a> {
     label: &'a [u8],
     base64: Vec<u8>,
     encrypted: bool,
 }
 
-impl<'a> Open<'a> {
+impl<'a> OpenBlock<'a> {
     fn new(label: &'a [u8]) -> Self {
         Self { label, base64: Vec::new(), encrypted: false }
     }

@@ -30,7 +30,7 @@ impl SupportedKxGroup for Secp521r1 {
         let failed = |_| Error::from(GetRandomFailed);
         let private = EphemeralPrivateKey::generate(&ECDH_P521, &SystemRandom::new()).map_err(failed)?;
         let public = private.compute_public_key().map_err(failed)?.as_ref().to_vec();
-        Ok(Box::new(Exchange { private, public }))
+        Ok(Box::new(Secp521r1Exchange { private, public }))
     }
 
     fn name(&self) -> NamedGroup {
@@ -38,12 +38,12 @@ impl SupportedKxGroup for Secp521r1 {
     }
 }
 
-struct Exchange {
+struct Secp521r1Exchange {
     private: EphemeralPrivateKey,
     public: Vec<u8>,
 }
 
-impl ActiveKeyExchange for Exchange {
+impl ActiveKeyExchange for Secp521r1Exchange {
     fn complete(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
         let misbehaved = Error::from(PeerMisbehaved::InvalidKeyShare);
         // RFC 8446, 4.2.8.2: an uncompressed point and nothing else.

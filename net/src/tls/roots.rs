@@ -5,7 +5,7 @@ use rustls::{RootCertStore, pki_types::CertificateDer};
 use super::{
     Trust,
     certificate::Certificate,
-    error::TlsError,
+    error::{TlsError, Unusable},
     pem::{self, Label},
 };
 
@@ -53,8 +53,7 @@ impl Roots {
         }
         let roots = Self::of(certificates);
         if roots.all.is_empty() {
-            let reason = "what it holds between BEGIN and END is no certificate".into();
-            return Err(TlsError::Unusable { subject: SUBJECT, reason });
+            return Err(TlsError::Unusable { subject: SUBJECT, reason: Unusable::NotCertificates });
         }
         Ok(roots)
     }

@@ -4,32 +4,32 @@ use std::{fmt, io, rc::Rc};
 
 use rustls::{AlertDescription, CertificateError, Error};
 
-use super::verifier::Disbelieved;
+use super::verifier::Distrusted;
 
 /// The peer of a connection of ours, for errors on it.
 #[derive(Debug, Clone)]
-pub(crate) struct Peer {
+pub(crate) struct TlsPeer {
     /// `host:port`.
     pub(crate) name: Rc<str>,
     /// Whether we have a certificate of our own to show.
     pub(crate) identified: bool,
 }
 
-impl Peer {
+impl TlsPeer {
     /// The same error, in our words where it is one of TLS.
     pub(crate) fn explain(&self, error: io::Error) -> io::Error {
         let words = match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
             Some(tls) => self.words(tls),
             None => return error,
         };
-        io::Error::new(error.kind(), Trouble(words))
+        io::Error::new(error.kind(), TlsTrouble(words))
     }
 
     /// Why a handshake failed.
     pub(crate) fn explain_handshake(&self, error: io::Error) -> io::Error {
         if error.kind() == io::ErrorKind::UnexpectedEof {
             let words = format!("{} closed the connection in the middle of the TLS handshake", self.name);
-            return io::Error::new(error.kind(), Trouble(words));
+            return io::Error::new(error.kind(), TlsTrouble(words));
         }
         self.explain(error)
     }
@@ -38,7 +38,7 @@ impl Peer {
         let peer = &self.name;
         match error {
             Error::InvalidCertificate(CertificateError::Other(why)) => {
-                match why.0.downcast_ref::<Disbelieved>() {
+                match why.0.downcast_ref::<Distrusted>() {
                     Some(why) => format!("the certificate of {peer} {why}"),
                     None => format!("the certificate of {peer} is not accepted: {why}"),
                 }
@@ -111,12 +111,12 @@ fn words_of(alert: AlertDescription) -> String {
 
 /// An error on a connection, in words.
 #[derive(Debug)]
-struct Trouble(String);
+struct TlsTrouble(String);
 
-impl fmt::Display for Trouble {
+impl fmt::Display for TlsTrouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Trouble {}
+impl std::error::Error for TlsTrouble {}

@@ -28,8 +28,40 @@ use super::{
 
 /// A server's certificate is not believed. Continues "the certificate of host:port ...".
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Disbelieved(String);
+pub(super) enum Distrusted {
+    #[error("cannot be read")]
+    Unreadable,
+    #[error("expired on {}: it has to be renewed there", shown_time(*.0))]
+    Expired(i64),
+    #[error("is not valid before {}: compare the clocks of both sides", shown_time(*.0))]
+    NotYetValid(i64),
+    #[error(
+        "names no host (it has no subject alternative name, and the name in its subject, {subject}, does not count): it has to be issued anew with {name}"
+    )]
+    NoNames { subject: String, name: String },
+    #[error("is not for {name}: it is for {names}")]
+    OtherName { name: String, names: String },
+    #[error("is for other purposes than TLS servers (its extended key usage)")]
+    OtherPurpose,
+    #[error(
+        "is signed by itself and is not among the CA certificates that are trusted: give the CA certificate that it belongs to"
+    )]
+    SelfSigned,
+    #[error(
+        "is signed by {0}, which none of the trusted CA certificates stands for: give the CA certificate that it belongs to"
+    )]
+    UnknownIssuer(String),
+    #[error("or its chain is signed in a way that is not supported (SHA-1, or RSA below 2048 bits?)")]
+    Algorithm,
+    #[error("or its chain has a signature that is wrong: {0} signed with another key")]
+    BadSignature(String),
+    #[error("is signed by way of a certificate that expired")]
+    ExpiredIssuer,
+    #[error("or its chain is not accepted: {0}")]
+    Chain(CertificateError),
+    #[error("or its chain is not accepted: {0}")]
+    Other(Error),
+}
 
 /// Verifies servers' certificates against configured ones.
 #[derive(Debug)]
@@ -49,16 +81,21 @@ impl Verifier {
         intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
         now: UnixTime,
-    ) -> Result<(), String> {
-        let certificate = Certificate::parse(der).ok_or("cannot be read")?;
+    ) -> Result<(), Distrusted> {
+        let certificate = Certificate::parse(der).ok_or(Distrusted::Unreadable)?;
         in_time(&certificate, now)?;
         // webpki reads no version 1, which has no names either.
         let parsed = ParsedCertificate::try_from(der).ok().filter(|_| certificate.has_names());
-        let Some(parsed) = parsed else { return Err(no_names(&certificate, name)) };
-        verify_server_name(&parsed, name)
-            .map_err(|_| format!("is not for {}: it is for {}", name.to_str(), certificate.shown_names()))?;
+        let Some(parsed) = parsed else {
+            let (subject, name) = (certificate.shown_subject(), name.to_str().into_owned());
+            return Err(Distrusted::NoNames { subject, name });
+        };
+        verify_server_name(&parsed, name).map_err(|_| Distrusted::OtherName {
+            name: name.to_str().into_owned(),
+            names: certificate.shown_names(),
+        })?;
         if !certificate.may_serve() {
-            return Err("is for other purposes than TLS servers (its extended key usage)".into());
+            return Err(Distrusted::OtherPurpose);
         }
         if self.roots.contains(der) {
             return Ok(());
@@ -71,7 +108,7 @@ impl Verifier {
             self.algorithms.all,
         );
         match verdict {
-            Err(error) if !self.is_signed_by_a_root(&certificate) => Err(untrusted(&certificate, &error)),
+            Err(error) if !self.is_signed_by_a_root(&certificate) => Err(untrusted(&certificate, error)),
             _ => Ok(()),
         }
     }
@@ -94,51 +131,32 @@ impl Verifier {
     }
 }
 
-fn in_time(certificate: &Certificate<'_>, now: UnixTime) -> Result<(), String> {
+fn in_time(certificate: &Certificate<'_>, now: UnixTime) -> Result<(), Distrusted> {
     let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
     let (from, to) = (certificate.not_before, certificate.not_after);
     if now > to {
-        return Err(format!("expired on {}: it has to be renewed there", shown_time(to)));
+        return Err(Distrusted::Expired(to));
     }
     if now < from {
-        return Err(format!("is not valid before {}: compare the clocks of both sides", shown_time(from)));
+        return Err(Distrusted::NotYetValid(from));
     }
     Ok(())
 }
 
-fn no_names(certificate: &Certificate<'_>, name: &ServerName<'_>) -> String {
-    format!(
-        "names no host (it has no subject alternative name, and the name in its subject, {}, does not count): it has to be issued anew with {}",
-        certificate.shown_subject(),
-        name.to_str()
-    )
-}
-
-/// Words for webpki's verdict on the chain.
-fn untrusted(certificate: &Certificate<'_>, error: &Error) -> String {
-    let issuer = certificate.shown_issuer();
-    match error {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            let whom = match certificate.issuer == certificate.subject {
-                true => "is signed by itself and is not among the CA certificates that are trusted".into(),
-                false => {
-                    format!("is signed by {issuer}, which none of the trusted CA certificates stands for")
-                }
-            };
-            format!("{whom}: give the CA certificate that it belongs to")
+/// webpki's verdict on the chain.
+fn untrusted(certificate: &Certificate<'_>, error: Error) -> Distrusted {
+    let issuer = || certificate.shown_issuer();
+    let Error::InvalidCertificate(why) = error else { return Distrusted::Other(error) };
+    match why {
+        CertificateError::UnknownIssuer if certificate.issuer == certificate.subject => {
+            Distrusted::SelfSigned
         }
-        Error::InvalidCertificate(
-            CertificateError::UnsupportedSignatureAlgorithmContext { .. }
-            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
-        ) => "or its chain is signed in a way that is not supported (SHA-1, or RSA below 2048 bits?)".into(),
-        Error::InvalidCertificate(CertificateError::BadSignature) => {
-            format!("or its chain has a signature that is wrong: {issuer} signed with another key")
-        }
-        Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-            "is signed by way of a certificate that expired".into()
-        }
-        Error::InvalidCertificate(why) => format!("or its chain is not accepted: {why}"),
-        error => format!("or its chain is not accepted: {error}"),
+        CertificateError::UnknownIssuer => Distrusted::UnknownIssuer(issuer()),
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => Distrusted::Algorithm,
+        CertificateError::BadSignature => Distrusted::BadSignature(issuer()),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Distrusted::ExpiredIssuer,
+        why => Distrusted::Chain(why),
     }
 }
 
@@ -153,7 +171,7 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, Error> {
         match self.verify(end_entity, intermediates, server_name, now) {
             Ok(()) => Ok(ServerCertVerified::assertion()),
-            Err(why) => Err(CertificateError::Other(OtherError(Arc::new(Disbelieved(why)))).into()),
+            Err(why) => Err(CertificateError::Other(OtherError(Arc::new(why))).into()),
         }
     }
 

@@ -51,7 +51,7 @@ fn kinds(came: &[u8]) -> Vec<u8> {
     kinds
 }
 
-async fn connect(port: u16, protocol: Protocol) -> connect::Connection {
+async fn connect(port: u16, protocol: Protocol) -> connect::OpenConnection {
     let connector = Connector {
         tls: None,
         proxy: Proxy::none(),
@@ -59,7 +59,7 @@ async fn connect(port: u16, protocol: Protocol) -> connect::Connection {
         user_timeout: None,
     };
     let connection = connector.connect(&Endpoint::new(false, "127.0.0.1", port)).await.unwrap();
-    connect::Connection { protocol, ..connection }
+    connect::OpenConnection { protocol, ..connection }
 }
 
 /// A server that says this once a request has come, and keeps the connection unless it is told to

@@ -4,17 +4,17 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, header};
+use http::{Method, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 
 use crate::{
-    membership::auth::oidc::{Answer, Request},
+    membership::auth::oidc::{IssuerAnswer, IssuerRequest},
     net::{
         self, chain,
         connect::{ConnectError, Connector, Protocol},
         endpoint::{Endpoint, EndpointError},
-        line::{Line, Tapped},
+        monitor::{MonitoredIo, PeerAbuse},
         timeout,
     },
 };
@@ -50,12 +50,12 @@ pub enum FetchError {
         source: http::Error,
     },
     /// The exchange broke.
-    #[error("{url}: {reason}")]
-    Http {
+    #[error("{url}: {source}")]
+    Exchange {
         /// Where to.
         url: String,
         /// Why.
-        reason: String,
+        source: ExchangeError,
     },
     /// Redirected again and again.
     #[error("{url}: more than 5 redirects")]
@@ -71,9 +71,35 @@ pub enum FetchError {
     },
 }
 
+/// Why an exchange broke.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// The connection broke.
+    #[error("{}", chain(.0))]
+    Http(hyper::Error),
+    /// It was given up.
+    #[error(transparent)]
+    Abuse(#[from] PeerAbuse),
+    /// No answer.
+    #[error("it took the request and did not answer it within {ANSWER:?}")]
+    Unanswered,
+    /// Something in between answers for the issuer.
+    #[error("answered {0} with a page of HTML instead of JSON")]
+    Page(StatusCode),
+    /// The answer broke off.
+    #[error("{0}")]
+    Body(hyper::Error),
+    /// More than an answer may have.
+    #[error("the answer is larger than {} KiB", MAX_BODY >> 10)]
+    TooLarge,
+}
+
 /// Sends a request and reads the whole answer. Redirects are followed for GET alone: the other
 /// carries a secret.
-pub(super) async fn fetch(connector: &Connector, request: &Request) -> Result<Answer, FetchError> {
+pub(super) async fn fetch(
+    connector: &Connector,
+    request: &IssuerRequest,
+) -> Result<IssuerAnswer, FetchError> {
     let all = async {
         let mut request = request.clone();
         for _ in 0..=MAX_REDIRECTS {
@@ -89,39 +115,41 @@ pub(super) async fn fetch(connector: &Connector, request: &Request) -> Result<An
 }
 
 /// The answer, and where it sends us.
-async fn exchange(connector: &Connector, request: &Request) -> Result<(Answer, Option<String>), FetchError> {
-    let broken = |reason: String| FetchError::Http { url: request.url.clone(), reason };
+async fn exchange(
+    connector: &Connector,
+    request: &IssuerRequest,
+) -> Result<(IssuerAnswer, Option<String>), FetchError> {
+    let broken = |source| FetchError::Exchange { url: request.url.clone(), source };
     let endpoint = Endpoint::from_url(&request.url)?;
     let io = connector.connect(&endpoint).await.map_err(|error| FetchError::Connect(Box::new(error)))?.io;
-    let (io, line) = Tapped::new(io, Protocol::Http1);
-    let failed = |error: hyper::Error| broken(told(&line, &error));
+    let (io, monitor) = MonitoredIo::new(io, Protocol::Http1);
+    let failed =
+        |error| broken(monitor.abuse().map_or_else(|| ExchangeError::Http(error), ExchangeError::Abuse));
     let mut http = hyper::client::conn::http1::Builder::new();
     let (mut sender, connection) = http.max_headers(MAX_HEADER_COUNT).handshake(io).await.map_err(failed)?;
     let _driver = net::spawn(connection);
 
     let mut to_send = to_http(request, &endpoint)?;
-    line.count_informational(&mut to_send);
+    monitor.count_informational(&mut to_send);
     let response = timeout(ANSWER, sender.send_request(to_send)).await;
-    let response = response
-        .map_err(|_| broken(format!("it took the request and did not answer it within {ANSWER:?}")))?
-        .map_err(failed)?;
-    line.check_informational().map_err(|error| broken(error.to_string()))?;
-    if let Some(what) = no_json(&response) {
-        return Err(broken(what));
-    }
+    let response = response.map_err(|_| broken(ExchangeError::Unanswered))?.map_err(failed)?;
+    monitor.check_informational().map_err(|abuse| broken(abuse.into()))?;
     let status = response.status();
+    if is_page(&response) {
+        return Err(broken(ExchangeError::Page(status)));
+    }
     let location = response.headers().get(header::LOCATION).filter(|_| status.is_redirection());
     let location = location.and_then(|value| absolute(&endpoint, value.to_str().ok()?));
     let body = read(response.into_body(), status.is_success()).await.map_err(broken)?;
-    Ok((Answer { status, body }, location))
+    Ok((IssuerAnswer { status, body }, location))
 }
 
-async fn read(mut incoming: Incoming, whole: bool) -> Result<Vec<u8>, String> {
+async fn read(mut incoming: Incoming, whole: bool) -> Result<Vec<u8>, ExchangeError> {
     let mut body = Vec::new();
     while let Some(frame) = incoming.frame().await {
-        let data = frame.map_err(|error| error.to_string())?.into_data().unwrap_or_default();
+        let data = frame.map_err(ExchangeError::Body)?.into_data().unwrap_or_default();
         if whole && body.len().saturating_add(data.len()) > MAX_BODY {
-            return Err(format!("the answer is larger than {} KiB", MAX_BODY >> 10));
+            return Err(ExchangeError::TooLarge);
         }
         body.extend_from_slice(&data);
         if !whole && body.len() >= MAX_ERROR {
@@ -132,20 +160,15 @@ async fn read(mut incoming: Incoming, whole: bool) -> Result<Vec<u8>, String> {
     Ok(body)
 }
 
-/// Why a request went down with its connection.
-fn told(line: &Line, error: &hyper::Error) -> String {
-    line.offence().unwrap_or_else(|| chain(error))
+/// Whether it is a page for people, where a document is due: something in between answers for the issuer.
+fn is_page<B>(response: &http::Response<B>) -> bool {
+    let value =
+        response.headers().get(header::CONTENT_TYPE).map(|value| value.as_bytes().to_ascii_lowercase());
+    let is_html = |value: Vec<u8>| value.starts_with(b"text/html") || value.starts_with(b"application/xhtml");
+    response.status().is_success() && value.is_some_and(is_html)
 }
 
-/// What a page for people is, where a document is due: something in between answers for the issuer.
-fn no_json<B>(response: &http::Response<B>) -> Option<String> {
-    let value = response.headers().get(header::CONTENT_TYPE)?.as_bytes().to_ascii_lowercase();
-    let page = value.starts_with(b"text/html") || value.starts_with(b"application/xhtml");
-    let status = response.status();
-    (status.is_success() && page).then(|| format!("answered {status} with a page of HTML instead of JSON"))
-}
-
-fn to_http(request: &Request, endpoint: &Endpoint) -> Result<http::Request<Full<Bytes>>, FetchError> {
+fn to_http(request: &IssuerRequest, endpoint: &Endpoint) -> Result<http::Request<Full<Bytes>>, FetchError> {
     let uri: http::Uri =
         request.url.parse().map_err(|_| EndpointError::NoUrl { text: request.url.clone() })?;
     let path = uri.path_and_query().map_or("/", |path| path.as_str());

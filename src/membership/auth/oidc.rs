@@ -9,7 +9,7 @@ use crate::redact;
 
 /// What is sent to an issuer. `GET` without a form, else `POST`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Request {
+pub(crate) struct IssuerRequest {
     pub(crate) url: String,
     /// Body, `application/x-www-form-urlencoded`.
     pub(crate) form: Option<String>,
@@ -19,7 +19,7 @@ pub(crate) struct Request {
 
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct IssuerAnswer {
     pub(crate) status: StatusCode,
     pub(crate) body: Vec<u8>,
 }
@@ -65,8 +65,24 @@ pub enum OidcError {
         /// URL.
         endpoint: String,
         /// Why.
-        reason: String,
+        reason: NoToken,
     },
+}
+
+/// Why an answer holds no token. The position is enough: the text may be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoToken {
+    /// It cannot be read.
+    #[error("no JSON of that shape, line {line} column {column}")]
+    Shape {
+        /// Where reading ended.
+        line: usize,
+        /// And where on it.
+        column: usize,
+    },
+    /// It has none.
+    #[error("access_token is missing or empty")]
+    Missing,
 }
 
 impl OidcError {
@@ -81,14 +97,14 @@ impl OidcError {
     }
 }
 
-pub(crate) fn discovery_request(issuer: &str) -> Request {
+pub(crate) fn discovery_request(issuer: &str) -> IssuerRequest {
     let base = issuer.strip_suffix('/').unwrap_or(issuer);
-    Request { url: format!("{base}/.well-known/openid-configuration"), form: None, authorization: None }
+    IssuerRequest { url: format!("{base}/.well-known/openid-configuration"), form: None, authorization: None }
 }
 
 /// Reads the discovery document. Its issuer must be the one that was asked, but for one
 /// trailing slash.
-pub(crate) fn token_endpoint(issuer: &str, answer: &Answer) -> Result<String, OidcError> {
+pub(crate) fn token_endpoint(issuer: &str, answer: &IssuerAnswer) -> Result<String, OidcError> {
     #[derive(Deserialize)]
     struct Document {
         issuer: String,
@@ -107,40 +123,40 @@ pub(crate) fn token_endpoint(issuer: &str, answer: &Answer) -> Result<String, Oi
 }
 
 /// An OAuth client.
-pub(crate) struct Client {
+pub(crate) struct OAuthClient {
     pub(crate) id: String,
     pub(crate) secret: String,
 }
 
-impl Client {
+impl OAuthClient {
     /// RFC 6749 section 2.3.1: id and secret are form-urlencoded before they become a Basic
     /// header.
-    pub(crate) fn request_with_header(&self, endpoint: &str) -> Request {
+    pub(crate) fn request_with_header(&self, endpoint: &str) -> IssuerRequest {
         let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
         let pair = format!("{}:{}", encoded(&self.id), encoded(&self.secret));
-        Request {
+        IssuerRequest {
             url: endpoint.into(),
             form: Some("grant_type=client_credentials".into()),
             authorization: Some(format!("Basic {}", BASE64_STANDARD.encode(pair))),
         }
     }
 
-    pub(crate) fn request_with_body(&self, endpoint: &str) -> Request {
+    pub(crate) fn request_with_body(&self, endpoint: &str) -> IssuerRequest {
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "client_credentials")
             .append_pair("client_id", &self.id)
             .append_pair("client_secret", &self.secret)
             .finish();
-        Request { url: endpoint.into(), form: Some(form), authorization: None }
+        IssuerRequest { url: endpoint.into(), form: Some(form), authorization: None }
     }
 }
 
 /// Whether the other way of authenticating is worth a try.
-pub(crate) fn is_refusal(answer: &Answer) -> bool {
+pub(crate) fn is_refusal(answer: &IssuerAnswer) -> bool {
     answer.status.is_client_error() && answer.status != StatusCode::TOO_MANY_REQUESTS
 }
 
-pub(crate) fn access_token(endpoint: &str, answer: &Answer) -> Result<String, OidcError> {
+pub(crate) fn access_token(endpoint: &str, answer: &IssuerAnswer) -> Result<String, OidcError> {
     #[derive(Deserialize)]
     struct Grant {
         #[serde(default)]
@@ -150,12 +166,11 @@ pub(crate) fn access_token(endpoint: &str, answer: &Answer) -> Result<String, Oi
         let body = beginning(&answer.body);
         return Err(OidcError::Refused { endpoint: endpoint.into(), status: answer.status, body });
     }
-    let no_token = |reason: String| OidcError::NoToken { endpoint: endpoint.into(), reason };
-    // The position is enough: the text may be a token.
+    let no_token = |reason| OidcError::NoToken { endpoint: endpoint.into(), reason };
     let grant: Grant = serde_json::from_slice(&answer.body)
-        .map_err(|e| no_token(format!("no JSON of that shape, line {} column {}", e.line(), e.column())))?;
+        .map_err(|error| no_token(NoToken::Shape { line: error.line(), column: error.column() }))?;
     if grant.access_token.is_empty() {
-        return Err(no_token("access_token is missing or empty".into()));
+        return Err(no_token(NoToken::Missing));
     }
     Ok(grant.access_token)
 }
@@ -170,8 +185,8 @@ fn beginning(body: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer { status: StatusCode::from_u16(status).unwrap(), body: body.into() }
+    fn answer(status: u16, body: &str) -> IssuerAnswer {
+        IssuerAnswer { status: StatusCode::from_u16(status).unwrap(), body: body.into() }
     }
 
     #[test]
@@ -201,7 +216,7 @@ mod tests {
 
     #[test]
     fn id_and_secret_are_encoded_in_the_header_and_in_the_body() {
-        let client = Client { id: "region_a b".into(), secret: "p:s+&ß".into() };
+        let client = OAuthClient { id: "region_a b".into(), secret: "p:s+&ß".into() };
         let header = client.request_with_header("https://a/token");
         let expected = format!("Basic {}", BASE64_STANDARD.encode("region_a+b:p%3As%2B%26%C3%9F"));
         assert_eq!(header.authorization.unwrap(), expected);

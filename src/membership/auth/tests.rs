@@ -9,14 +9,14 @@ use super::*;
 use crate::net::{listen::Listener, spawn, testing::run};
 
 /// Method and path, Authorization header, body.
-type Seen = Rc<RefCell<Vec<(String, Option<String>, String)>>>;
+type SeenRequests = Rc<RefCell<Vec<(String, Option<String>, String)>>>;
 
 /// An issuer on loopback; `answer` gives status and body for a path and whether it came with
 /// an Authorization header.
-fn issuer(answer: impl Fn(&str, &str, bool) -> (u16, String) + 'static) -> (String, Seen) {
+fn issuer(answer: impl Fn(&str, &str, bool) -> (u16, String) + 'static) -> (String, SeenRequests) {
     let listener = Listener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://127.0.0.1:{}", listener.local_addr().port());
-    let seen = Seen::default();
+    let seen = SeenRequests::default();
     let (base, log, answer) = (url.clone(), seen.clone(), Rc::new(answer));
     spawn(async move {
         loop {
@@ -52,14 +52,14 @@ fn document(base: &str) -> (u16, String) {
 }
 
 async fn fetch_token(issuer: String) -> Result<(&'static str, MetadataValue<Ascii>), AuthError> {
-    let auth = Auth::Bearer { issuer, client_secret: "secret".into() };
+    let auth = MembershipAuth::Bearer { issuer, client_secret: "secret".into() };
     auth.credential("r1", &Proxy::none()).await
 }
 
 #[test]
 fn mode_token_sends_the_token() {
     run(async {
-        let auth = Auth::Token("abc".into());
+        let auth = MembershipAuth::Token("abc".into());
         let (key, value) = auth.credential("r1", &Proxy::none()).await.unwrap();
         assert_eq!((key, value.to_str().unwrap(), value.is_sensitive()), ("token", "abc", true));
         assert!(!format!("{auth:?}").contains("abc"));

@@ -158,9 +158,9 @@ fn a_bomb_becomes_no_more_than_the_limit() {
     let bomb = vec![0; 64 << 20];
     for (name, packed) in [("gzip", gzip(&bomb)), ("deflate", deflate(&bomb))] {
         assert!(packed.len() < 100 << 10);
-        assert_eq!(named(name).inflate(&packed, 1 << 20), Err(InflateError::TooLong(1 << 20)));
+        assert_eq!(named(name).inflate(&packed, 1 << 20), Err(FrameError::TooLong(1 << 20)));
     }
-    assert_eq!(named("gzip").inflate(&gzip(&[0; 10]), 9), Err(InflateError::TooLong(9)));
+    assert_eq!(named("gzip").inflate(&gzip(&[0; 10]), 9), Err(FrameError::TooLong(9)));
     assert_eq!(named("gzip").inflate(&gzip(&[0; 9]), 9), Ok(vec![0; 9]));
 }
 
@@ -169,10 +169,10 @@ fn what_is_damaged_is_said_and_so_is_what_nobody_asked_for() {
     let whole = gzip(b"some text that is long enough");
     for damaged in [&whole[..whole.len() - 3], b"<html>", b""] {
         let error = named("gzip").inflate(damaged, 100).unwrap_err();
-        assert!(matches!(error, InflateError::Damaged { encoding: "gzip", .. }), "{error}");
+        assert!(matches!(error, FrameError::Damaged { encoding: "gzip", .. }), "{error}");
     }
     let error = named("snappy").inflate(b"x", 100).unwrap_err();
     assert!(error.to_string().contains("\"snappy\""), "{error}");
-    assert_eq!(Encoding::of(&HeaderMap::new()).inflate(b"x", 100), Err(InflateError::Unnamed));
+    assert_eq!(Encoding::of(&HeaderMap::new()).inflate(b"x", 100), Err(FrameError::Unnamed));
     assert_eq!(named("identity"), Encoding::Identity);
 }

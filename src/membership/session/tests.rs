@@ -27,7 +27,7 @@ const SOON: Duration = Duration::from_secs(10);
 const STALL: Duration = Duration::from_secs(4);
 
 /// What a test tells its agent.
-enum Do {
+enum SessionDeed {
     Report(&'static str),
     StopOrders,
     Close,
@@ -36,9 +36,9 @@ enum Do {
 }
 
 /// A shard without objects.
-struct Nothing;
+struct NoObjects;
 
-impl Present for Nothing {
+impl Present for NoObjects {
     type Cursor = ();
 
     fn say(&self, _: &ObjectKey, _: bool) -> Option<ReportBody> {
@@ -71,7 +71,7 @@ impl Pace for AtOnce {
 
 /// What feeds the session, as shards do.
 async fn feed(
-    mut told: mpsc::UnboundedReceiver<Do>,
+    mut told: mpsc::UnboundedReceiver<SessionDeed>,
     reports: ReportChannel,
     closer: SessionCloser,
     metadata: CurrentMetadata,
@@ -82,22 +82,22 @@ async fn feed(
         match select(told.next(), pin!(grant)).await {
             Either::Left((None, _)) => return,
             Either::Left((Some(what), _)) => match what {
-                Do::Report(name) => {
+                SessionDeed::Report(name) => {
                     outbox.gone(ObjectKey::new(&Catalog::new(Vec::new()).stack, name), None);
                 }
-                Do::StopOrders => closer.stop_orders(),
-                Do::Close => closer.close(),
-                Do::Module(name) => metadata.change(&join_metadata(&[name])).unwrap(),
+                SessionDeed::StopOrders => closer.stop_orders(),
+                SessionDeed::Close => closer.close(),
+                SessionDeed::Module(name) => metadata.change(&join_metadata(&[name])).unwrap(),
             },
             Either::Right((StreamGrant::Opened { stream, .. }, _)) => {
                 open = Some(stream);
-                outbox.joined(&Nothing);
+                outbox.joined(&NoObjects);
             }
             Either::Right((StreamGrant::Ended, _)) => open = None,
             Either::Right((StreamGrant::Credit { .. }, _)) => {}
         }
         if let Some(stream) = open {
-            reports.push(0, stream, outbox.take(time::now(), usize::MAX, &Nothing, &mut AtOnce).reports);
+            reports.push(0, stream, outbox.take(time::now(), usize::MAX, &NoObjects, &mut AtOnce).reports);
         }
     }
 }
@@ -114,7 +114,7 @@ fn join_metadata(modules: &[&str]) -> JoinMetadata {
 /// A session on a thread of its own; the test's thread talks to it as membership does.
 struct JoiningAgent {
     orders: sync_mpsc::Receiver<server::Order>,
-    tell: mpsc::UnboundedSender<Do>,
+    tell: mpsc::UnboundedSender<SessionDeed>,
     thread: Thread<SessionEnd>,
 }
 
@@ -128,7 +128,7 @@ impl JoiningAgent {
                 connect_timeout: SOON,
                 user_timeout: Some(USER_TIMEOUT),
             },
-            auth: Auth::Token(token.into()),
+            auth: MembershipAuth::Token(token.into()),
             id: "r1".into(),
         };
         let (tell, told) = mpsc::unbounded();
@@ -161,12 +161,12 @@ impl JoiningAgent {
         (membership, agent)
     }
 
-    fn tell(&self, what: Do) {
+    fn tell(&self, what: SessionDeed) {
         self.tell.unbounded_send(what).unwrap();
     }
 
     fn leave(self) -> SessionEnd {
-        self.tell(Do::Close);
+        self.tell(SessionDeed::Close);
         self.thread.join().unwrap()
     }
 }
@@ -262,7 +262,7 @@ fn a_report_reaches_membership_also_where_it_was_away() {
 
     let (membership, agent) = JoiningAgent::joined();
     membership.kill();
-    agent.tell(Do::Report("a"));
+    agent.tell(SessionDeed::Report("a"));
     let (name, metadata) = reported(&membership, SOON).unwrap();
     assert_eq!((&*name, metadata["_otelCtx"].as_str()), ("a", "{}"));
     agent.leave();
@@ -271,7 +271,7 @@ fn a_report_reaches_membership_also_where_it_was_away() {
 #[test]
 fn a_report_that_a_break_may_have_swallowed_is_sent_again() {
     let (membership, agent) = JoiningAgent::joined();
-    agent.tell(Do::Report("a"));
+    agent.tell(SessionDeed::Report("a"));
     assert_eq!(reported(&membership, SOON).unwrap().0, "a");
     membership.kill();
     assert_eq!(reported(&membership, SOON).unwrap().0, "a");
@@ -299,7 +299,7 @@ fn a_refused_token_is_tried_again() {
 #[test]
 fn what_changes_about_the_agent_is_said_by_joining_again_at_once() {
     let (membership, agent) = JoiningAgent::joined();
-    agent.tell(Do::Module("ledger"));
+    agent.tell(SessionDeed::Module("ledger"));
     let mut graceful = None;
     let join = membership.wait_for(SOON, |event| match event {
         MembershipEvent::Left { graceful: how, .. } => {
@@ -331,16 +331,16 @@ fn a_second_agent_with_the_same_id_waits_until_the_first_has_left() {
 #[test]
 fn leaving_takes_no_more_orders_but_answers_and_reports_until_it_closes() {
     let (membership, agent) = JoiningAgent::joined();
-    agent.tell(Do::StopOrders);
+    agent.tell(SessionDeed::StopOrders);
     std::thread::sleep(Duration::from_millis(50));
     membership.send(deleted("late"));
     assert!(pong(&membership).unwrap() < Duration::from_secs(1));
-    agent.tell(Do::Report("a"));
+    agent.tell(SessionDeed::Report("a"));
     assert_eq!(reported(&membership, SOON).unwrap().0, "a");
     assert!(agent.orders.try_recv().is_err());
 
     // What is reported last goes out before the stream is closed.
-    agent.tell(Do::Report("b"));
+    agent.tell(SessionDeed::Report("b"));
     assert_eq!(agent.leave(), SessionEnd { graceful: true, unsent: 0 });
     assert_eq!(reported(&membership, SOON).unwrap().0, "b");
     let left = membership.wait_for(SOON, |event| match event {

@@ -45,7 +45,7 @@ pub(super) enum JoinCall {
         longest: usize,
     },
     #[cfg(test)]
-    Simulated(Rc<dyn simulated::Peer>, simulated::Join),
+    Simulated(Rc<dyn simulated::SimulatedPeer>, simulated::SimulatedJoin),
 }
 
 /// What comes in on it.
@@ -54,7 +54,7 @@ pub(super) enum JoinAnswer {
     /// With the connection's handle, which keeps it open.
     Grpc(Downlink<Incoming>, #[allow(dead_code, reason = "held")] Grpc<GrpcService>),
     #[cfg(test)]
-    Simulated(simulated::Downlink),
+    Simulated(simulated::SimulatedDownlink),
 }
 
 impl JoinCall {
@@ -161,26 +161,23 @@ async fn with_page(status: &Status, mut body: Incoming, secrets: &[String]) -> S
 #[derive(Debug, Default)]
 struct ReportCodec;
 
-/// Is handed no body, and so never asked.
-#[derive(Debug, Default)]
-struct NoDecoder;
-
 impl Codec for ReportCodec {
     type Encode = Message;
     type Decode = ();
     type Encoder = ProstEncoder<Message>;
-    type Decoder = NoDecoder;
+    type Decoder = Self;
 
     fn encoder(&mut self) -> Self::Encoder {
         ProstEncoder::new(BufferSettings::default())
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        NoDecoder
+        Self
     }
 }
 
-impl Decoder for NoDecoder {
+/// Is handed no body, and so never asked.
+impl Decoder for ReportCodec {
     type Item = ();
     type Error = Status;
 

@@ -12,7 +12,7 @@ use crate::membership::{
 };
 
 /// A join as membership sees it.
-pub(crate) struct Join {
+pub(crate) struct SimulatedJoin {
     /// Who joins.
     #[allow(dead_code, reason = "no test has looked at it yet")]
     pub(crate) metadata: MetadataMap,
@@ -21,29 +21,29 @@ pub(crate) struct Join {
 }
 
 /// What the agent hears: encoded orders, then perhaps why there are no more.
-pub(crate) type Downlink = mpsc::UnboundedReceiver<Result<Bytes, Status>>;
+pub(crate) type SimulatedDownlink = mpsc::UnboundedReceiver<Result<Bytes, Status>>;
 
 /// Membership.
-pub(crate) trait Peer {
+pub(crate) trait SimulatedPeer {
     /// Answers a join, once there is an answer.
-    fn join(&self, join: Join) -> LocalBoxFuture<'static, Result<Downlink, Status>>;
+    fn join(&self, join: SimulatedJoin) -> LocalBoxFuture<'static, Result<SimulatedDownlink, Status>>;
 }
 
 thread_local! {
-    static PEER: RefCell<Option<Rc<dyn Peer>>> = const { RefCell::new(None) };
+    static PEER: RefCell<Option<Rc<dyn SimulatedPeer>>> = const { RefCell::new(None) };
 }
 
 /// Sessions on this thread join this one from now on.
-pub(crate) fn install(peer: Option<Rc<dyn Peer>>) {
+pub(crate) fn install(peer: Option<Rc<dyn SimulatedPeer>>) {
     PEER.set(peer);
 }
 
-pub(in crate::membership) fn installed() -> Option<Rc<dyn Peer>> {
+pub(in crate::membership) fn installed() -> Option<Rc<dyn SimulatedPeer>> {
     PEER.with_borrow(Option::clone)
 }
 
 /// The next message.
-pub(super) async fn message(downlink: &mut Downlink) -> Result<Option<Inbound>, Status> {
+pub(super) async fn message(downlink: &mut SimulatedDownlink) -> Result<Option<Inbound>, Status> {
     Ok(downlink.next().await.transpose()?.map(|bytes| match bytes.len() {
         0..=LONGEST => Inbound::Message(bytes),
         bytes => Inbound::TooLong { bytes, longest: LONGEST },

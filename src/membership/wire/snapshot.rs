@@ -11,7 +11,7 @@ use super::{
     server,
 };
 use crate::order::{
-    AuthConfig, Fault, Snapshot, Spares, StackName, Stargate, StargateWish, is_client_id,
+    AuthConfig, OrderFault, Snapshot, Spares, StackName, Stargate, StargateWish, is_client_id,
     limits::{MAX_CLIENTS, MAX_MODULE_NAME, MAX_MODULES, NAMED},
 };
 
@@ -64,11 +64,11 @@ impl BadEntries {
 
 /// What is wrong with an order, a few lines for each field.
 #[derive(Default)]
-pub(super) struct Findings(pub(super) Vec<Fault>);
+pub(super) struct Findings(pub(super) Vec<OrderFault>);
 
 impl Findings {
     fn add(&mut self, field: impl Into<String>, reason: impl Into<String>) {
-        self.0.push(Fault { field: field.into(), reason: reason.into() });
+        self.0.push(OrderFault { field: field.into(), reason: reason.into() });
     }
 
     /// `total` entries of a field, of which the first few are named. `part` of an entry is at fault.

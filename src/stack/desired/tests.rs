@@ -219,7 +219,7 @@ fn everything_that_is_wanted_is_compared_and_what_others_set_is_not() {
 
 #[test]
 fn the_doors_findings_come_first() {
-    let door = Fault { field: "additionalLabels[x]".into(), reason: "bad".into() };
+    let door = OrderFault { field: "additionalLabels[x]".into(), reason: "bad".into() };
     let desired = wanted(&Snapshot { faults: vec![door.clone()], auth: None, ..snapshot() });
     assert_eq!(desired.faults[0], door);
     assert_eq!(desired.faults.len(), 2);

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    order::{Fault, StackName},
+    order::{OrderFault, StackName},
     stack::{
         object::{ObjectKey, Resource},
         write::Rejection,
@@ -19,7 +19,7 @@ pub enum Notice {
         /// Whose order.
         stack: StackName,
         /// Which parts, and why: the first few of each field, and how many more.
-        faults: Vec<Fault>,
+        faults: Vec<OrderFault>,
     },
     /// An object of a wanted name is somebody else's.
     Clash {

@@ -40,13 +40,13 @@ fn answer(status: &str, headers: &[(&str, &str)], ends: bool) -> Vec<u8> {
 const GRPC: (&str, &str) = ("content-type", "application/grpc");
 
 /// Kind and flags of each frame of a client.
-type Came = Rc<RefCell<Vec<(u8, u8)>>>;
+type CameFrames = Rc<RefCell<Vec<(u8, u8)>>>;
 
 /// A peer that says `greeting` at once and `answer` once a request came. Its port, and what it hears.
-fn peer(greeting: Vec<u8>, answer: Vec<u8>) -> (u16, Came) {
+fn peer(greeting: Vec<u8>, answer: Vec<u8>) -> (u16, CameFrames) {
     let listener = Listener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().port();
-    let came = Came::default();
+    let came = CameFrames::default();
     let hears = Rc::clone(&came);
     spawn(async move {
         let mut io = listener.accept().await.unwrap();
@@ -78,7 +78,7 @@ fn frames(came: &[u8]) -> Vec<(u8, u8)> {
 
 /// How one try at a stream with this peer ends, how many orders it brought, and whether it counted as
 /// joined.
-async fn attempt(port: u16) -> (AttemptError, usize, bool) {
+async fn attempt(port: u16) -> (StreamError, usize, bool) {
     let config = SessionConfig {
         endpoint: Endpoint::new(false, "127.0.0.1", port),
         connector: Connector {
@@ -87,7 +87,7 @@ async fn attempt(port: u16) -> (AttemptError, usize, bool) {
             connect_timeout: SOON,
             user_timeout: Some(USER_TIMEOUT),
         },
-        auth: Auth::Token("a-secret-token".into()),
+        auth: MembershipAuth::Token("a-secret-token".into()),
         id: "r1".into(),
     };
     let metadata = CurrentMetadata::new(&join_metadata(&[])).unwrap();
@@ -119,7 +119,7 @@ fn what_a_proxy_says_is_no_join_and_is_told_with_status_and_content_type() {
             let said = [answer(status, &[("content-type", content_type)], false), page].concat();
             let (ended, orders, joined) = attempt(peer(settings(), said).0).await;
             let text = ended.to_string();
-            let AttemptError::Stream(StreamError::Status(told)) = &ended else { panic!("{ended}") };
+            let StreamError::Status(told) = &ended else { panic!("{ended}") };
             assert_eq!((told.code(), is_refused(told.code())), (expected, refused), "{text}");
             for part in [status, content_type, "made by a balancer"] {
                 assert!(text.contains(part), "{part:?} in {text}");
@@ -170,7 +170,7 @@ fn a_goaway_in_good_order_is_followed_by_a_goodbye_and_no_error() {
             let said = [answer("200", &[GRPC], false), order.clone(), goaway(last)].concat();
             let (port, came) = peer(settings(), said);
             let (ended, orders, _) = attempt(port).await;
-            assert!(matches!(ended, AttemptError::Stream(StreamError::Dismissed)), "{last}: {ended}");
+            assert!(matches!(ended, StreamError::Dismissed), "{last}: {ended}");
             if last > 0 {
                 assert_eq!(orders, 1, "{last}");
                 let said_goodbye = |came: &[(u8, u8)]| came.contains(&(DATA, END_STREAM));

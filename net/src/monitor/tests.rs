@@ -35,24 +35,24 @@ async fn peer(first: &'static [u8], more: Vec<u8>) -> Io {
 }
 
 /// Sends a request over HTTP/2 and waits for the connection's end, which is the request's.
-async fn http2_failure(first: &'static [u8], more: Vec<u8>) -> (Result<(), NoGreeting>, String) {
-    let (io, line) = Tapped::new(peer(first, more).await, Protocol::Http2);
+async fn http2_failure(first: &'static [u8], more: Vec<u8>) -> (Result<(), PrefaceError>, String) {
+    let (io, monitor) = MonitoredIo::new(peer(first, more).await, Protocol::Http2);
     let (mut sender, connection) = http2::Builder::new(LocalExecutor).handshake(io).await.unwrap();
     let _owner = spawn(connection);
-    let greeted = line.greeted(Duration::from_secs(5)).await;
+    let preface = monitor.preface(Duration::from_secs(5)).await;
     let request = Request::get("http://localhost/").body(Full::new(Bytes::new())).unwrap();
     sender.send_request(request).await.unwrap_err();
-    (greeted, line.offence().unwrap())
+    (preface, monitor.abuse().unwrap().to_string())
 }
 
 async fn http1_failure(more: Vec<u8>) -> Result<(), String> {
-    let (io, line) = Tapped::new(peer(b"", more).await, Protocol::Http1);
+    let (io, monitor) = MonitoredIo::new(peer(b"", more).await, Protocol::Http1);
     let (mut sender, connection) = http1::handshake(io).await.unwrap();
     let _owner = spawn(connection);
     let mut request = Request::get("/").body(Full::new(Bytes::new())).unwrap();
-    line.count_informational(&mut request);
+    monitor.count_informational(&mut request);
     match sender.send_request(request).await {
-        Ok(_) => line.check_informational().map_err(|error| error.to_string()),
+        Ok(_) => monitor.check_informational().map_err(|error| error.to_string()),
         Err(error) => Err(chain(&error)),
     }
 }
@@ -67,13 +67,13 @@ fn frame(kind: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
 #[test]
 fn a_peer_that_takes_the_connection_and_says_nothing_is_found_out() {
     run(async {
-        let (io, line) = Tapped::new(peer(b"", Vec::new()).await, Protocol::Http2);
+        let (io, monitor) = MonitoredIo::new(peer(b"", Vec::new()).await, Protocol::Http2);
         let (_sender, connection) =
             http2::Builder::new(LocalExecutor).handshake::<_, Full<Bytes>>(io).await.unwrap();
         let _owner = spawn(connection);
         let limit = Duration::from_millis(100);
-        let error = line.greeted(limit).await.unwrap_err();
-        assert_eq!(error, NoGreeting::Silent(limit));
+        let error = monitor.preface(limit).await.unwrap_err();
+        assert_eq!(error, PrefaceError::Silent(limit));
         assert!(error.to_string().contains("SETTINGS"), "{error}");
     });
 }
@@ -82,9 +82,9 @@ fn a_peer_that_takes_the_connection_and_says_nothing_is_found_out() {
 fn what_speaks_something_else_is_quoted() {
     run(async {
         let answer = b"HTTP/1.1 400 Bad Request\r\nServer: balancer\r\n\r\n<html>";
-        let (greeted, error) = http2_failure(answer, Vec::new()).await;
-        let greeted = greeted.unwrap_err().to_string();
-        for error in [&greeted, &error] {
+        let (preface, error) = http2_failure(answer, Vec::new()).await;
+        let preface = preface.unwrap_err().to_string();
+        for error in [&preface, &error] {
             assert!(error.contains("does not speak HTTP/2"), "{error}");
             assert!(error.contains("\"HTTP/1.1 400 Bad Request\""), "{error}");
         }
@@ -96,8 +96,8 @@ fn a_flood_of_frames_that_say_nothing_ends_the_connection() {
     run(async {
         for kind in [0xbe, 6] {
             let flood = frame(kind, 0, &[0; 8]).repeat(1000);
-            let (greeted, error) = http2_failure(&SETTINGS, flood).await;
-            assert_eq!(greeted, Ok(()));
+            let (preface, error) = http2_failure(&SETTINGS, flood).await;
+            assert_eq!(preface, Ok(()));
             assert!(error.contains("frames that are no answer"), "{error}");
         }
     });

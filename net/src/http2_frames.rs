@@ -26,7 +26,7 @@ const GOAWAY_HEAD: usize = 8;
 
 /// One frame, as far as it is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Frame {
+pub struct Http2Frame {
     /// Its type.
     pub kind: u8,
     /// Its flags.
@@ -38,7 +38,7 @@ pub struct Frame {
     start: [u8; GOAWAY_HEAD],
 }
 
-impl Frame {
+impl Http2Frame {
     /// Whether a flag is set.
     pub fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0
@@ -64,16 +64,16 @@ impl Frame {
     }
 }
 
-/// Where in a stream of frames one is. Nothing of a payload is kept but what a [`Frame`] says of it.
+/// Where in a stream of frames one is. Nothing of a payload is kept but what a [`Http2Frame`] says of it.
 #[derive(Debug)]
-pub struct Frames {
+pub struct Http2Frames {
     taken: [u8; HEAD + GOAWAY_HEAD],
     have: usize,
     /// Bytes that are of no interest.
     skip: usize,
 }
 
-impl Frames {
+impl Http2Frames {
     /// Frames that begin after so many bytes of something else.
     pub fn after(skip: usize) -> Self {
         Self { taken: [0; HEAD + GOAWAY_HEAD], have: 0, skip }
@@ -83,7 +83,7 @@ impl Frames {
     pub fn feed<E>(
         &mut self,
         mut bytes: &[u8],
-        mut each: impl FnMut(Frame) -> Result<(), E>,
+        mut each: impl FnMut(Http2Frame) -> Result<(), E>,
     ) -> Result<(), E> {
         while !bytes.is_empty() {
             let skipped = self.skip.min(bytes.len());
@@ -122,10 +122,10 @@ impl Frames {
         usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c)
     }
 
-    fn frame(&self) -> Frame {
+    fn frame(&self) -> Http2Frame {
         let [_, _, _, kind, flags, a, b, c, d, start @ ..] = self.taken;
         let stream = u32::from_be_bytes([a, b, c, d]) & (u32::MAX >> 1);
-        Frame { kind, flags, stream, length: self.length(), start }
+        Http2Frame { kind, flags, stream, length: self.length(), start }
     }
 }
 
@@ -141,7 +141,7 @@ mod tests {
         bytes
     }
 
-    fn read(frames: &mut Frames, pieces: &[&[u8]]) -> Vec<Frame> {
+    fn read(frames: &mut Http2Frames, pieces: &[&[u8]]) -> Vec<Http2Frame> {
         let mut seen = Vec::new();
         for piece in pieces {
             let _ = frames.feed(piece, |frame| {
@@ -164,15 +164,15 @@ mod tests {
             frame(0xfe, 0xff, u32::MAX, &[0; 300]),
         ]
         .concat();
-        let whole = read(&mut Frames::after(0), &[&wire]);
+        let whole = read(&mut Http2Frames::after(0), &[&wire]);
         assert_eq!(whole.iter().map(|frame| frame.kind).collect::<Vec<_>>(), [4, 0, 0, 0, 7, 7, 0xfe]);
-        assert_eq!(whole.iter().map(Frame::size).sum::<usize>(), wire.len());
+        assert_eq!(whole.iter().map(Http2Frame::size).sum::<usize>(), wire.len());
         assert_eq!((whole[1].content(), whole[2].content(), whole[3].content()), (9, 2, 0));
         assert_eq!(whole[4].error_code(), 11);
         assert_eq!(whole[6].stream, u32::MAX >> 1);
         for size in 1..20 {
-            let cut = read(&mut Frames::after(0), &wire.chunks(size).collect::<Vec<_>>());
-            let told = |frames: &[Frame]| -> Vec<_> {
+            let cut = read(&mut Http2Frames::after(0), &wire.chunks(size).collect::<Vec<_>>());
+            let told = |frames: &[Http2Frame]| -> Vec<_> {
                 frames.iter().map(|f| (f.kind, f.flags, f.stream, f.length, f.content())).collect()
             };
             assert_eq!(told(&cut), told(&whole), "{size}");
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn what_comes_before_the_first_frame_is_passed_over() {
         let wire = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(SETTINGS, 0, 0, &[])].concat();
-        let seen = read(&mut Frames::after(PREFACE), &[&wire[..10], &wire[10..]]);
+        let seen = read(&mut Http2Frames::after(PREFACE), &[&wire[..10], &wire[10..]]);
         assert_eq!(seen.iter().map(|frame| frame.kind).collect::<Vec<_>>(), [SETTINGS]);
     }
 }

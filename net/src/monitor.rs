@@ -1,4 +1,7 @@
-//! The wire under hyper: what was heard on it, how the peer behaves, and a way to cut it.
+//! A connection as it is watched from under hyper: when the peer was last heard, whether it abuses the
+//! connection, and a way to cut it.
+
+pub mod abuse;
 
 use std::{
     cell::{Cell, RefCell},
@@ -16,10 +19,10 @@ use std::{
 use http::Request;
 use hyper::rt::{Read, ReadBufCursor, Write};
 
-use super::{
-    conduct::{Conduct, MOST_INFORMATIONAL, Offence},
+use self::abuse::{Abuse, AbuseDetector, MOST_INFORMATIONAL};
+use crate::{
     connect::Protocol,
-    frames::{Frames, PREFACE},
+    http2_frames::{Http2Frames, PREFACE},
     io::Io,
     timer::timeout,
 };
@@ -33,57 +36,84 @@ const EXCERPT: usize = 60;
 /// hyper runs an HTTP/2 connection in a task of its own that outlives its handles while streams
 /// are open. A peer that fell silent is got rid of by [`cut`](Self::cut).
 #[derive(Debug)]
-pub struct Line {
+pub struct ConnectionMonitor {
     heard: Cell<Instant>,
     cut: Cell<bool>,
     reader: RefCell<Option<Waker>>,
     writer: RefCell<Option<Waker>>,
-    /// HTTP/2: what goes over it, frame by frame.
-    http2: Option<RefCell<Http2>>,
+    http2: Option<RefCell<Http2Traffic>>,
     /// HTTP/1.1: interim answers to the request that is under way. hyper counts them for us, in a
     /// callback that it wants `Send`.
     informational: Arc<AtomicU32>,
-    /// Why no more comes.
-    ended: RefCell<Option<String>>,
-    /// What the peer did so that no more is read.
-    offence: RefCell<Option<String>>,
-    /// The peer greeted, goes away, or is gone.
-    news: Wakeup,
+    ended: RefCell<Option<ConnectionEnd>>,
+    abuse: RefCell<Option<PeerAbuse>>,
+    /// The peer sent its preface, goes away, or is gone.
+    changed: Wakeup,
 }
 
 #[derive(Debug)]
-struct Http2 {
-    incoming: Frames,
-    outgoing: Frames,
-    conduct: Conduct,
+struct Http2Traffic {
+    incoming: Http2Frames,
+    outgoing: Http2Frames,
+    detector: AbuseDetector,
     begun: bool,
 }
 
-/// An [`Io`] with a [`Line`] attached.
+/// An [`Io`] with a [`ConnectionMonitor`] attached.
 #[derive(Debug)]
-pub struct Tapped {
+pub struct MonitoredIo {
     io: Io,
-    line: Rc<Line>,
+    monitor: Rc<ConnectionMonitor>,
 }
 
 /// A peer that took the connection does not speak HTTP/2 on it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoGreeting {
+pub enum PrefaceError {
     /// Nothing came.
     #[error("it took the connection and sent no HTTP/2 SETTINGS within {0:?}")]
     Silent(Duration),
     /// The connection broke or was closed, or what came was something else.
     #[error("no HTTP/2 SETTINGS: {0}")]
-    Ended(String),
+    Ended(ConnectionEnd),
 }
 
-impl Line {
+/// Why no more comes on a connection.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectionEnd {
+    /// The peer closed it.
+    #[error("it closed the connection")]
+    Closed,
+    /// It broke; the error itself is hyper's.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// What the peer did so that the connection was given up.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("given up on a peer that misbehaves: {abuse}{}", quoted(said.as_deref()))]
+pub struct PeerAbuse {
+    abuse: Abuse,
+    /// The beginning of what is no HTTP/2.
+    said: Option<String>,
+}
+
+fn quoted(said: Option<&str>) -> String {
+    said.map(|said| format!(" but says {said:?}")).unwrap_or_default()
+}
+
+impl From<PeerAbuse> for io::Error {
+    fn from(abuse: PeerAbuse) -> Self {
+        Self::new(ErrorKind::InvalidData, abuse)
+    }
+}
+
+impl ConnectionMonitor {
     fn new(protocol: Protocol) -> Self {
         let now = time::now();
-        let http2 = || Http2 {
-            incoming: Frames::after(0),
-            outgoing: Frames::after(PREFACE),
-            conduct: Conduct::new(now),
+        let http2 = || Http2Traffic {
+            incoming: Http2Frames::after(0),
+            outgoing: Http2Frames::after(PREFACE),
+            detector: AbuseDetector::new(now),
             begun: false,
         };
         Self {
@@ -94,8 +124,8 @@ impl Line {
             http2: (protocol == Protocol::Http2).then(|| RefCell::new(http2())),
             informational: Arc::default(),
             ended: RefCell::default(),
-            offence: RefCell::default(),
-            news: Wakeup::default(),
+            abuse: RefCell::default(),
+            changed: Wakeup::default(),
         }
     }
 
@@ -117,29 +147,29 @@ impl Line {
 
     /// Waits until the peer has shown that it speaks HTTP/2, at most for `limit`. What takes
     /// connections and says nothing (a load balancer without a backend) is found out by this.
-    pub async fn greeted(&self, limit: Duration) -> Result<(), NoGreeting> {
-        let greeted = self.news.until(|| match self.conduct(Conduct::speaks_http2) {
+    pub async fn preface(&self, limit: Duration) -> Result<(), PrefaceError> {
+        let preface = self.changed.until(|| match self.ask(AbuseDetector::has_preface) {
             Some(true) => Some(Ok(())),
-            _ => self.ended.borrow().clone().map(|why| Err(NoGreeting::Ended(why))),
+            _ => self.ended.borrow().clone().map(|why| Err(PrefaceError::Ended(why))),
         });
-        timeout(limit, greeted).await.unwrap_or(Err(NoGreeting::Silent(limit)))
+        timeout(limit, preface).await.unwrap_or(Err(PrefaceError::Silent(limit)))
     }
 
     /// The HTTP/2 error code with which the peer announced that it takes no more requests on this
     /// connection; 0 where nothing is wrong but that.
     pub fn going_away(&self) -> Option<u32> {
-        self.conduct(Conduct::going_away).flatten()
+        self.ask(AbuseDetector::going_away).flatten()
     }
 
     /// Waits for such an announcement.
     pub async fn goes_away(&self) -> u32 {
-        self.news.until(|| self.going_away()).await
+        self.changed.until(|| self.going_away()).await
     }
 
     /// What the peer did so that the connection was given up: hyper does not say it to the requests
     /// that go down with it.
-    pub fn offence(&self) -> Option<String> {
-        self.offence.borrow().clone()
+    pub fn abuse(&self) -> Option<PeerAbuse> {
+        self.abuse.borrow().clone()
     }
 
     /// Prepares a request on HTTP/1.1 so that interim answers to it are counted.
@@ -152,18 +182,18 @@ impl Line {
     }
 
     /// Fails where more interim answers came on HTTP/1.1 than any server has reason to send.
-    pub fn check_informational(&self) -> io::Result<()> {
+    pub fn check_informational(&self) -> Result<(), PeerAbuse> {
         match self.informational.load(Ordering::Relaxed) > MOST_INFORMATIONAL {
-            true => Err(self.offended(&Offence::Informational.to_string())),
+            true => Err(self.give_up(PeerAbuse { abuse: Abuse::Informational, said: None })),
             false => Ok(()),
         }
     }
 
-    fn conduct<T>(&self, ask: impl Fn(&Conduct) -> T) -> Option<T> {
-        self.http2.as_ref().map(|http2| ask(&http2.borrow().conduct))
+    fn ask<T>(&self, ask: impl Fn(&AbuseDetector) -> T) -> Option<T> {
+        self.http2.as_ref().map(|http2| ask(&http2.borrow().detector))
     }
 
-    /// Fails once the line is cut, else remembers whom to wake then.
+    /// Fails once the connection is cut, else remembers whom to wake then.
     fn check(&self, waker: &RefCell<Option<Waker>>, cx: &Context<'_>) -> io::Result<()> {
         if self.cut.get() {
             return Err(io::Error::new(ErrorKind::ConnectionAborted, "given up by this side"));
@@ -176,45 +206,44 @@ impl Line {
     }
 
     /// Looks at what came before hyper does.
-    fn received(&self, bytes: &[u8]) -> io::Result<()> {
+    fn received(&self, bytes: &[u8]) -> Result<(), PeerAbuse> {
         let now = time::now();
         self.heard.set(now);
         let Some(http2) = &self.http2 else { return self.check_informational() };
-        let (told, result) = {
-            let Http2 { incoming, conduct, begun, .. } = &mut *http2.borrow_mut();
-            let before = (conduct.speaks_http2(), conduct.going_away());
-            let result = incoming.feed(bytes, |frame| conduct.received(&frame, now));
+        let (changed, result) = {
+            let Http2Traffic { incoming, detector, begun, .. } = &mut *http2.borrow_mut();
+            let before = (detector.has_preface(), detector.going_away());
+            let result = incoming.feed(bytes, |frame| detector.received(&frame, now));
             let first = !std::mem::replace(begun, true);
-            let result = result.map_err(|offence| match offence {
-                Offence::NoSettings if first => format!("{offence} but says {:?}", excerpt(bytes)),
-                _ => offence.to_string(),
+            let result = result.map_err(|abuse| PeerAbuse {
+                abuse,
+                said: (first && abuse == Abuse::NoSettings).then(|| excerpt(bytes)),
             });
-            (before != (conduct.speaks_http2(), conduct.going_away()), result)
+            (before != (detector.has_preface(), detector.going_away()), result)
         };
-        if told {
-            self.news.notify();
+        if changed {
+            self.changed.notify();
         }
-        result.map_err(|why| self.offended(&why))
+        result.map_err(|abuse| self.give_up(abuse))
     }
 
     fn sent(&self, bytes: &[u8]) {
         let Some(http2) = &self.http2 else { return };
-        let Http2 { outgoing, conduct, .. } = &mut *http2.borrow_mut();
+        let Http2Traffic { outgoing, detector, .. } = &mut *http2.borrow_mut();
         let _ = outgoing.feed(bytes, |frame| {
-            conduct.sent(&frame);
-            Ok::<_, Offence>(())
+            detector.sent(&frame);
+            Ok::<_, Abuse>(())
         });
     }
 
-    fn offended(&self, why: &str) -> io::Error {
-        let text = format!("given up on a peer that misbehaves: {why}");
-        self.offence.replace(Some(text.clone()));
-        io::Error::new(ErrorKind::InvalidData, text)
+    fn give_up(&self, abuse: PeerAbuse) -> PeerAbuse {
+        self.abuse.replace(Some(abuse.clone()));
+        abuse
     }
 
-    fn over(&self, why: String) {
+    fn over(&self, why: ConnectionEnd) {
         self.ended.borrow_mut().get_or_insert(why);
-        self.news.notify();
+        self.changed.notify();
     }
 }
 
@@ -227,53 +256,53 @@ fn excerpt(bytes: &[u8]) -> String {
         .collect()
 }
 
-impl Tapped {
-    /// Taps a connection on which this protocol is spoken.
-    pub fn new(io: Io, protocol: Protocol) -> (Self, Rc<Line>) {
-        let line = Rc::new(Line::new(protocol));
-        (Self { io, line: Rc::clone(&line) }, line)
+impl MonitoredIo {
+    /// Watches a connection on which this protocol is spoken.
+    pub fn new(io: Io, protocol: Protocol) -> (Self, Rc<ConnectionMonitor>) {
+        let monitor = Rc::new(ConnectionMonitor::new(protocol));
+        (Self { io, monitor: Rc::clone(&monitor) }, monitor)
     }
 }
 
-impl Read for Tapped {
+impl Read for MonitoredIo {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        self.line.check(&self.line.reader, cx)?;
-        let line = Rc::clone(&self.line);
+        self.monitor.check(&self.monitor.reader, cx)?;
+        let monitor = Rc::clone(&self.monitor);
         let polled = Pin::new(&mut self.io).poll_read_seen(cx, buf, |bytes| match bytes {
             [] => {
-                line.over("it closed the connection".into());
+                monitor.over(ConnectionEnd::Closed);
                 Ok(())
             }
-            bytes => line.received(bytes),
+            bytes => Ok(monitor.received(bytes)?),
         });
         if let Poll::Ready(Err(error)) = &polled {
-            self.line.over(error.to_string());
+            self.monitor.over(ConnectionEnd::Broken(error.to_string()));
         }
         polled
     }
 }
 
-impl Write for Tapped {
+impl Write for MonitoredIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.line.check(&self.line.writer, cx)?;
+        self.monitor.check(&self.monitor.writer, cx)?;
         let polled = Write::poll_write(Pin::new(&mut self.io), cx, buf);
         if let Poll::Ready(Ok(written)) = &polled {
-            self.line.sent(buf.get(..*written).unwrap_or_default());
+            self.monitor.sent(buf.get(..*written).unwrap_or_default());
         }
         polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.line.check(&self.line.writer, cx)?;
+        self.monitor.check(&self.monitor.writer, cx)?;
         Write::poll_flush(Pin::new(&mut self.io), cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.line.check(&self.line.writer, cx)?;
+        self.monitor.check(&self.monitor.writer, cx)?;
         Write::poll_shutdown(Pin::new(&mut self.io), cx)
     }
 }

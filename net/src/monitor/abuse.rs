@@ -1,4 +1,4 @@
-//! How a peer behaves on an HTTP/2 connection, from its frames alone. Pure.
+//! Whether a peer abuses an HTTP/2 connection, from its frames alone. Pure.
 //!
 //! Frames are looked at below h2, which obeys them without end: it answers PINGs, reads over frames of
 //! unknown types, and keeps every 1xx answer for somebody who never asks for it.
@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::frames::{ACK, DATA, END_STREAM, Frame, GOAWAY, HEADERS, RST_STREAM, SETTINGS};
+use crate::http2_frames::{ACK, DATA, END_STREAM, GOAWAY, HEADERS, Http2Frame, RST_STREAM, SETTINGS};
 
 /// Interim answers to one request: RFC 9110 knows of four kinds, of which a server sends one or two.
 pub const MOST_INFORMATIONAL: u32 = 100;
@@ -26,7 +26,7 @@ const MOST_STREAMS: usize = 4096;
 
 /// Why a connection is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Offence {
+pub enum Abuse {
     /// Interim answers without end.
     #[error("more than {MOST_INFORMATIONAL} interim answers (1xx) to one request")]
     Informational,
@@ -38,9 +38,9 @@ pub enum Offence {
     NoSettings,
 }
 
-/// What is known of a peer's conduct.
+/// What a peer did so far.
 #[derive(Debug)]
-pub struct Conduct {
+pub struct AbuseDetector {
     settings: bool,
     going_away: Option<u32>,
     /// Bytes that were no answer, less what was forgiven.
@@ -50,14 +50,14 @@ pub struct Conduct {
     heads: HashMap<u32, u32>,
 }
 
-impl Conduct {
+impl AbuseDetector {
     /// Of a peer that has said nothing yet.
     pub fn new(now: Instant) -> Self {
         Self { settings: false, going_away: None, noise: 0, forgiven: now, heads: HashMap::new() }
     }
 
-    /// The peer has said that it speaks HTTP/2.
-    pub fn speaks_http2(&self) -> bool {
+    /// The peer has sent its preface, which is SETTINGS.
+    pub fn has_preface(&self) -> bool {
         self.settings
     }
 
@@ -67,10 +67,10 @@ impl Conduct {
     }
 
     /// Takes in the head of a frame that came.
-    pub fn received(&mut self, frame: &Frame, now: Instant) -> Result<(), Offence> {
+    pub fn received(&mut self, frame: &Http2Frame, now: Instant) -> Result<(), Abuse> {
         if !self.settings {
             if frame.kind != SETTINGS || frame.has(ACK) {
-                return Err(Offence::NoSettings);
+                return Err(Abuse::NoSettings);
             }
             self.settings = true;
         }
@@ -96,14 +96,14 @@ impl Conduct {
     }
 
     /// Takes in the head of a frame of ours.
-    pub fn sent(&mut self, frame: &Frame) {
+    pub fn sent(&mut self, frame: &Http2Frame) {
         if matches!(frame.kind, DATA | HEADERS) {
             self.noise = self.noise.saturating_sub(LEAVE);
         }
     }
 
     /// The head of an answer, or of an interim one.
-    fn head(&mut self, stream: u32) -> Result<(), Offence> {
+    fn head(&mut self, stream: u32) -> Result<(), Abuse> {
         if self.heads.len() >= MOST_STREAMS && !self.heads.contains_key(&stream) {
             self.heads.clear();
         }
@@ -112,13 +112,13 @@ impl Conduct {
         match *heads {
             1 => self.noise = 0,
             // The answer's own head comes after the last interim one.
-            heads if heads > MOST_INFORMATIONAL + 1 => return Err(Offence::Informational),
+            heads if heads > MOST_INFORMATIONAL + 1 => return Err(Abuse::Informational),
             _ => {}
         }
         Ok(())
     }
 
-    fn noise(&mut self, bytes: usize, now: Instant) -> Result<(), Offence> {
+    fn noise(&mut self, bytes: usize, now: Instant) -> Result<(), Abuse> {
         let since = now.saturating_duration_since(self.forgiven);
         if since >= Duration::from_secs(1) {
             let seconds = usize::try_from(since.as_secs()).unwrap_or(usize::MAX);
@@ -126,7 +126,7 @@ impl Conduct {
             self.forgiven = now;
         }
         self.noise = self.noise.saturating_add(bytes);
-        if self.noise > MOST_NOISE { Err(Offence::Noise) } else { Ok(()) }
+        if self.noise > MOST_NOISE { Err(Abuse::Noise) } else { Ok(()) }
     }
 }
 
