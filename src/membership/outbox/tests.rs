@@ -11,9 +11,9 @@ use crate::{stack::object::Catalog, time};
 
 /// A shard's objects: their status as a number.
 #[derive(Debug, Default)]
-struct Shard(RefCell<BTreeMap<ObjectKey, u32>>);
+struct FakeShard(RefCell<BTreeMap<ObjectKey, u32>>);
 
-impl Shard {
+impl FakeShard {
     fn with(objects: &[(&str, u32)]) -> Self {
         Self(RefCell::new(objects.iter().map(|(name, status)| (stack(name), *status)).collect()))
     }
@@ -29,7 +29,7 @@ impl Shard {
     }
 }
 
-impl Present for Shard {
+impl Present for FakeShard {
     type Cursor = Option<ObjectKey>;
 
     fn say(&self, key: &ObjectKey, _updated: bool) -> Option<ReportBody> {
@@ -84,13 +84,13 @@ fn told(reports: &[Report]) -> Vec<String> {
 
 type Box = Outbox<Option<ObjectKey>>;
 
-fn all(outbox: &mut Box, shard: &Shard) -> Vec<String> {
+fn all(outbox: &mut Box, shard: &FakeShard) -> Vec<String> {
     told(&outbox.take(time::now(), usize::MAX, shard, &mut Left(usize::MAX)).reports)
 }
 
 #[test]
 fn the_newest_status_is_told_once_and_in_the_place_of_the_first() {
-    let (mut outbox, shard) = (Box::default(), Shard::default());
+    let (mut outbox, shard) = (Box::default(), FakeShard::default());
     for (name, status) in [("a", 1), ("b", 1), ("a", 2)] {
         outbox.changed(shard.set(name, status), false, None);
     }
@@ -100,7 +100,7 @@ fn the_newest_status_is_told_once_and_in_the_place_of_the_first() {
 
 #[test]
 fn a_removal_is_never_swallowed_by_a_status() {
-    let (mut outbox, shard) = (Box::default(), Shard::default());
+    let (mut outbox, shard) = (Box::default(), FakeShard::default());
     outbox.changed(shard.set("a", 1), false, None);
     outbox.gone(shard.remove("a"), None);
     assert_eq!(all(&mut outbox, &shard), ["a-"]);
@@ -113,7 +113,7 @@ fn a_removal_is_never_swallowed_by_a_status() {
 
 #[test]
 fn an_object_without_a_status_is_told_of_when_it_goes() {
-    let (mut outbox, shard) = (Box::default(), Shard::default());
+    let (mut outbox, shard) = (Box::default(), FakeShard::default());
     outbox.appeared(&stack("a"));
     outbox.gone(stack("a"), None);
     assert_eq!(all(&mut outbox, &shard), ["a-"]);
@@ -121,7 +121,7 @@ fn an_object_without_a_status_is_told_of_when_it_goes() {
 
 #[test]
 fn a_join_tells_everything_with_changes_and_removals_first() {
-    let (mut outbox, shard) = (Box::default(), Shard::with(&[("a", 1), ("b", 1), ("c", 1)]));
+    let (mut outbox, shard) = (Box::default(), FakeShard::with(&[("a", 1), ("b", 1), ("c", 1)]));
     outbox.changed(shard.set("c", 2), false, None);
     outbox.gone(stack("x"), None);
     outbox.joined(&shard);
@@ -130,7 +130,7 @@ fn a_join_tells_everything_with_changes_and_removals_first() {
 
 #[test]
 fn a_second_join_begins_anew_and_repeats_what_was_removed() {
-    let (mut outbox, shard) = (Box::default(), Shard::with(&[("a", 1), ("b", 1)]));
+    let (mut outbox, shard) = (Box::default(), FakeShard::with(&[("a", 1), ("b", 1)]));
     outbox.joined(&shard);
     outbox.gone(shard.remove("b"), None);
     assert_eq!(all(&mut outbox, &shard), ["b-", "a1"]);
@@ -140,7 +140,7 @@ fn a_second_join_begins_anew_and_repeats_what_was_removed() {
 
 #[test]
 fn changes_go_at_once_and_the_rest_at_its_pace() {
-    let (mut outbox, shard) = (Box::default(), Shard::with(&[("a", 1), ("b", 1), ("c", 1)]));
+    let (mut outbox, shard) = (Box::default(), FakeShard::with(&[("a", 1), ("b", 1), ("c", 1)]));
     outbox.joined(&shard);
     outbox.applied(&"c".into(), None);
     outbox.changed(shard.set("b", 2), false, None);
@@ -157,7 +157,7 @@ fn changes_go_at_once_and_the_rest_at_its_pace() {
 
 #[test]
 fn no_more_is_taken_than_there_is_room_for() {
-    let (mut outbox, shard) = (Box::default(), Shard::with(&[("a", 1), ("b", 1), ("c", 1)]));
+    let (mut outbox, shard) = (Box::default(), FakeShard::with(&[("a", 1), ("b", 1), ("c", 1)]));
     outbox.gone(stack("x"), None);
     outbox.joined(&shard);
     let mut take = |n| told(&outbox.take(time::now(), n, &shard, &mut Left(10)).reports);
@@ -169,7 +169,7 @@ fn no_more_is_taken_than_there_is_room_for() {
 
 #[test]
 fn a_removal_is_repeated_by_resyncs_until_it_has_surely_arrived() {
-    let (mut outbox, shard) = (Box::default(), Shard::default());
+    let (mut outbox, shard) = (Box::default(), FakeShard::default());
     let start = time::now();
     outbox.gone(stack("a"), None);
     let mut at = |after: Duration, resync: bool| {
@@ -199,7 +199,7 @@ fn a_removal_is_repeated_by_resyncs_until_it_has_surely_arrived() {
 
 #[test]
 fn a_removal_is_not_repeated_once_the_object_is_back_or_an_order_came() {
-    let (mut outbox, shard) = (Box::default(), Shard::default());
+    let (mut outbox, shard) = (Box::default(), FakeShard::default());
     for name in ["a", "b", "c"] {
         outbox.gone(stack(name), None);
     }
@@ -248,7 +248,7 @@ fn versions_that_were_not_told_of_yet_are_new_however_often_they_changed() {
 #[test]
 fn reports_carry_the_trace_of_the_order_that_led_to_them() {
     let trace = Trace::read(r#"{"b3":"64fe8b2a57d3eff7-e457b5a2e4d86bd1-1"}"#);
-    let (mut outbox, shard) = (Box::default(), Shard::with(&[("a", 1)]));
+    let (mut outbox, shard) = (Box::default(), FakeShard::with(&[("a", 1)]));
     outbox.applied(&"a".into(), trace.clone());
     outbox.gone(stack("b"), trace.clone());
     let taken = outbox.take(time::now(), 10, &shard, &mut Left(10)).reports;
@@ -261,7 +261,7 @@ fn reports_carry_the_trace_of_the_order_that_led_to_them() {
 
 #[test]
 fn a_million_changes_of_ten_objects_take_the_room_of_ten() {
-    let (mut outbox, shard) = (Box::default(), Shard::default());
+    let (mut outbox, shard) = (Box::default(), FakeShard::default());
     for round in 0..50_000 {
         for name in 0..10 {
             let name = name.to_string();
@@ -308,7 +308,7 @@ proptest! {
     /// believes nothing to stand that was told and is gone.
     #[test]
     fn membership_believes_what_stands_in_the_end(events in prop::collection::vec(some_event(), 0..80)) {
-        let (mut outbox, shard) = (Box::default(), Shard::default());
+        let (mut outbox, shard) = (Box::default(), FakeShard::default());
         let now = time::now();
         let mut sent: Vec<String> = Vec::new();
         outbox.joined(&shard);
