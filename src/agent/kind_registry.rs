@@ -7,7 +7,7 @@
 //! listed once stays in play, whatever becomes of its watch: decisions that are made from an old view
 //! carry the version that they were made from, and the API server refuses them.
 
-mod failure_run;
+mod failures;
 mod log;
 #[cfg(test)]
 mod tests;
@@ -16,10 +16,10 @@ mod watched_kind;
 use std::{collections::BTreeMap, mem::replace, sync::Arc, time::Duration};
 
 use self::{
-    failure_run::FailureRun,
+    failures::KindFailures,
     watched_kind::{FirstLists, KindState, StacksListed, WatchedKind},
 };
-pub(super) use self::{failure_run::KindOutage, log::KindLog};
+pub(super) use self::{failures::KindOutage, log::KindLog};
 use crate::{
     stack::object::{Catalog, Resource, Role},
     time::{Instant, after},
@@ -80,6 +80,14 @@ pub(super) enum KindAction {
     Log(KindLog),
 }
 
+/// What membership was told of last.
+#[derive(Debug, PartialEq)]
+struct AnnouncedModules {
+    modules: Vec<Arc<Resource>>,
+    /// The kinds that were in play then, if any were.
+    catalog: Option<Arc<Catalog>>,
+}
+
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct KindRegistry {
@@ -97,12 +105,11 @@ pub(super) struct KindRegistry {
     /// The definitions were listed, so that no module is missing.
     defined: bool,
     /// How it goes with the definitions.
-    definitions: FailureRun,
+    definitions: KindFailures,
     lists: FirstLists,
     /// Kinds in play were told to be out of view, and some are again, after so long at most.
     stale: Option<Duration>,
-    /// The modules that were announced last, and the kinds that were in play then.
-    announced: Option<(Vec<Arc<Resource>>, Option<Arc<Catalog>>)>,
+    announced: Option<AnnouncedModules>,
     announce_at: Option<Instant>,
     tick_at: Option<Instant>,
     /// Orders that lack kinds, as far as they were logged, and when.
@@ -120,7 +127,7 @@ impl KindRegistry {
             activated: 0,
             ready: false,
             defined: false,
-            definitions: FailureRun::default(),
+            definitions: KindFailures::default(),
             lists: FirstLists { began: now, stacks: None, last_at: None },
             stale: None,
             announced: None,
@@ -162,7 +169,8 @@ impl KindRegistry {
         let mut actions = Vec::new();
         if self.announce_at.take_if(|at| *at <= now).is_some() {
             let modules = self.modules();
-            self.announced = Some((modules.clone(), self.published.clone()));
+            self.announced =
+                Some(AnnouncedModules { modules: modules.clone(), catalog: self.published.clone() });
             actions.push(KindAction::Announce(modules));
         }
         if self.tick_at.take_if(|at| *at <= now).is_some() {
@@ -191,7 +199,7 @@ impl KindRegistry {
         }
         if self.announced.is_none() {
             // What the source begins with.
-            self.announced = Some((self.modules(), None));
+            self.announced = Some(AnnouncedModules { modules: self.modules(), catalog: None });
             actions.push(KindAction::Announce(self.modules()));
         }
         actions
@@ -223,7 +231,7 @@ impl KindRegistry {
             KindStatus::Listed => {
                 if watched.state == KindState::OutOfPlay {
                     let lasted = watched.failures.lasted(now);
-                    watched.failures = FailureRun::default();
+                    watched.failures = KindFailures::default();
                     logs.push(KindLog::Back { kind: Arc::clone(&watched.kind), lasted });
                 }
                 if replace(&mut watched.state, KindState::InPlay) != KindState::InPlay {
@@ -261,13 +269,13 @@ impl KindRegistry {
         for watched in self.watched.values_mut() {
             let due = match watched.state {
                 KindState::OutOfPlay => watched.failures.due_again(now),
-                KindState::Pending if !watched.may_be_out() => watched.failures.due(failure_run::LONG, now),
+                KindState::Pending if !watched.may_be_out() => watched.failures.due(failures::LONG, now),
                 KindState::Pending | KindState::InPlay => None,
             };
             actions.extend(due.map(|outage| KindAction::Log(KindLog::of(&watched.kind, outage))));
         }
         actions.extend(self.stale(now).map(KindAction::Log));
-        let undefined = self.definitions.due(failure_run::LONG, now);
+        let undefined = self.definitions.due(failures::LONG, now);
         actions.extend(undefined.map(|outage| KindAction::Log(KindLog::Undefined(outage))));
         actions
     }
@@ -276,7 +284,7 @@ impl KindRegistry {
     fn stale(&mut self, now: Instant) -> Option<KindLog> {
         let is_stale = |w: &&mut WatchedKind| w.state == KindState::InPlay && w.failures.is_failing();
         let mut stale: Vec<&mut WatchedKind> = self.watched.values_mut().filter(is_stale).collect();
-        let outage = stale.iter_mut().find_map(|watched| watched.failures.due(failure_run::STALE, now))?;
+        let outage = stale.iter_mut().find_map(|watched| watched.failures.due(failures::STALE, now))?;
         stale.iter_mut().for_each(|watched| watched.failures.logged(now));
         Some(KindLog::Stale {
             kinds: stale.iter().map(|watched| Arc::clone(&watched.kind)).collect(),
@@ -315,7 +323,7 @@ impl KindRegistry {
             shard,
             state: KindState::Pending,
             heard: now,
-            failures: FailureRun::default(),
+            failures: KindFailures::default(),
         };
         self.watched.insert(kind.plural.clone(), watched);
         KindAction::Watch { kind, shard }
@@ -360,8 +368,10 @@ impl KindRegistry {
         let modules = self.modules();
         match &mut self.announced {
             // What the source began with is in play by now.
-            Some((known, catalog @ None)) if *known == modules => *catalog = Some(Arc::clone(published)),
-            Some((known, catalog)) if *known == modules && catalog.as_ref() == Some(published) => {}
+            Some(AnnouncedModules { modules: known, catalog: catalog @ None }) if *known == modules => {
+                *catalog = Some(Arc::clone(published));
+            }
+            Some(known) if known.modules == modules && known.catalog.as_ref() == Some(published) => {}
             _ => self.announce_at = Some(after(now, DEBOUNCE)),
         }
     }

@@ -147,7 +147,7 @@ fn a_module_whose_list_keeps_failing_is_done_without_after_two_seconds() {
     assert!(kinds.wake_at().is_some());
     let acts = kinds.looked(&ledger, KindStatus::Listed, after(9000));
     assert_eq!(published(&acts), Some(vec!["auths", "ledgers"]));
-    assert!(kinds.out().next().is_none() && !kinds.wake_at().is_some());
+    assert!(kinds.out().next().is_none() && kinds.wake_at().is_none());
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn kinds_in_play_that_are_not_kept_in_view_stay_in_play_and_are_told_of_in_one_l
     assert_eq!(kinds.tick_now(after(70)), []);
     assert_eq!(kinds.looked(&stacks, KindStatus::Recovered, after(80)), []);
     assert!(says(&kinds.looked(&ledger, KindStatus::Recovered, after(81))).starts_with("Fresh"));
-    assert!(!kinds.wake_at().is_some());
+    assert!(kinds.wake_at().is_none());
 }
 
 #[test]

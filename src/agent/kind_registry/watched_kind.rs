@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{KindLog, failure_run::FailureRun};
+use super::{KindLog, failures::KindFailures};
 use crate::{
     stack::object::{Resource, Role},
     time::Instant,
@@ -40,7 +40,7 @@ pub(super) struct WatchedKind {
     pub(super) state: KindState,
     /// When its first list began, or was last seen to go on.
     pub(super) heard: Instant,
-    pub(super) failures: FailureRun,
+    pub(super) failures: KindFailures,
 }
 
 /// When first lists came to their end.

@@ -34,7 +34,7 @@ impl KindOutage {
 
 /// See the [module](self).
 #[derive(Debug, Default)]
-pub(super) struct FailureRun {
+pub(super) struct KindFailures {
     failures: Option<Failures>,
     /// When it was last logged.
     logged: Option<Instant>,
@@ -47,7 +47,7 @@ struct Failures {
     cause: String,
 }
 
-impl FailureRun {
+impl KindFailures {
     pub(super) fn fail(&mut self, cause: String, now: Instant) {
         let since = self.failures.as_ref().map_or(now, |failures| failures.since);
         self.failures = Some(Failures { since, last: now, cause });
