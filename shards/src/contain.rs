@@ -13,9 +13,14 @@ thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 
+/// What a panic said that was contained.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct ContainedPanic(String);
+
 /// Runs `f` on this thread; a panic in it comes back as its message. Whatever `f` left half done
 /// is not to be looked at again.
-pub(crate) fn contain<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn contain<T>(f: impl FnOnce() -> T) -> Result<T, ContainedPanic> {
     struct Inside;
     impl Drop for Inside {
         fn drop(&mut self) {
@@ -24,7 +29,7 @@ pub(crate) fn contain<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     }
     DEPTH.with(|depth| depth.set(depth.get() + 1));
     let _inside = Inside;
-    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| panic_message(&*payload))
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| ContainedPanic(panic_message(&*payload)))
 }
 
 /// Whether a panic on this thread now would be survived, and become an error with its message.
@@ -40,7 +45,7 @@ mod tests {
     #[test]
     fn a_contained_panic_is_its_message() {
         assert_eq!(contain(|| 7), Ok(7));
-        assert_eq!(contain(|| panic!("no {}", "way")), Err::<(), _>("no way".to_owned()));
+        assert_eq!(contain(|| panic!("no {}", "way")), Err::<(), _>(ContainedPanic("no way".to_owned())));
         assert!(contain(is_contained).unwrap() && !is_contained());
     }
 }

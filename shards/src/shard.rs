@@ -2,7 +2,7 @@
 
 use crate::{
     Heartbeats, PoolConfig, PoolStartError, Router, ShardContext, ShardError, ShardId, Stop,
-    contain::contain,
+    contain::{ContainedPanic, contain},
     engine,
     error::panic_message,
     mesh::{Incoming, MeshEndpoint},
@@ -163,15 +163,27 @@ fn make_executor(id: ShardId, core: Option<usize>) -> Result<LocalExecutor, Pool
         match try_make(Placement::Fixed(core)) {
             Ok(executor) => return Ok(executor),
             // Pinning wants to read the machine's topology, which some sandboxes hide.
-            Err(message) => tracing::warn!(shard = %id, core, message, "the shard could not be pinned"),
+            Err(refusal) => {
+                tracing::warn!(shard = %id, core, message = %refusal, "the shard could not be pinned");
+            }
         }
     }
-    try_make(Placement::Unbound).map_err(|message| PoolStartError::Executor { shard: id, message })
+    try_make(Placement::Unbound)
+        .map_err(|refusal| PoolStartError::Executor { shard: id, message: refusal.to_string() })
 }
 
-fn try_make(placement: Placement) -> Result<LocalExecutor, String> {
+/// Why glommio made no executor.
+#[derive(Debug, thiserror::Error)]
+enum ExecutorRefusal {
+    #[error(transparent)]
+    Said(#[from] glommio::GlommioError<()>),
+    #[error(transparent)]
+    Panicked(#[from] ContainedPanic),
+}
+
+fn try_make(placement: Placement) -> Result<LocalExecutor, ExecutorRefusal> {
     // No preemption timer of our own and no latency queues: with either, glommio 0.9 can go to
     // sleep on runnable tasks.
     let builder = LocalExecutorBuilder::new(placement).io_memory(IO_MEMORY);
-    contain(|| builder.make())?.map_err(|error| error.to_string())
+    Ok(contain(|| builder.make())??)
 }

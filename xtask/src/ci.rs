@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::{
-    envtest, grpcio, safeguards, simulation,
+    envtest, grpcio, house, safeguards, simulation,
     step::{self, cargo},
 };
 
@@ -11,6 +11,7 @@ use crate::{
 pub(crate) fn command() -> Result<(), String> {
     let start = step::now();
     step::run("format", cargo().args(["fmt", "--all", "--check"]))?;
+    house::command()?;
     // The fixtures come before anything that cargo builds, so that the two compilers do not
     // fight for the same cores, and a missing Go or Python shows within seconds.
     let python = grpcio::python()?;

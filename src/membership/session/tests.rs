@@ -10,15 +10,9 @@ use crate::{
     membership::{
         close::SessionCloser,
         join_metadata::JoinMetadata,
-        outbox::{Outbox, Pace, Present},
-        report_channel::StreamGrant,
         wire::server::{self, order::Message},
     },
     net::{Thread, proxy::Proxy, spawn, start_thread},
-    stack::{
-        object::{Catalog, ObjectKey},
-        report::ReportBody,
-    },
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -33,73 +27,6 @@ enum SessionDeed {
     Close,
     /// The cluster has this module now.
     Module(&'static str),
-}
-
-/// A shard without objects.
-struct NoObjects;
-
-impl Present for NoObjects {
-    type Cursor = ();
-
-    fn say(&self, _: &ObjectKey, _: bool) -> Option<ReportBody> {
-        None
-    }
-
-    fn stands(&self, _: &ObjectKey) -> bool {
-        false
-    }
-
-    fn of_stack(&self, _: &str) -> Vec<ObjectKey> {
-        Vec::new()
-    }
-
-    fn begin(&self) {}
-
-    fn next(&self, (): &mut (), _: usize) -> Vec<ObjectKey> {
-        Vec::new()
-    }
-}
-
-/// As fast as can be.
-struct AtOnce;
-
-impl Pace for AtOnce {
-    fn take(&mut self, _: time::Instant) -> Result<(), time::Instant> {
-        Ok(())
-    }
-}
-
-/// What feeds the session, as shards do.
-async fn feed(
-    mut told: mpsc::UnboundedReceiver<SessionDeed>,
-    reports: ReportChannel,
-    closer: SessionCloser,
-    metadata: CurrentMetadata,
-) {
-    let (mut outbox, mut open, granted) = (Outbox::default(), None, reports.granted());
-    loop {
-        let grant = granted.until(|| reports.next_grant(0));
-        match select(told.next(), pin!(grant)).await {
-            Either::Left((None, _)) => return,
-            Either::Left((Some(what), _)) => match what {
-                SessionDeed::Report(name) => {
-                    outbox.gone(ObjectKey::new(&Catalog::new(Vec::new()).stack, name), None);
-                }
-                SessionDeed::StopOrders => closer.stop_orders(),
-                SessionDeed::Close => closer.close(),
-                SessionDeed::Module(name) => metadata.change(&join_metadata(&[name])).unwrap(),
-            },
-            Either::Right((StreamGrant::Opened { stream, .. }, _)) => {
-                open = Some(stream);
-                outbox.joined(&NoObjects);
-            }
-            Either::Right((StreamGrant::Ended, _)) => open = None,
-            Either::Right((StreamGrant::Credit { .. }, _)) => {}
-        }
-        if let Some(stream) = open {
-            reports.push(0, stream, outbox.take(time::now(), usize::MAX, &NoObjects, &mut AtOnce).reports);
-        }
-    }
 }
 
 fn join_metadata(modules: &[&str]) -> JoinMetadata {
@@ -139,7 +66,7 @@ impl JoiningAgent {
             let metadata = CurrentMetadata::new(&join_metadata(&[])).unwrap();
             let session = Session::new(config, metadata.clone(), reports.clone());
             let closing = closer.signal();
-            let _control = spawn(feed(told, reports, closer, metadata));
+            let _control = spawn(shards::feed(told, reports, closer, metadata));
             let orders = async move |inbound: Inbound| {
                 // What is too long comes as a word, and what is no order as it is.
                 let Inbound::Message(bytes) = inbound else { return };
@@ -441,3 +368,4 @@ fn bytes_that_are_no_grpc_at_all_end_the_stream_but_not_the_session() {
 }
 
 mod peers;
+mod shards;
