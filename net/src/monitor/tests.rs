@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use futures::{AsyncReadExt, AsyncWriteExt};
+use futures::{AsyncReadExt, AsyncWriteExt, future::join};
 use http_body_util::Full;
 use hyper::client::conn::{http1, http2};
 
@@ -16,13 +16,15 @@ async fn peer(first: &'static [u8], more: Vec<u8>) -> Io {
     let listener = Listener::bind("127.0.0.1:0").unwrap();
     let endpoint = Endpoint::new(false, "127.0.0.1", listener.local_addr().port());
     spawn(async move {
-        let mut io = listener.accept().await.unwrap();
+        let (mut reader, mut writer) = listener.accept().await.unwrap().split();
         let mut buf = [0; 4096];
-        let _ = io.read(&mut buf).await;
-        let _ = io.write_all(first).await;
-        while !more.is_empty() && io.write_all(&more).await.is_ok() {}
-        // What else is said to it is of no interest, and the connection stays open.
-        while let Ok(1..) = io.read(&mut buf).await {}
+        let _ = reader.read(&mut buf).await;
+        let _ = writer.write_all(first).await;
+        let flood = async { while !more.is_empty() && writer.write_all(&more).await.is_ok() {} };
+        // What else is said to it is of no interest, and the connection stays open. It is read, or what answers
+        // pings would wait for room in the sockets, and the flood for the reader.
+        let deaf = async { while let Ok(1..) = reader.read(&mut buf).await {} };
+        join(flood, deaf).await;
     })
     .detach();
     let connector = Connector {
