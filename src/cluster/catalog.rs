@@ -101,7 +101,7 @@ pub(super) fn failed(cause: impl std::fmt::Display) -> ReadError {
 }
 
 /// The module kind that a definition defines, one of those that
-/// [`WatchTarget::definitions`](super::target::Target::definitions) selects; `None`, with a log line, where
+/// [`WatchTarget::definitions`](super::request::WatchTarget::definitions) selects; `None`, with a log line, where
 /// the agent cannot write its objects.
 pub fn module(crd: &Object) -> Option<Resource> {
     // Until then, and from the beginning of its end on, its objects cannot be had.

@@ -14,7 +14,7 @@
 //!                        ▲─────────────────────────────────────┘ anywhere)
 //! ```
 //!
-//! What it promises its consumer: after a [`Complete`](News::Complete) and all that was told since,
+//! What it promises its consumer: after a [`Complete`](ReflectorEvent::Complete) and all that was told since,
 //! the consumer knows what the API server knew a moment ago, or is told again within a bound. No
 //! failure is taken for an absence: where a page fails, there is no `Complete`.
 //!
