@@ -1,4 +1,4 @@
-//! Exponential backoff with full jitter, as a pure value.
+//! Exponential backoff with equal jitter (a delay is drawn from the upper half of its step), as a pure value.
 
 use crate::time::{Duration, times};
 

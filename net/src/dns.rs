@@ -1,4 +1,4 @@
-//! Names to addresses.
+//! Names to addresses: the host's resolver, asked where it blocks no executor.
 
 use std::{
     io,

@@ -1,4 +1,4 @@
-//! Where to connect to.
+//! Where to connect to: a host, a port, and whether TLS is spoken there.
 
 use std::{fmt, net::Ipv6Addr};
 

@@ -1,4 +1,4 @@
-//! glommio under hyper, rustls and tonic: the only crate outside `shards` that performs IO.
+//! glommio under hyper, rustls and tonic: sockets, TLS, names and timers for one thread's executor.
 //!
 //! Everything here belongs to the executor of the thread it was made on. Other modules spawn,
 //! sleep and connect through this one, so that another engine could stand in.

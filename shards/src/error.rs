@@ -1,4 +1,4 @@
-//! What can go wrong with a pool.
+//! Why a pool did not start, and how a shard failed.
 
 use crate::ShardId;
 use std::io;

@@ -1,4 +1,4 @@
-//! Which API server, and who we are to it.
+//! Which API server, and who the agent is to it: from a kubeconfig, or a pod's service account.
 
 use std::{
     io,

@@ -1,4 +1,4 @@
-//! A flag as data. One value says its name, variable, default and purpose, so the command line,
+//! A flag as data: one value says its name, variable, default and purpose, so the command line,
 //! `--help`, the environment, error messages and the README's table cannot disagree.
 
 use clap::{Arg, ArgAction};

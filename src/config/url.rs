@@ -1,5 +1,5 @@
-//! Addresses as they were configured. Nothing is normalised: membership is told the very text,
-//! and a Gateway's host keeps its case and its port.
+//! Addresses as they were configured, and not normalised: membership is told the very text, and a
+//! Gateway's host keeps its case and its port.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! How single values are written. Every parser says what it wants when it is not content.
+//! Parsers of single values. Each says what it wants when it is not content.
 
 use std::{fmt::Display, num::NonZeroUsize, str::FromStr};
 

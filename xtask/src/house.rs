@@ -3,6 +3,7 @@
 mod bans;
 mod glossary;
 mod lines;
+mod modules;
 mod names;
 mod paths;
 mod product;
@@ -44,6 +45,7 @@ pub(crate) fn command() -> Result<(), String> {
         bans::check(&tree),
         way::check(&tree, &root)?,
         glossary::check(&tree, &root)?,
+        modules::check(&tree, &root)?,
     ]
     .concat();
     findings.sort();
@@ -56,6 +58,12 @@ pub(crate) fn command() -> Result<(), String> {
         0 => stale.map(|()| eprintln!("<== house: {:.1} s", start.elapsed().as_secs_f64())),
         number => Err(format!("the house is not in order: {number} findings")),
     }
+}
+
+/// `cargo xtask modules`
+pub(crate) fn modules() -> Result<(), String> {
+    let root = cache::repository();
+    modules::write(&Tree::read(&root)?, &root)
 }
 
 /// `cargo xtask size [FOLDER]`: of this repository, or of another tree of it, to compare.

@@ -28,6 +28,7 @@ Developer commands of stackherd. Usage: cargo xtask <command>
   sim-soak MINUTES  run the simulation of one seed after the other for so long
   safeguards [NAME] take each safeguard out (or this one), and see that its tests fail; --list names them
   house             what CONTRIBUTING.md asks of the sources: names, walls, lengths, bans
+  modules           write docs/modules.md, what each file of the product says of itself
   size [FOLDER]     lines of the product, of this tree or another one
   demos             500 stacks each with seeds 1 to 20 on 1, 2, 4 and 8 shards (release build, minutes)
 
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         Some("kubeconfigs") => kubeconfigs::command(),
         Some("ci") => ci::command(),
         Some("house") => house::command(),
+        Some("modules") => house::modules(),
         Some("size") => house::size(operand.as_deref()),
         Some("demos") => demos::command(),
         Some("safeguards") => safeguards::command(operand.as_deref()),

@@ -1,4 +1,4 @@
-//! What the server saw.
+//! How many requests the server saw, by verb, answer and fault.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Through a proxy to somebody else.
+//! A tunnel through an HTTP or SOCKS proxy to the peer that is meant.
 
 use std::io;
 

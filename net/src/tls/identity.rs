@@ -1,5 +1,5 @@
-//! Our own certificate and key. They are used, not judged: an expired certificate, or one of
-//! X.509 version 1, is for the peer to accept or refuse.
+//! Our own certificate and key, used and not judged: an expired certificate, or one of X.509
+//! version 1, is for the peer to accept or refuse.
 
 use std::{fmt, sync::Arc};
 

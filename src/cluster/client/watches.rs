@@ -1,4 +1,4 @@
-//! What keeping a kind in view asks of the API server.
+//! The requests that keep a kind in view: pages of a list, and the stream of a watch.
 //!
 //! Neither of these makes the whole client pause where the server wants to be left alone: whoever
 //! watches heeds that for its own kind. A kind that was defined just now answers lists with 429 for

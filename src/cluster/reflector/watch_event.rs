@@ -1,4 +1,4 @@
-//! A line of a watch.
+//! A line of a watch, read: what it says of an object, of a version, or of the watch itself.
 
 use std::{str::Utf8Error, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! What is held of one stack.
+//! What the store holds of one stack: its objects, packed, and whether an order has converged.
 
 use super::{interner::Interner, packed::PackedObject};
 use crate::stack::{object::Object, report};

@@ -1,4 +1,5 @@
-//! From the wire to the domain and back. An order that comes out of here is valid.
+//! Orders from the wire to the domain, and reports from the domain to the wire. An order that comes
+//! out of here is valid.
 
 use std::collections::HashMap;
 

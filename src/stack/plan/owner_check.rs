@@ -1,4 +1,4 @@
-//! What children are written on: the Stack that they belong to, by the API server's own word.
+//! Whether the uid of the Stack that owns the children is vouched for by the API server's own word.
 //!
 //! Kinds are watched one by one, and each view may lag behind the others. A Stack that was deleted
 //! and made again may be known by its old uid while its new children are known already: they look
