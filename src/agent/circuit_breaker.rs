@@ -95,7 +95,7 @@ enum WaiterState {
     Own,
 }
 
-/// A success ended an breaker.
+/// A success ended an outage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct OutageEnded {
     /// How long nothing had succeeded.
@@ -105,7 +105,7 @@ struct OutageEnded {
 }
 
 impl CircuitBreakers {
-    /// No breaker. `window`: how many stacks the shard works on at a time.
+    /// Nobody waits. `window`: how many stacks the shard works on at a time.
     fn new(window: usize, seed: u64) -> Self {
         Self {
             classes: BTreeMap::new(),

@@ -92,7 +92,7 @@ struct ClientInner {
 
 impl std::fmt::Debug for KubeClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client")
+        f.debug_struct("KubeClient")
             .field("permits", &self.0.permits)
             .field("counts", &self.counts())
             .finish_non_exhaustive()

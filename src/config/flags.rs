@@ -113,7 +113,7 @@ pub(super) const REPORT_QPS: Flag = Flag::one(
 pub(super) const GRACE_PERIOD: Flag = Flag::one(
     "grace-period",
     "DURATION",
-    "How long writes in flight may take to end after SIGTERM or SIGINT; a second signal exits at once",
+    "How long writes in flight may take to end after SIGTERM, SIGINT or SIGHUP; a second one exits at once",
 )
 .or("10s");
 

@@ -12,7 +12,7 @@ use crate::{
 /// without. That is four attempts or so; the 429s of a definition that was made just now last for one
 /// second. A kind that is given up too early costs no more than a second run of the orders that need it.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// After an outage, every kind has tried again by then (the longest backoff of a list is 30 s).
+/// After an outage, every kind has tried again by then (the longest backoff of a list is 10 s).
 const NOTICED: Duration = Duration::from_secs(35);
 /// A first list that neither fails nor ends is waited for as long as this after the last one of the
 /// others, and for [`SLOWER`] times as long as that took: a fleet so large that its lists take minutes
