@@ -1,7 +1,8 @@
 //! The way of one order, as docs/architecture.md tells it: what it names is there, and it stays short.
 //!
 //! The section may have a second table, under a heading of its own: what lies underneath, which runs as well and
-//! need not be read to follow an order. What it names has to be there, too; only its files are counted.
+//! need not be read to follow an order. What it names has to be there, too; only its files are counted. So has what
+//! another section names: where to change what.
 
 use std::{
     collections::BTreeSet,
@@ -15,6 +16,7 @@ use super::{Finding, names, tree::Tree};
 
 const PAGE: &str = "docs/architecture.md";
 const HEADING: &str = "## The way of one order and its report";
+const PLACES: &str = "## Where to change what";
 const MOST_FILES: usize = 45;
 const MOST_TYPES: usize = 100;
 
@@ -30,13 +32,16 @@ struct Row<'a> {
 
 pub(super) fn check(tree: &Tree, root: &Path) -> Result<Vec<Finding>, String> {
     let page = fs::read_to_string(root.join(PAGE)).map_err(|fault| format!("{PAGE}: {fault}"))?;
-    let rows = rows(&page);
-    if rows.is_empty() {
-        let what = format!("no table under {HEADING:?}");
-        return Ok(vec![finding(1, what, "it has the columns: step, file, functions, types entered")]);
+    let (rows, places) = (rows(&page, HEADING), rows(&page, PLACES));
+    for (rows, heading) in [(&rows, HEADING), (&places, PLACES)] {
+        if rows.is_empty() {
+            let what = format!("no table under {heading:?}");
+            return Ok(vec![finding(1, what, "it has four columns: what, files, functions, types")]);
+        }
     }
     let types = names::of_product(tree);
-    let mut findings: Vec<_> = rows.iter().flat_map(|row| row.findings(tree, &types)).collect();
+    let mut findings: Vec<_> =
+        rows.iter().chain(&places).flat_map(|row| row.findings(tree, &types)).collect();
     let way = || rows.iter().filter(|row| !row.underneath);
     let files: BTreeSet<_> = way().flat_map(|row| &row.files).collect();
     let entered: BTreeSet<_> = way().flat_map(|row| &row.types).collect();
@@ -81,9 +86,9 @@ impl Row<'_> {
     }
 }
 
-/// The table's lines, without its head.
-fn rows(page: &str) -> Vec<Row<'_>> {
-    let lines = (1..).zip(page.lines()).skip_while(|(_, line)| *line != HEADING).skip(1);
+/// The lines of a section's tables, without their heads.
+fn rows<'a>(page: &'a str, heading: &str) -> Vec<Row<'a>> {
+    let lines = (1..).zip(page.lines()).skip_while(|(_, line)| *line != heading).skip(1);
     let mut rows = Vec::new();
     let (mut underneath, mut of_table) = (false, 0);
     for (number, line) in lines.take_while(|(_, line)| !line.starts_with("## ")) {
@@ -159,7 +164,7 @@ mod tests {
             "# A\n\n| a | `b` |\n\n{HEADING}\n\nWords.\n\n{head}| 1 | `src/a.rs` | `A::f`, `g` | `A`, `B` |\n\n\
              ### Underneath\n\n{head}| | `src/b.rs` | `h` | |\n\n## Next\n\n| x | `y` | | |\n"
         );
-        let rows = rows(&page);
+        let rows = rows(&page, HEADING);
         let (files, functions, types) = (vec!["src/a.rs"], vec!["A::f", "g"], vec!["A", "B"]);
         let first = Row { line: 11, underneath: false, files, functions, types };
         let (files, functions) = (vec!["src/b.rs"], vec!["h"]);
