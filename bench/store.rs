@@ -171,7 +171,12 @@ fn bytes(catalog: &Catalog) {
 fn speed(stacks: usize, catalog: &Catalog) {
     let (mut store, _) = fill(stacks, catalog);
     let replay: Vec<Vec<u8>> = (0..stacks).map(|n| order(n).encode_to_vec()).collect();
-    let decode = |bytes: &Vec<u8>| parsed(&server::Order::decode(&bytes[..]).expect("an order"));
+    // As the stream's messages are.
+    let is_module = |name: &str| MODULES.iter().any(|module| module.eq_ignore_ascii_case(name));
+    let decode = |bytes: &Vec<u8>| {
+        let (order, _) = wire::decode(bytes, &is_module).expect("a message").expect("valid");
+        order.expect("an order")
+    };
 
     let began = now();
     for bytes in &replay {

@@ -1,4 +1,4 @@
-//! ProductFile code and what only tests have.
+//! What a file has for the product, and what only tests have.
 
 use std::ops::RangeInclusive;
 
