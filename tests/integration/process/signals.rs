@@ -1,6 +1,9 @@
 //! Which signals end it, and how.
 
+use std::sync::Arc;
+
 use rustix::process::Signal;
+use signal_hook::{consts::SIGQUIT, flag};
 
 use crate::process::{ProcessScene, WITHIN};
 
@@ -49,6 +52,9 @@ fn signals_that_mean_nothing_here_do_nothing() {
 
 #[test]
 fn a_quit_ends_it_as_it_ends_any_process() {
+    // A shell without job control has its background jobs ignore it, and so would all that we start. What is
+    // handled here is at its default there.
+    flag::register(SIGQUIT, Arc::default()).unwrap();
     let scene = ProcessScene::start(|agent| agent.after("ulimit -c 0"));
     scene.agent.signal(Signal::QUIT);
     assert_eq!(scene.agent.outcome(WITHIN).code, None, "the signal ended it");
